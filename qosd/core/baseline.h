@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * baseline - the values that knobs had before qosd touched them, kept so that they can be given
+ * back. Written once per (target, knob), before the first write to it; the first value stays.
+ *
+ * A target is known by a text that outlives the daemon and is never another VM's: a guest by its
+ * uuid and the start time of its process, a network card by that and its device and ifindex too, a
+ * group by its path:
+ *
+ *	UUID@TICKS   UUID@TICKS/vcpu0   UUID@TICKS/emulator   UUID@TICKS/nic/vnet0#12   /machine.slice
+ *
+ * The file form is one header line, then "key<TAB>knob<TAB>value" lines in the order of the first
+ * writes, so it can be appended to. In a key each byte outside '!'..'~', and '%', is written %XX
+ * (upper case). Only what format writes is read: anything else is an error with its line number. A
+ * last line without its newline is left out, for it was never finished.
+ */
+#ifndef QOSD_CORE_BASELINE_H
+#define QOSD_CORE_BASELINE_H
+
+#include <stddef.h>
+
+#include "qosd/core/err.h"
+#include "qosd/core/guest.h"
+#include "qosd/core/knob.h"
+#include "qosd/core/plan.h"
+
+#define BASELINE_HEADER "qosd-baseline 1"
+#define BASELINE_KEY_MAX 1024 /* with its NUL */
+#define BASELINE_LINE_MAX 8192
+
+struct baseline;
+
+struct baseline_entry {
+	const char *key;
+	enum knob_id knob;
+	struct knob_value value;
+};
+
+struct baseline *baseline_new(void); /* NULL when out of memory */
+void baseline_free(struct baseline *b);
+
+/*
+ * Keep the first value: 1 stored, 0 there was one already, -EINVAL (the target has no identity: no
+ * proper uuid, path or device; or a value of another type), -ENOMEM.
+ */
+int baseline_put(struct baseline *b, const struct target *t, enum knob_id knob,
+		 const struct knob_value *value);
+/* NULL: never touched. Valid until the next change of the store. */
+const struct knob_value *baseline_get(const struct baseline *b, const struct target *t,
+				      enum knob_id knob);
+
+/* What has been given back, or has gone, is forgotten; how many entries were dropped. */
+size_t baseline_drop(struct baseline *b, const struct target *t, enum knob_id knob);
+/* All of one guest, and of the scope that is only its own. */
+size_t baseline_drop_guest(struct baseline *b, const struct guest *g);
+/* All of guests that are not in the inventory, and of scopes with none of its guests below. */
+size_t baseline_retain(struct baseline *b, const struct inventory *inv);
+
+/* Entries in the order of their first put; the pointer holds until the next change of the store. */
+size_t baseline_count(const struct baseline *b);
+const struct baseline_entry *baseline_at(const struct baseline *b, size_t i);
+
+/* Without the newline. Returns buf; BASELINE_LINE_MAX bytes always suffice. */
+char *baseline_format_line(const struct baseline_entry *e, char *buf, size_t size);
+/* One line without its newline, of `len` bytes. 0, -EINVAL with a sentence, -ENOMEM. */
+int baseline_parse_line(struct baseline *b, const char *line, size_t len, struct qerr *err);
+/* A whole file, header included. What stands before a bad line has been taken. */
+int baseline_parse(struct baseline *b, const char *text, size_t size, struct qerr *err);
+
+/*
+ * A sorted plan that gives values back (WHY_BASELINE): of one guest and its scope, or (NULL) of
+ * all. Guests and cards that are not in the inventory are left out. NULL when out of memory.
+ */
+struct plan *baseline_plan(const struct baseline *b, const struct inventory *inv,
+			   const struct guest *only);
+/*
+ * Groups that were touched once but are above no managed or held guest any more get entries in
+ * `plan`, which was built from `in` (it is sorted afterwards), so that no slice keeps protecting
+ * memory for guests that have gone. How many were added, or -ENOMEM.
+ */
+int baseline_plan_orphans(const struct baseline *b, const struct plan_input *in,
+			  struct plan *plan);
+
+#endif

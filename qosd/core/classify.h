@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * classify - which class a guest belongs to, and by which rule; with its own overrides applied.
+ *
+ * The first that applies: the class that `qosctl class` or the domain's metadata names, the match
+ * rules in order, the default class. A name that the policy does not know falls through to the
+ * next and is told as a finding on the guest. A guest that no class fits gets the neutral class
+ * "none": weight 100, nothing reserved, nothing limited.
+ */
+#ifndef QOSD_CORE_CLASSIFY_H
+#define QOSD_CORE_CLASSIFY_H
+
+#include "qosd/core/err.h"
+#include "qosd/core/guest.h"
+#include "qosd/core/policy.h"
+
+#define CLASSIFY_FROM_MAX 128
+
+struct assignment {
+	const struct qclass *base;    /* in the policy; NULL: no class fits */
+	struct qclass effective;      /* base with the guest's overrides; strings borrowed from base */
+	char from[CLASSIFY_FROM_MAX]; /* "metadata", "match name db-*", "default_class", "none" */
+	bool overridden;	      /* at least one override of the guest's own is in `effective` */
+	struct qerr finding;	      /* code 0: none; else what is wrong (guest still gets a class) */
+};
+
+/* Works before and after policy_check() has resolved the names. Fills all of *ret. */
+void classify(const struct policy *policy, const struct guest *guest, struct assignment *ret);
+/* The neutral class, e.g. for a released guest, which is to own and to be limited by nothing. */
+void classify_none(const char *from, struct assignment *ret);
+
+/* The guest's own sizes applied to a class (units as named). All sums saturate. */
+
+/* What the class reserves of the guest's memory, with QEMU's overhead and RBD caches; 0: nothing. */
+uint64_t class_memory_reservation(const struct qclass *c, const struct guest *g);	/* bytes */
+uint64_t class_memory_overhead(const struct qclass *c, const struct guest *g);		/* bytes */
+uint64_t class_memory_rbd_caches(const struct qclass *c, const struct guest *g);	/* bytes */
+uint64_t class_memory_low(const struct qclass *c, const struct guest *g);		/* bytes */
+uint64_t class_cpu_reservation_mcpu(const struct qclass *c, const struct guest *g);	/* 1/1000 CPU */
+uint64_t class_net_limit(const struct qclass *c, bool in); /* bit/s, UINT64_MAX (KNOB_MAX) none */
+/* vCPUs that are counted: the guest's, but no more than GUEST_VCPUS_MAX. */
+uint32_t class_vcpus(const struct guest *g);
+/*
+ * The limit as quota and period of all vCPUs together: 20 ms periods (short: long stalls are soft
+ * lockups in the guest), longer ones up to 1 s where a vCPU's part would fall under the kernel's
+ * least quota of 1 ms. *ret_quota_us divides evenly by the vCPUs; UINT64_MAX (KNOB_MAX): no limit.
+ */
+void class_cpu_quota(const struct qclass *c, const struct guest *g, uint64_t *ret_quota_us,
+		     uint64_t *ret_period_us);
+
+#endif

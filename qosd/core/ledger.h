@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ledger - what is promised against what there is.
+ *
+ * Memory: sum of reservations <= RAM - host reserve. CPU: dedicated guests need whole cores (or
+ * threads) outside the housekeeping CPUs; the others' reserved shares must fit the shared pool.
+ * The rule of admission is the same for a guest that asks at the hook and for one that runs:
+ * guests are entered in order of rank, then of age (id), so that a newcomer never takes from those
+ * that were there before it within its rank.
+ */
+#ifndef QOSD_CORE_LEDGER_H
+#define QOSD_CORE_LEDGER_H
+
+#include "qosd/core/classify.h"
+#include "qosd/core/guest.h"
+#include "qosd/core/host.h"
+#include "qosd/core/policy.h"
+
+struct ledger {
+	uint64_t memory_capacity_bytes;	  /* RAM - host reserve */
+	uint64_t memory_reserved_bytes;	  /* of admitted guests */
+	uint32_t dedicated_capacity_cpus; /* logical CPUs that may be dedicated */
+	uint32_t dedicated_used_cpus;
+	uint64_t shared_capacity_mcpu;	  /* what is left for the shared pool, 1/1000 CPU */
+	uint64_t shared_reserved_mcpu;
+};
+
+/* Online CPUs outside the housekeeping ones: for guests. Never empty while a CPU is online. */
+struct cpuset ledger_pool(const struct policy *policy, const struct host *host);
+/*
+ * Empty ledger of this host under this policy. Only whole cores inside the pool can be dedicated,
+ * and one core's worth always stays shared.
+ */
+void ledger_init(struct ledger *l, const struct policy *policy, const struct host *host);
+/*
+ * Enter one guest: 0 and the ledger is charged, or -ENOSPC with one sentence that names the
+ * resource, what is asked and what is left ("memory: web1 asks for 4GiB, 1.5GiB of 14GiB can still
+ * be reserved"), and the ledger is as before.
+ */
+int ledger_admit(struct ledger *l, const struct host *host, const struct guest *g,
+		 const struct qclass *c, struct qerr *err);
+/*
+ * Logical CPUs a dedicated guest takes on this host: whole cores, so siblings count, whether they
+ * run another vCPU of the same guest (threads = share) or stay empty (isolate, or an odd number).
+ */
+uint32_t ledger_dedicated_cpus(const struct host *host, const struct guest *g,
+			       const struct qclass *c);
+/* Fill order[0..inv->count-1] with indices into inv->guests: by rank, then by age (id). 0, -ENOMEM. */
+int ledger_order(const struct inventory *inv, const struct assignment *assign, uint32_t *order);
+/*
+ * Init, then enter all guests in that order. admitted[i] and errs[i] belong to inv->guests[i];
+ * errs may be NULL, else errs[i].code is 0 or -ENOSPC. 0, or -ENOMEM (nobody admitted).
+ */
+int ledger_build(struct ledger *l, const struct policy *policy, const struct host *host,
+		 const struct inventory *inv, const struct assignment *assign, bool *admitted,
+		 struct qerr *errs);
+
+#endif

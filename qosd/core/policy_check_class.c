@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * policy_check_class - what must fit together inside one class.
+ *
+ * Always: floor <= limit and reservation <= limit, per resource. The kernel's and libvirt's own
+ * rules are checked here as well, so that a write is not refused in the midst of an overload.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "qosd/core/policy_report.h"
+#include "qosd/core/unit.h"
+
+#define CPU_PERIOD_US 100000 /* the kernel's default for cpu.max; a burst must fit its quota */
+#define CEPH_MAX_DIRTY_DEFAULT (UINT64_C(24) << 20)
+
+struct class_report {
+	struct policy_report *report;
+	const char *path; /* of the class, "" for none */
+};
+
+__attribute__((format(printf, 5, 6))) static void
+say(const struct class_report *r, enum diag_severity severity, const char *key, const char *fix,
+    const char *fmt, ...)
+{
+	char path[REPORT_PATH_MAX], text[400];
+	va_list args;
+
+	snprintf(path, sizeof(path), "%s%s%s", r->path, r->path[0] ? "." : "", key);
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	policy_report(r->report, severity, path, fix, "%s", text);
+}
+
+static bool group_bad(const struct class_report *r, const char *group)
+{
+	char prefix[REPORT_PATH_MAX];
+
+	snprintf(prefix, sizeof(prefix), "%s.%s", r->path, group);
+	return policy_report_bad(r->report, prefix, "");
+}
+
+/* ---- cpu ---- */
+
+static void check_cpu_share(const struct class_report *r, const char *key, uint32_t share,
+			    uint32_t limit)
+{
+	char have[UNIT_TEXT_MAX], most[UNIT_TEXT_MAX], fix[128];
+	const char *name = strchr(key, '.') + 1;
+
+	if (limit == POLICY_NONE_U32 || share <= limit)
+		return;
+	unit_format_share(share, have);
+	unit_format_share(limit, most);
+	snprintf(fix, sizeof(fix), "write %s = \"%s\" or less, or raise the limit", name, most);
+	say(r, DIAG_ERROR, key, fix, "%s %s is above the limit %s", name, have, most);
+}
+
+static void check_cpu_burst(const struct class_report *r, const struct class_cpu *cpu)
+{
+	char have[UNIT_TEXT_MAX], most[UNIT_TEXT_MAX], fix[128];
+	uint64_t quota_us = unit_permille_of(CPU_PERIOD_US, cpu->limit_permille);
+
+	if (!cpu->burst_us)
+		return;
+	if (cpu->limit_permille == POLICY_NONE_U32) {
+		say(r, DIAG_ERROR, "cpu.burst", "set cpu.limit too, or leave burst out",
+		    "a burst without a limit has no meaning");
+		return;
+	}
+	if (cpu->burst_us <= quota_us)
+		return;
+	unit_format_time(cpu->burst_us, have);
+	unit_format_time(quota_us, most);
+	snprintf(fix, sizeof(fix), "write burst = \"%s\" or less", most);
+	say(r, DIAG_ERROR, "cpu.burst", fix,
+	    "burst %s is above the quota of %s in a period of 100ms, which the kernel refuses", have,
+	    most);
+}
+
+static void check_cpu_placement(const struct class_report *r, const struct class_cpu *cpu)
+{
+	bool dedicated = cpu->placement == PLACEMENT_DEDICATED;
+
+	if (!dedicated && cpu->threads == THREADS_ISOLATE)
+		say(r, DIAG_WARNING, "cpu.threads",
+		    "write placement = \"dedicated\", or leave threads out",
+		    "\"isolate\" has no effect without dedicated cores");
+	if (!dedicated)
+		return;
+	if (cpu->limit_permille < 1000)
+		say(r, DIAG_WARNING, "cpu.limit", "write limit = \"100%\" or more, or leave it out",
+		    "a limit below 100%% leaves part of the dedicated cores unused");
+	if (cpu->reservation_permille != 0 && cpu->reservation_permille != 1000)
+		say(r, DIAG_WARNING, "cpu.reservation",
+		    "write reservation = \"100%\", or leave it out",
+		    "dedicated cores are a reservation of 100%%, whatever is written here");
+}
+
+static void check_cpu(const struct class_report *r, const struct class_cpu *cpu)
+{
+	check_cpu_share(r, "cpu.reservation", cpu->reservation_permille, cpu->limit_permille);
+	check_cpu_share(r, "cpu.floor", cpu->floor_permille, cpu->limit_permille);
+	check_cpu_burst(r, cpu);
+	check_cpu_placement(r, cpu);
+}
+
+/* ---- memory ---- */
+
+static void check_memory(const struct class_report *r, const struct class_memory *memory)
+{
+	if (memory->floor.value == 0)
+		say(r, DIAG_WARNING, "memory.floor", "write for example floor = \"50%\"",
+		    "a floor of nothing lets an overload take all of a guest's memory");
+}
+
+/* ---- net ---- */
+
+static void check_net_rate(const struct class_report *r, const char *key, uint64_t rate,
+			   const char *limit_name, uint64_t limit)
+{
+	char have[UNIT_TEXT_MAX], most[UNIT_TEXT_MAX], fix[128];
+	const char *name = strchr(key, '.') + 1;
+
+	if (limit == POLICY_NONE_U64 || rate <= limit)
+		return;
+	unit_format_rate(rate, have);
+	unit_format_rate(limit, most);
+	snprintf(fix, sizeof(fix), "write %s = \"%s\" or less, or raise %s", name, most,
+		 limit_name);
+	say(r, DIAG_ERROR, key, fix, "%s %s is above %s %s", name, have, limit_name, most);
+}
+
+/* A direction without a limit of its own has the common one; that is reported once. */
+static void check_net(const struct class_report *r, const struct class_net *net)
+{
+	const struct {
+		const char *name;
+		uint64_t bps;
+	} limits[] = {
+		{ "limit", net->limit_bps },
+		{ "in_limit", net->in_limit_bps },
+		{ "out_limit", net->out_limit_bps },
+	};
+	bool own_in = net->in_limit_bps != POLICY_NONE_U64;
+	bool own_out = net->out_limit_bps != POLICY_NONE_U64;
+
+	for (size_t i = own_in && own_out ? 1 : 0; i < 3; i++) {
+		check_net_rate(r, "net.reservation", net->reservation_bps, limits[i].name,
+			       limits[i].bps);
+		check_net_rate(r, "net.floor", net->floor_bps, limits[i].name, limits[i].bps);
+	}
+	if (net->burst_us && net->limit_bps == POLICY_NONE_U64 && !own_in && !own_out)
+		say(r, DIAG_WARNING, "net.burst", "set net.limit too, or leave burst out",
+		    "a burst without a limit has no effect");
+}
+
+/* ---- disk and rbd ---- */
+
+static bool is_set(uint64_t value)
+{
+	return value != POLICY_NONE_U64;
+}
+
+static void check_disk(const struct class_report *r, const struct class_disk *disk)
+{
+	if (is_set(disk->total_iops) && (is_set(disk->read_iops) || is_set(disk->write_iops)))
+		say(r, DIAG_ERROR, "disk.total_iops",
+		    "keep either total_iops, or read_iops and write_iops",
+		    "libvirt refuses a total together with a read or write limit");
+	if (is_set(disk->total_bps) && (is_set(disk->read_bps) || is_set(disk->write_bps)))
+		say(r, DIAG_ERROR, "disk.total_bps", "keep either total_bps, or read_bps and write_bps",
+		    "libvirt refuses a total together with a read or write limit");
+}
+
+/* Ceph documents target_dirty < max_dirty < cache_size and checks nothing; 0: write through. */
+static void check_rbd_order(const struct class_report *r, const char *key, uint64_t small,
+			    const char *bound, uint64_t large)
+{
+	char have[UNIT_TEXT_MAX], most[UNIT_TEXT_MAX], fix[128];
+	const char *name = strchr(key, '.') + 1;
+
+	if (!is_set(small) || !is_set(large) || small < large || small == 0)
+		return;
+	unit_format_size(small, have);
+	unit_format_size(large, most);
+	snprintf(fix, sizeof(fix), "write %s below \"%s\", or raise %s", name, most, bound);
+	say(r, DIAG_ERROR, key, fix, "%s %s is not below %s %s", name, have, bound, most);
+}
+
+static void check_rbd(const struct class_report *r, const struct class_rbd *rbd)
+{
+	bool sized = is_set(rbd->cache_size_bytes) || is_set(rbd->max_dirty_bytes) ||
+		     is_set(rbd->target_dirty_bytes) || is_set(rbd->max_dirty_age_us);
+
+	check_rbd_order(r, "rbd.max_dirty", rbd->max_dirty_bytes, "cache_size",
+			rbd->cache_size_bytes);
+	check_rbd_order(r, "rbd.target_dirty", rbd->target_dirty_bytes, "max_dirty",
+			rbd->max_dirty_bytes);
+	if (sized && (rbd->cache == RBD_CACHE_NONE || rbd->cache == RBD_CACHE_WRITEAROUND))
+		say(r, DIAG_WARNING, "rbd.cache",
+		    "write cache = \"writeback\" or \"writethrough\", or leave the sizes out",
+		    "sizes have no effect with this cache mode");
+	else if (is_set(rbd->cache_size_bytes) && !is_set(rbd->max_dirty_bytes) &&
+		 rbd->cache == RBD_CACHE_WRITEBACK &&
+		 rbd->cache_size_bytes <= CEPH_MAX_DIRTY_DEFAULT)
+		say(r, DIAG_WARNING, "rbd.cache_size", "set max_dirty and target_dirty too",
+		    "Ceph's default max_dirty of 24MiB does not fit in this cache");
+}
+
+void policy_report_class(struct policy_report *report, const struct qclass *c, const char *path)
+{
+	struct class_report r = { report, path };
+
+	if (!group_bad(&r, "cpu"))
+		check_cpu(&r, &c->cpu);
+	if (!group_bad(&r, "memory"))
+		check_memory(&r, &c->memory);
+	if (!group_bad(&r, "net"))
+		check_net(&r, &c->net);
+	if (!group_bad(&r, "disk"))
+		check_disk(&r, &c->disk);
+	if (!group_bad(&r, "rbd"))
+		check_rbd(&r, &c->rbd);
+}
+
+int policy_class_check(const struct qclass *c, struct diag_list *findings)
+{
+	struct policy_report report = { .findings = findings };
+
+	policy_report_class(&report, c, "");
+	return report.errors ? -EINVAL : 0;
+}
