@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * edt - what the shaper's program and qosd share: the values of its two maps.
+ *
+ * Both maps are keyed by EDT_KEY(ifindex, direction). `qosd_cfg` is written by qosd alone and
+ * read by the program, `qosd_st` is made by qosd and then written by the program alone, so that a
+ * change of rate never clobbers a clock. A NIC without an entry, or with rate 0, is not shaped.
+ *
+ * The layout is part of the name of the pin directory (v1): whoever changes the size or the
+ * meaning of a member raises EDT_LAYOUT. `class_id` and `spare` are zero in layout 1.
+ * Times are nanoseconds of CLOCK_MONOTONIC, rates bit/s of layer 2 (skb->wire_len).
+ */
+#ifndef QOSD_BPF_EDT_H
+#define QOSD_BPF_EDT_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#define EDT_LAYOUT  1
+#define EDT_ENTRIES 16384 /* two for each NIC */
+#define EDT_FLOWS   256	  /* power of two */
+
+enum edt_direction { EDT_IN, EDT_OUT }; /* towards the guest, from the guest */
+#define EDT_KEY(ifindex, direction) ((__u32)(ifindex) << 1 | (__u32)(direction))
+
+/* Flags of edt_cfg: qosd's own notes on the device, so that it can be left as it was found. */
+#define EDT_OWNS_CLSACT 1u /* qosd made the clsact qdisc */
+#define EDT_HAD_INGRESS 2u /* an empty ingress qdisc was there before */
+
+struct edt_cfg {
+	__u64 rate_bps;
+	__u64 horizon_ns;   /* a packet that would wait longer is dropped */
+	__u64 target_ns;    /* CoDel's target; 0: no CoDel */
+	__u64 interval_ns;  /* CoDel's interval */
+	__u64 burst_ns;	    /* credit kept while idle */
+	__u32 sparse_bytes; /* packets up to this size may use the sparse lane; 0: no lane */
+	__u32 class_id;	    /* 0 */
+	__u32 flags;	    /* EDT_OWNS_CLSACT, EDT_HAD_INGRESS */
+	__u32 spare[5];
+};
+
+#define EDT_WINDOW_SHIFT 27 /* the largest delay is kept for windows of 134 ms */
+
+struct edt_state {
+	struct bpf_spin_lock lock;
+	__u32 class_id; /* 0 */
+	__u64 next;	/* when the line is free again */
+	__u64 carry;	/* what the division left over, bit * 1e9 */
+	__u64 sparse_next;
+	__u64 bytes, packets;
+	__u64 dropped_bytes, dropped_packets;
+	__u64 marked_packets;
+	__u64 window;	    /* now >> EDT_WINDOW_SHIFT of queue_ns */
+	__u64 queue_ns;	    /* largest delay in that window */
+	__u64 queue_old_ns; /* ... in the window before */
+	__u64 codel_due;    /* delay above target since this time less one interval; 0: below */
+	__u64 codel_next;   /* when to drop next */
+	__u32 codel_count, codel_last_count;
+	__u32 codel_inv_sqrt; /* 1/sqrt(count), 32 bits after the point */
+	__u32 codel_dropping;
+	__u64 spare[4];
+	__u32 flow_until[EDT_FLOWS]; /* when the last packet of the flow leaves, 65.5 us */
+};
+
+#endif

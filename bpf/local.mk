@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The eBPF programs: clang makes the object, bpftool the skeleton that user space includes as
+# "bpf/edt.skel.h" from the build directory.
+
+BPF_TARGET_CFLAGS = -target bpf -mcpu=v2 -O2 -g -Wall -Wextra -Werror -I$(top_srcdir)
+
+EXTRA_DIST += bpf/edt.bpf.c bpf/edt.h
+BUILT_SOURCES += bpf/edt.skel.h
+CLEANFILES += bpf/edt.bpf.o bpf/edt.skel.h
+
+bpf/edt.bpf.o: $(top_srcdir)/bpf/edt.bpf.c $(top_srcdir)/bpf/edt.h
+	@$(MKDIR_P) bpf
+	$(CLANG) $(BPF_TARGET_CFLAGS) -I/usr/include/`uname -m`-linux-gnu \
+		-c $(top_srcdir)/bpf/edt.bpf.c -o $@
+
+bpf/edt.skel.h: bpf/edt.bpf.o
+	$(BPFTOOL) gen skeleton bpf/edt.bpf.o name edt > $@.new
+	mv -f $@.new $@
+
+# A command line over the network adapter, for the lab's tests.
+check_PROGRAMS += t/lab/lab-netctl
+t_lab_lab_netctl_SOURCES = t/lab/netctl.c
+t_lab_lab_netctl_LDADD = libqos-host.a libqos-core.a $(HOST_LIBS)
+lab-programs: t/lab/lab-netctl$(EXEEXT)

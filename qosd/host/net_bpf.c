@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * net_bpf - loads, pins and adopts the shaper, and reads and writes its maps.
+ *
+ * Two builds have the same program if the kernel's tag (a digest of the instructions) is the same.
+ * To know the tag of ours it must be loaded, which touches nothing: if it equals the pinned one,
+ * the pinned one stays and ours is let go.
+ */
+#include "qosd/host/net_bpf.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "bpf/edt.skel.h"
+#include "qosd/core/mem.h"
+
+#define BPFFS_MAGIC 0xcafe4a11L
+#define PATH_BYTES  (sizeof(((struct net_bpf *)0)->dir) + 8)
+
+static const char *const prog_pins[2] = { [EDT_IN] = "in", [EDT_OUT] = "out" };
+
+/* ---- the entry for a rate ---- */
+
+#define NSEC_PER_SEC	 1000000000ULL
+#define NSEC_PER_MSEC	 1000000ULL
+#define MTU_BITS	 (1514 * 8)
+#define HORIZON_NS	 (100 * NSEC_PER_MSEC)
+#define HORIZON_MAX_NS	 (5 * NSEC_PER_SEC) /* fq drops what is stamped 10 s ahead */
+#define TARGET_NS	 (5 * NSEC_PER_MSEC)
+#define INTERVAL_NS	 (100 * NSEC_PER_MSEC)
+#define BURST_NS	 (5 * NSEC_PER_MSEC)
+#define SPARSE_BYTES	 200
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+struct edt_cfg net_bpf_profile(uint64_t rate_bps, uint32_t flags)
+{
+	uint64_t mtu_ns = rate_bps ? MTU_BITS * NSEC_PER_SEC / rate_bps : 0;
+	struct edt_cfg cfg = {
+		.rate_bps = rate_bps,
+		.horizon_ns = larger(HORIZON_NS, 3 * mtu_ns),
+		.target_ns = larger(TARGET_NS, 2 * mtu_ns),
+		.interval_ns = larger(INTERVAL_NS, 2 * mtu_ns),
+		.burst_ns = BURST_NS,
+		.sparse_bytes = SPARSE_BYTES,
+		.flags = flags,
+	};
+
+	if (cfg.horizon_ns > HORIZON_MAX_NS)
+		cfg.horizon_ns = HORIZON_MAX_NS;
+	return cfg;
+}
+
+/* ---- pins ---- */
+
+static char *pin_path(const struct net_bpf *b, const char *name, char buf[PATH_BYTES])
+{
+	snprintf(buf, PATH_BYTES, "%s/%s", b->dir, name);
+	return buf;
+}
+
+int net_bpf_init(struct net_bpf *b, const char *pin_dir, struct qerr *err)
+{
+	int n = snprintf(b->dir, sizeof(b->dir), "%s/v%d", pin_dir, EDT_LAYOUT);
+
+	b->cfg_fd = b->st_fd = b->prog_fd[EDT_IN] = b->prog_fd[EDT_OUT] = -1;
+	b->prog_id[EDT_IN] = b->prog_id[EDT_OUT] = 0;
+	b->loaded = false;
+	if (n < 0 || (size_t)n >= sizeof(b->dir))
+		return qerr_set(err, -EINVAL, "the name of the pin directory is too long");
+	return 0;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void net_bpf_done(struct net_bpf *b)
+{
+	close_fd(&b->cfg_fd);
+	close_fd(&b->st_fd);
+	close_fd(&b->prog_fd[EDT_IN]);
+	close_fd(&b->prog_fd[EDT_OUT]);
+	b->loaded = false;
+}
+
+bool net_bpf_is_open(const struct net_bpf *b)
+{
+	return b->cfg_fd >= 0 && b->st_fd >= 0 && b->prog_fd[0] >= 0 && b->prog_fd[1] >= 0;
+}
+
+static int prog_info(int fd, struct bpf_prog_info *info)
+{
+	uint32_t size = sizeof(*info);
+
+	memset(info, 0, sizeof(*info));
+	return bpf_obj_get_info_by_fd(fd, info, &size) < 0 ? -errno : 0;
+}
+
+static bool map_fits(int fd, uint32_t value_bytes)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.type == BPF_MAP_TYPE_HASH &&
+	       info.key_size == sizeof(uint32_t) && info.value_size == value_bytes;
+}
+
+int net_bpf_look(struct net_bpf *b, struct qerr *err)
+{
+	struct bpf_prog_info info;
+	char path[PATH_BYTES];
+	int r = 0;
+
+	if (net_bpf_is_open(b))
+		return 0;
+	net_bpf_done(b);
+	b->cfg_fd = bpf_obj_get(pin_path(b, "cfg", path));
+	if (b->cfg_fd < 0)
+		return -ENOENT;
+	b->st_fd = bpf_obj_get(pin_path(b, "st", path));
+	for (int i = 0; i < 2; i++) {
+		b->prog_fd[i] = bpf_obj_get(pin_path(b, prog_pins[i], path));
+		if (b->prog_fd[i] >= 0 && prog_info(b->prog_fd[i], &info) == 0)
+			b->prog_id[i] = info.id;
+	}
+	if (!net_bpf_is_open(b))
+		r = -ENOENT;
+	else if (!map_fits(b->cfg_fd, sizeof(struct edt_cfg)) ||
+		 !map_fits(b->st_fd, sizeof(struct edt_state)))
+		r = qerr_set(err, -EINVAL, "%s holds maps that are not qosd's; remove it", b->dir);
+	if (r < 0)
+		net_bpf_done(b);
+	return r;
+}
+
+/* ---- loading ---- */
+
+static int make_dir(const char *path, struct qerr *err)
+{
+	if (mkdir(path, 0700) == 0 || errno == EEXIST)
+		return 0;
+	return qerr_set(err, -errno, "cannot create %s: %s", path, strerror(errno));
+}
+
+static int make_dirs(const struct net_bpf *b, struct qerr *err)
+{
+	char parent[sizeof(b->dir)];
+	struct statfs fs;
+	int r;
+
+	memcpy(parent, b->dir, sizeof(parent));
+	*strrchr(parent, '/') = '\0';
+	r = make_dir(parent, err);
+	if (r < 0)
+		return r;
+	if (statfs(parent, &fs) < 0 || fs.f_type != BPFFS_MAGIC) {
+		rmdir(parent);
+		return qerr_set(err, -ENOTSUP,
+				"%s is not on bpffs; run: mount -t bpf bpf /sys/fs/bpf", parent);
+	}
+	return make_dir(b->dir, err);
+}
+
+static int silent(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level;
+	(void)format;
+	(void)args;
+	return 0;
+}
+
+static int open_and_load(const struct net_bpf *b, bool delivery_time, struct edt **ret)
+{
+	struct edt *skel = edt__open();
+	char path[PATH_BYTES];
+	int r;
+
+	if (!skel)
+		return -errno;
+	skel->rodata->delivery_time = delivery_time;
+	r = bpf_map__set_pin_path(skel->maps.qosd_cfg, pin_path(b, "cfg", path));
+	if (r == 0)
+		r = bpf_map__set_pin_path(skel->maps.qosd_st, pin_path(b, "st", path));
+	if (r == 0)
+		r = edt__load(skel);
+	if (r < 0) {
+		edt__destroy(skel);
+		return r;
+	}
+	*ret = skel;
+	return 0;
+}
+
+static int load(const struct net_bpf *b, struct edt **ret, struct qerr *err)
+{
+	int r = open_and_load(b, true, ret);
+
+	if (r < 0 && r != -EPERM) /* before 5.18: stamp without saying what it is */
+		r = open_and_load(b, false, ret);
+	if (r < 0)
+		return qerr_set(err, r, "cannot load the network shaper into the kernel: %s",
+				strerror(-r));
+	return 0;
+}
+
+/* Put a program where the pin is; the pin is there at every moment. */
+static int replace_pin(const struct net_bpf *b, const char *name, int fd, struct qerr *err)
+{
+	char path[PATH_BYTES], fresh[PATH_BYTES];
+
+	pin_path(b, name, path);
+	snprintf(fresh, sizeof(fresh), "%s/new", b->dir);
+	unlink(fresh);
+	if (bpf_obj_pin(fd, fresh) < 0 || rename(fresh, path) < 0)
+		return qerr_set(err, -errno, "cannot pin %s: %s", path, strerror(errno));
+	return 0;
+}
+
+/* Keep the pinned program if it is the same as the one just loaded, else pin the new one. */
+static int settle(struct net_bpf *b, int direction, int fresh_fd, bool *ret_replaced,
+		  struct qerr *err)
+{
+	struct bpf_prog_info fresh, old;
+	int fd = b->prog_fd[direction], r;
+
+	if (prog_info(fresh_fd, &fresh) < 0)
+		return qerr_set(err, -errno, "cannot inspect the network shaper");
+	if (fd >= 0 && prog_info(fd, &old) == 0) {
+		if (memcmp(fresh.tag, old.tag, sizeof(old.tag)) == 0)
+			return 0;
+		*ret_replaced = true;
+	}
+	r = replace_pin(b, prog_pins[direction], fresh_fd, err);
+	if (r < 0)
+		return r;
+	close_fd(&b->prog_fd[direction]);
+	b->prog_fd[direction] = fcntl(fresh_fd, F_DUPFD_CLOEXEC, 0);
+	b->prog_id[direction] = fresh.id;
+	return 0;
+}
+
+int net_bpf_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err)
+{
+	libbpf_print_fn_t print;
+	struct edt *skel;
+	int r;
+
+	*ret_replaced = false;
+	if (b->loaded)
+		return 0;
+	r = net_bpf_look(b, err);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (r == -ENOENT && (r = make_dirs(b, err)) < 0)
+		return r;
+	print = libbpf_set_print(silent);
+	r = load(b, &skel, err);
+	libbpf_set_print(print);
+	if (r < 0)
+		return r;
+	r = settle(b, EDT_IN, bpf_program__fd(skel->progs.edt_in), ret_replaced, err);
+	if (r == 0)
+		r = settle(b, EDT_OUT, bpf_program__fd(skel->progs.edt_out), ret_replaced, err);
+	if (r == 0 && b->cfg_fd < 0) {
+		b->cfg_fd = fcntl(bpf_map__fd(skel->maps.qosd_cfg), F_DUPFD_CLOEXEC, 0);
+		b->st_fd = fcntl(bpf_map__fd(skel->maps.qosd_st), F_DUPFD_CLOEXEC, 0);
+	}
+	edt__destroy(skel);
+	b->loaded = r == 0;
+	return r;
+}
+
+int net_bpf_unpin(struct net_bpf *b, struct qerr *err)
+{
+	static const char *const names[] = { "cfg", "st", "in", "out", "new" };
+	char path[PATH_BYTES];
+
+	net_bpf_done(b);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (unlink(pin_path(b, names[i], path)) < 0 && errno != ENOENT)
+			return qerr_set(err, -errno, "cannot remove %s: %s", path,
+					strerror(errno));
+	if (rmdir(b->dir) < 0 && errno != ENOENT)
+		return qerr_set(err, -errno, "cannot remove %s: %s", b->dir, strerror(errno));
+	memcpy(path, b->dir, sizeof(b->dir));
+	*strrchr(path, '/') = '\0';
+	rmdir(path); /* stays when something else is in it */
+	return 0;
+}
+
+/* ---- the maps ---- */
+
+int net_bpf_get_cfg(const struct net_bpf *b, uint32_t key, struct edt_cfg *ret)
+{
+	if (b->cfg_fd < 0)
+		return -ENOENT;
+	return bpf_map_lookup_elem(b->cfg_fd, &key, ret) < 0 ? -errno : 0;
+}
+
+int net_bpf_set_cfg(const struct net_bpf *b, uint32_t key, const struct edt_cfg *cfg,
+		    struct qerr *err)
+{
+	if (bpf_map_update_elem(b->cfg_fd, &key, cfg, BPF_ANY) < 0)
+		return qerr_set(err, -errno, "cannot write the limit of device %u: %s", key >> 1,
+				strerror(errno));
+	return 0;
+}
+
+int net_bpf_make_state(const struct net_bpf *b, uint32_t key, struct qerr *err)
+{
+	struct edt_state state = { 0 };
+
+	if (bpf_map_update_elem(b->st_fd, &key, &state, BPF_NOEXIST) < 0 && errno != EEXIST)
+		return qerr_set(err, -errno, "cannot make the clock of device %u: %s", key >> 1,
+				strerror(errno));
+	return 0;
+}
+
+int net_bpf_get_state(const struct net_bpf *b, uint32_t key, struct edt_state *ret)
+{
+	if (b->st_fd < 0)
+		return -ENOENT;
+	return bpf_map_lookup_elem_flags(b->st_fd, &key, ret, BPF_F_LOCK) < 0 ? -errno : 0;
+}
+
+void net_bpf_delete(const struct net_bpf *b, uint32_t key)
+{
+	if (b->cfg_fd < 0)
+		return;
+	bpf_map_delete_elem(b->cfg_fd, &key);
+	bpf_map_delete_elem(b->st_fd, &key);
+}
+
+int net_bpf_keys(const struct net_bpf *b, uint32_t **ret, size_t *ret_count)
+{
+	uint32_t *keys = NULL, key, *last = NULL;
+	size_t count = 0, capacity = 0;
+	int r = 0;
+
+	while (b->cfg_fd >= 0 && bpf_map_get_next_key(b->cfg_fd, last, &key) == 0) {
+		r = mem_grow(&keys, &capacity, count + 1, sizeof(*keys));
+		if (r < 0) {
+			free(keys);
+			return r;
+		}
+		keys[count++] = key;
+		last = &keys[count - 1];
+	}
+	*ret = keys;
+	*ret_count = count;
+	return 0;
+}

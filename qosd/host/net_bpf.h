@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * net_bpf - the shaper's programs and maps (bpf/edt.bpf.c), pinned below a directory of bpffs.
+ *
+ * PIN_DIR/v1/ holds cfg, st, in and out. The filters hold the programs and the programs hold the
+ * maps, so limits stay in force whoever dies; the pins are only how the next qosd finds them.
+ * "v1" is the layout of the maps: another layout gets another directory.
+ */
+#ifndef QOSD_HOST_NET_BPF_H
+#define QOSD_HOST_NET_BPF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/edt.h"
+#include "qosd/core/err.h"
+
+struct net_bpf {
+	char dir[128];	     /* PIN_DIR/v1 */
+	int cfg_fd, st_fd;   /* -1: not open */
+	int prog_fd[2];	     /* by enum edt_direction; -1: not open */
+	uint32_t prog_id[2]; /* 0: not known */
+	bool loaded;	     /* the programs are those of this build */
+};
+
+/* Remembers the directory only. -EINVAL: too long. */
+int net_bpf_init(struct net_bpf *b, const char *pin_dir, struct qerr *err);
+void net_bpf_done(struct net_bpf *b); /* pins stay */
+bool net_bpf_is_open(const struct net_bpf *b);
+/* Open what is pinned; writes nothing. -ENOENT: nothing is pinned. */
+int net_bpf_look(struct net_bpf *b, struct qerr *err);
+/*
+ * Make programs and maps ready for use: pinned ones are adopted, missing ones loaded and pinned.
+ * *ret_replaced: the pinned programs were of another build; the filters still run those.
+ */
+int net_bpf_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err);
+/* Remove pins and directories. */
+int net_bpf_unpin(struct net_bpf *b, struct qerr *err);
+
+/* The maps. -ENOENT: no entry, or nothing is open. */
+int net_bpf_get_cfg(const struct net_bpf *b, uint32_t key, struct edt_cfg *ret);
+int net_bpf_set_cfg(const struct net_bpf *b, uint32_t key, const struct edt_cfg *cfg,
+		    struct qerr *err);
+/* A state with all zero, unless there is one. */
+int net_bpf_make_state(const struct net_bpf *b, uint32_t key, struct qerr *err);
+int net_bpf_get_state(const struct net_bpf *b, uint32_t key, struct edt_state *ret);
+/* Both entries. Absent is fine. */
+void net_bpf_delete(const struct net_bpf *b, uint32_t key);
+/* All keys of cfg; the caller frees *ret. 0 or -ENOMEM. */
+int net_bpf_keys(const struct net_bpf *b, uint32_t **ret, size_t *ret_count);
+
+/* The entry for a rate in bit/s; flags as in edt.h. No I/O. */
+struct edt_cfg net_bpf_profile(uint64_t rate_bps, uint32_t flags);
+
+#endif

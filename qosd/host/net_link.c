@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * net_link - builds the requests by libnl-route, and by hand where it has no words for them (fq's
+ * parameters, eBPF filters).
+ */
+#include "qosd/host/net_link.h"
+
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_mirred.h>
+#include <net/if.h>
+#include <netlink/route/act/mirred.h>
+#include <netlink/route/action.h>
+#include <netlink/route/classifier.h>
+#include <netlink/route/cls/matchall.h>
+#include <netlink/route/link.h>
+#include <netlink/route/link/inet6.h>
+#include <netlink/route/qdisc.h>
+#include <string.h>
+
+#define IFB_TX_QUEUE_LEN 1000
+
+/* Talk, and say what could not be done. */
+static int request(struct net_nl *nl, struct nl_msg *msg, uint32_t ifindex, const char *what,
+		   struct qerr *err)
+{
+	char name[IF_NAMESIZE];
+	int r = net_nl_talk(nl, msg);
+
+	if (r == 0)
+		return 0;
+	if (!if_indextoname(ifindex, name))
+		return qerr_set(err, -ENODEV, "device %u has gone", ifindex);
+	return qerr_set(err, r, "cannot %s on %s: %s", what, name, net_nl_why(nl));
+}
+
+static int absent_is_fine(int r)
+{
+	return r == -ENOENT ? 0 : r;
+}
+
+static struct nl_msg *tc_message(int type, int flags, uint32_t ifindex, uint32_t parent,
+				 uint32_t handle, const char *kind)
+{
+	struct tcmsg tc = { .tcm_family = AF_UNSPEC, .tcm_ifindex = (int)ifindex,
+			    .tcm_parent = parent, .tcm_handle = handle };
+	struct nl_msg *msg = nlmsg_alloc_simple(type, flags);
+
+	if (!msg)
+		return NULL;
+	if (nlmsg_append(msg, &tc, sizeof(tc), NLMSG_ALIGNTO) < 0 ||
+	    (kind && nla_put_string(msg, TCA_KIND, kind) < 0)) {
+		nlmsg_free(msg);
+		return NULL;
+	}
+	return msg;
+}
+
+int net_link_add_clsact(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
+{
+	return request(nl, tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex,
+				      TC_H_CLSACT, NET_SLOT_HANDLE, "clsact"),
+		       ifindex, "add clsact", err);
+}
+
+int net_link_add_ingress(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
+{
+	return request(nl, tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex,
+				      TC_H_INGRESS, NET_SLOT_HANDLE, "ingress"),
+		       ifindex, "add ingress", err);
+}
+
+int net_link_del_slot(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
+{
+	return absent_is_fine(request(nl, tc_message(RTM_DELQDISC, 0, ifindex, TC_H_CLSACT, 0, NULL),
+				      ifindex, "remove clsact", err));
+}
+
+int net_link_set_fq(struct net_nl *nl, uint32_t ifindex, uint32_t parent, uint32_t handle,
+		    struct qerr *err)
+{
+	struct nl_msg *msg = tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, ifindex, parent,
+					handle, "fq");
+	struct nlattr *options = msg ? nla_nest_start(msg, TCA_OPTIONS) : NULL;
+
+	if (options) {
+		nla_put_u32(msg, TCA_FQ_PLIMIT, NET_FQ_LIMIT);
+		nla_put_u32(msg, TCA_FQ_FLOW_PLIMIT, NET_FQ_FLOW_LIMIT);
+		nla_nest_end(msg, options);
+	}
+	return request(nl, msg, ifindex, "set the fq qdisc", err);
+}
+
+int net_link_set_mq(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
+{
+	return request(nl, tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, ifindex, TC_H_ROOT,
+				      NET_ROOT_HANDLE, "mq"),
+		       ifindex, "set the mq qdisc", err);
+}
+
+int net_link_del_root(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
+{
+	return absent_is_fine(request(nl, tc_message(RTM_DELQDISC, 0, ifindex, TC_H_ROOT,
+						     NET_ROOT_HANDLE, NULL),
+				      ifindex, "remove our root qdisc", err));
+}
+
+int net_link_set_program(struct net_nl *nl, uint32_t ifindex, int prog_fd, const char *name,
+			 struct qerr *err)
+{
+	struct nl_msg *msg = tc_message(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_REPLACE, ifindex,
+					NET_HOOK_EGRESS, NET_FILTER_HANDLE, "bpf");
+	struct nlattr *options;
+
+	if (!msg)
+		return qerr_set(err, -ENOMEM, "out of memory");
+	((struct tcmsg *)nlmsg_data(nlmsg_hdr(msg)))->tcm_info =
+		TC_H_MAKE(NET_FILTER_PREF << 16, htons(ETH_P_ALL));
+	options = nla_nest_start(msg, TCA_OPTIONS);
+	if (options) {
+		nla_put_u32(msg, TCA_BPF_FD, (uint32_t)prog_fd);
+		nla_put_string(msg, TCA_BPF_NAME, name);
+		nla_put_u32(msg, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
+		nla_nest_end(msg, options);
+	}
+	return request(nl, msg, ifindex, "attach the shaper", err);
+}
+
+static struct rtnl_cls *redirect_new(uint32_t ifindex, uint32_t ifb_ifindex)
+{
+	struct rtnl_cls *cls = rtnl_cls_alloc();
+	struct rtnl_act *act = rtnl_act_alloc();
+	int r = cls && act ? 0 : -1;
+
+	if (r == 0) {
+		rtnl_tc_set_ifindex(TC_CAST(cls), (int)ifindex);
+		rtnl_tc_set_parent(TC_CAST(cls), NET_HOOK_INGRESS);
+		rtnl_tc_set_handle(TC_CAST(cls), NET_FILTER_HANDLE);
+		rtnl_cls_set_prio(cls, NET_FILTER_PREF);
+		rtnl_cls_set_protocol(cls, ETH_P_ALL);
+		r = rtnl_tc_set_kind(TC_CAST(cls), "matchall");
+	}
+	if (r == 0)
+		r = rtnl_tc_set_kind(TC_CAST(act), "mirred");
+	if (r == 0) {
+		rtnl_mirred_set_action(act, TCA_EGRESS_REDIR);
+		rtnl_mirred_set_policy(act, TC_ACT_STOLEN);
+		rtnl_mirred_set_ifindex(act, ifb_ifindex);
+		r = rtnl_mall_append_action(cls, act);
+	}
+	rtnl_act_put(act); /* the classifier holds one of its own */
+	if (r == 0)
+		return cls;
+	rtnl_cls_put(cls);
+	return NULL;
+}
+
+int net_link_set_redirect(struct net_nl *nl, uint32_t ifindex, uint32_t ifb_ifindex,
+			  struct qerr *err)
+{
+	struct rtnl_cls *cls = redirect_new(ifindex, ifb_ifindex);
+	struct nl_msg *msg = NULL;
+
+	if (cls)
+		rtnl_cls_build_add_request(cls, NLM_F_CREATE | NLM_F_REPLACE, &msg);
+	rtnl_cls_put(cls);
+	return request(nl, msg, ifindex, "redirect to the ifb", err);
+}
+
+int net_link_del_filter(struct net_nl *nl, uint32_t ifindex, uint32_t hook, struct qerr *err)
+{
+	const char *kind = hook == NET_HOOK_EGRESS ? "bpf" : "matchall";
+	struct nl_msg *msg = tc_message(RTM_DELTFILTER, 0, ifindex, hook, NET_FILTER_HANDLE, kind);
+
+	if (msg)
+		((struct tcmsg *)nlmsg_data(nlmsg_hdr(msg)))->tcm_info =
+			TC_H_MAKE(NET_FILTER_PREF << 16, htons(ETH_P_ALL));
+	return absent_is_fine(request(nl, msg, ifindex, "remove our filter", err));
+}
+
+int net_link_add_ifb(struct net_nl *nl, const char *name, uint32_t queues, struct qerr *err)
+{
+	struct rtnl_link *link = rtnl_link_alloc();
+	struct nl_msg *msg = NULL;
+	int r;
+
+	if (link && rtnl_link_set_type(link, "ifb") == 0) {
+		rtnl_link_set_name(link, name);
+		rtnl_link_set_num_tx_queues(link, queues);
+		rtnl_link_set_txqlen(link, IFB_TX_QUEUE_LEN);
+		rtnl_link_build_add_request(link, NLM_F_CREATE | NLM_F_EXCL, &msg);
+	}
+	rtnl_link_put(link);
+	r = net_nl_talk(nl, msg);
+	if (r == -EOPNOTSUPP)
+		return qerr_set(err, r, "the kernel has no ifb device; run: modprobe ifb");
+	if (r < 0)
+		return qerr_set(err, r, "cannot create the ifb %s: %s", name, net_nl_why(nl));
+	return 0;
+}
+
+static struct nl_msg *link_message(int type, uint32_t ifindex, unsigned int flags)
+{
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = (int)ifindex,
+				  .ifi_flags = flags, .ifi_change = flags };
+	struct nl_msg *msg = nlmsg_alloc_simple(type, 0);
+
+	if (msg && nlmsg_append(msg, &info, sizeof(info), NLMSG_ALIGNTO) < 0) {
+		nlmsg_free(msg);
+		msg = NULL;
+	}
+	return msg;
+}
+
+int net_link_set_up(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
+{
+	struct nl_msg *msg = link_message(RTM_NEWLINK, ifindex, 0);
+	struct nlattr *spec = msg ? nla_nest_start(msg, IFLA_AF_SPEC) : NULL;
+	struct nlattr *inet6 = spec ? nla_nest_start(msg, AF_INET6) : NULL;
+
+	if (inet6) {
+		nla_put_u8(msg, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+		nla_nest_end(msg, inet6);
+		nla_nest_end(msg, spec);
+	}
+	net_nl_talk(nl, msg); /* fails without IPv6: then there is nothing to prevent */
+	return request(nl, link_message(RTM_NEWLINK, ifindex, IFF_UP), ifindex, "bring up", err);
+}
+
+int net_link_del(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
+{
+	int r = request(nl, link_message(RTM_DELLINK, ifindex, 0), ifindex, "remove the device", err);
+
+	return r == -ENODEV ? 0 : r;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * net_link - the writes of the network adapter: qdiscs, filters and the ifb, by rtnetlink.
+ *
+ * What is ours is known by its mark: qdiscs by their handle, filters by preference and handle.
+ * A root qdisc with handle 0 is the kernel's default. All functions return 0 or a negative errno
+ * and then fill err; deleting what is not there is success. -ENODEV: the device has gone.
+ */
+#ifndef QOSD_HOST_NET_LINK_H
+#define QOSD_HOST_NET_LINK_H
+
+#include <linux/pkt_sched.h>
+#include <stdint.h>
+
+#include "qosd/host/net_nl.h"
+
+#define NET_ROOT_HANDLE 0x71050000u /* tc shows 7105: */
+#define NET_FILTER_PREF 7u
+#define NET_FILTER_HANDLE 0x7105u
+#define NET_SLOT_HANDLE 0xffff0000u /* where clsact and ingress sit */
+#define NET_HOOK_EGRESS	 (TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS))
+#define NET_HOOK_INGRESS (TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS))
+
+/* The program's horizon is to be the only dropper, so fq gets room for everything in it. */
+#define NET_FQ_LIMIT	  200000u
+#define NET_FQ_FLOW_LIMIT 100000u
+
+int net_link_add_clsact(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
+int net_link_add_ingress(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
+/* Delete clsact or ingress, whichever is there, with all its filters. */
+int net_link_del_slot(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
+/* fq at parent (TC_H_ROOT or a class of mq), handle 0: the kernel chooses. */
+int net_link_set_fq(struct net_nl *nl, uint32_t ifindex, uint32_t parent, uint32_t handle,
+		    struct qerr *err);
+int net_link_set_mq(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
+/* Delete the root qdisc with our handle; the kernel then puts its default there. */
+int net_link_del_root(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
+/* Our program on the egress hook; an earlier one is replaced without a gap. */
+int net_link_set_program(struct net_nl *nl, uint32_t ifindex, int prog_fd, const char *name,
+			 struct qerr *err);
+/* Everything that comes in goes to ifb_ifindex; an earlier redirect of ours is replaced. */
+int net_link_set_redirect(struct net_nl *nl, uint32_t ifindex, uint32_t ifb_ifindex,
+			  struct qerr *err);
+/* Our filter on the hook. */
+int net_link_del_filter(struct net_nl *nl, uint32_t ifindex, uint32_t hook, struct qerr *err);
+
+int net_link_add_ifb(struct net_nl *nl, const char *name, uint32_t queues, struct qerr *err);
+/* Up, and without an IPv6 address of its own. */
+int net_link_set_up(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
+int net_link_del(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
+
+#endif

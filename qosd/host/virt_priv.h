@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * virt_priv - what the virt*.c files share; nobody else includes this.
+ *
+ * Threads and data: `lock` guards what the loop, libvirt's event thread and the calls thread
+ * exchange, and is held for a few list operations only, never over a call. What is marked "calls
+ * thread" is touched by that thread alone. Only the calls thread talks to libvirt.
+ */
+#ifndef QOSD_HOST_VIRT_PRIV_H
+#define QOSD_HOST_VIRT_PRIV_H
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "qosd/host/virt.h"
+
+#define VIRT_QOS_URI	    "urn:qosd:1"
+#define VIRT_XML_MAX	    ((size_t)1 << 20) /* bytes of one domain XML */
+#define VIRT_COALESCE_US    UINT64_C(20000)   /* events closer together make one refresh */
+#define VIRT_ANNOUNCE_US    UINT64_C(500000)  /* after foreign (or own) changes of tunables */
+#define VIRT_PING_US	    UINT64_C(2000000)
+#define VIRT_BACKOFF_MIN_US UINT64_C(200000)
+#define VIRT_BACKOFF_MAX_US UINT64_C(5000000)
+#define VIRT_JOBS_MAX	    4096 /* queued; one per target, so 1000 guests of 3 vCPUs fit */
+#define VIRT_JOB_BUCKETS    256
+#define VIRT_DIRTY_MAX	    256 /* more dirty domains at once become a full refresh */
+#define VIRT_EVENTS	    5
+
+enum virt_job_kind { VIRT_JOB_PIN, VIRT_JOB_CLASS };
+
+struct virt_job { /* queued, then with its result in the list of finished ones */
+	struct virt_job *next, *bucket_next;
+	enum virt_job_kind kind;
+	uint64_t ticket;
+	bool cancelled; /* its ticket is completed already: skip it */
+	/* VIRT_JOB_PIN */
+	uint32_t guest_id, index;
+	uint8_t target_kind;
+	struct cpuset cpus;
+	/* VIRT_JOB_CLASS */
+	char uuid[GUEST_UUID_MAX];
+	char *class_name; /* NULL: clear */
+	/* result */
+	int result;
+	struct qerr err;
+};
+
+struct virt_jobs {
+	struct virt_job *first, *last;
+	struct virt_job *buckets[VIRT_JOB_BUCKETS]; /* queued pins by target */
+	unsigned int count;
+	struct virt_job *done_first, *done_last;
+};
+
+struct virt_record { /* one running domain as the calls thread knows it */
+	char uuid[GUEST_UUID_MAX];
+	int domain_id;
+	struct guest *guest;
+	bool unbound; /* its process or group was not found: look again soon */
+	bool seen;    /* mark and sweep of a full refresh */
+};
+
+struct virt {
+	/* never changes after virt_new() */
+	char *uri, *run_dir;
+	uint64_t resync_us, hung_us;
+	int (*bind)(void *ctx, struct guest *g);
+	void *bind_ctx;
+	int event_fd;
+	struct adapter adapter;
+	pthread_t calls_thread, ping_thread, events_thread;
+
+	/* any thread */
+	atomic_bool stop;
+	atomic_int state;		  /* enum virt_state, without the running call */
+	_Atomic uint64_t call_since_us;	  /* when the calls thread's call began; 0: none runs */
+	_Atomic uint64_t call_limit_us;	  /* longer means hung */
+	_Atomic uint64_t ping_since_us;	  /* the same of the ping; longer than hung_us means hung */
+
+	pthread_mutex_t lock;
+	pthread_cond_t wake; /* threads wait here for work and for the end */
+	/* under lock */
+	unsigned int threads; /* that use libvirt's calls and have not ended */
+	virConnectPtr conn;   /* changed by the calls thread only, under lock; read there without */
+	bool lost;	      /* the connection closed */
+	bool broke_hung;      /* ... because libvirt did not answer */
+	bool dirty_all;
+	char dirty[VIRT_DIRTY_MAX][GUEST_UUID_MAX];
+	size_t ndirty;
+	uint64_t dirty_at_us;	 /* when to refresh; 0: nothing is dirty */
+	uint64_t announce_at_us; /* when to publish anew although no guest differs; 0: not */
+	struct virt_jobs jobs;
+	struct inventory *pending;
+	char last_error[QERR_TEXT_MAX];	 /* of the connection; "" when it is well */
+	char guest_error[QERR_TEXT_MAX]; /* the latest domain that could not be read */
+
+	/* calls thread */
+	int event_ids[VIRT_EVENTS];
+	struct virt_record *records; /* sorted by uuid */
+	size_t nrecords, records_capacity;
+	uint32_t last_id;
+	uint64_t next_care_us, next_resync_us, backoff_us;
+	bool was_connected;
+	bool changed; /* records differ from what was published */
+};
+
+/* virt.c */
+uint64_t virt_now_us(void); /* CLOCK_MONOTONIC */
+void virt_notify(struct virt *v); /* make the eventfd readable */
+void virt_wait_until(struct virt *v, uint64_t until_us); /* on `wake`, under lock */
+void virt_thread_ends(struct virt *v);
+
+/* virt_calls.c */
+void *virt_calls_main(void *arg);
+/* Before each call of libvirt: starts the clock by which "hung" is found. */
+void virt_calling(struct virt *v);
+/* After a failed call, at once: libvirt's error as negative errno and sentence "WHAT: message". */
+int virt_failed(struct virt *v, struct qerr *err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* A call has failed because `conn` is closed. */
+void virt_connection_broke(struct virt *v, virConnectPtr conn);
+bool virt_usable(struct virt *v); /* not stopping and the connection not lost */
+
+/* virt_ping.c */
+void *virt_ping_main(void *arg);
+
+/* virt_events.c */
+int virt_events_start(struct virt *v, struct qerr *err);
+void virt_events_stop(struct virt *v);
+int virt_events_register(struct virt *v, struct qerr *err);
+void virt_events_deregister(struct virt *v);
+void virt_mark_dirty(struct virt *v, const char *uuid); /* NULL: all */
+
+/* virt_inventory.c: calls thread */
+int virt_refresh_now(struct virt *v, struct qerr *err);
+void virt_look_after(struct virt *v); /* every 2 s: unbound guests, dead processes */
+const struct virt_record *virt_record_of_guest(const struct virt *v, uint32_t guest_id);
+void virt_records_free(struct virt *v);
+
+/* virt_process.c: what the host knows of a guest's process and devices, without libvirt */
+int virt_process_find(const char *run_dir, const char *name); /* pid or 0 */
+uint64_t virt_process_start_ticks(int pid);		       /* 0: gone */
+uint32_t virt_device_ifindex(const char *device);	       /* 0: none */
+
+/* virt_jobs.c */
+struct virt_job *virt_job_new(enum virt_job_kind kind, uint64_t ticket);
+void virt_job_free(struct virt_job *job);
+/* Takes over `job` in any case. A queued pin of the same target completes with -ECANCELED. */
+int virt_job_submit(struct virt *v, struct virt_job *job, struct qerr *err);
+struct virt_job *virt_job_take(struct virt *v); /* the next one to run, or NULL */
+void virt_job_finish(struct virt *v, struct virt_job *job, int result);
+void virt_jobs_cancel_guest(struct virt *v, uint32_t guest_id);
+void virt_jobs_fail_all(struct virt *v, int result, const char *text);
+void virt_jobs_free(struct virt *v);
+
+/* virt_pin.c, virt_metadata.c: calls thread, connected */
+void virt_adapter_init(struct virt *v);
+int virt_pin_run(struct virt *v, const struct virt_job *job, struct qerr *err);
+int virt_class_run(struct virt *v, const struct virt_job *job, struct qerr *err);
+/*
+ * The element <qos> `old` (NULL: none) with another class (NULL: none), everything else kept.
+ * *ret is malloc'ed; NULL when nothing is left to store. 0, -EINVAL, -ENOMEM.
+ */
+int virt_metadata_edit(const char *old, const char *class_name, char **ret);
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * virt_process - a guest's QEMU process and host devices, from files of libvirt and the kernel.
+ *
+ * libvirt's API does not tell the process id; its pid file does. The start time (field 22 of
+ * /proc/PID/stat, clock ticks) makes a process id unique. Interface indexes come from sysfs:
+ * if_nametoindex() of an unknown name makes the kernel load modules.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "qosd/host/virt_priv.h"
+
+/* The file's beginning as a string; bytes read, or -1. */
+static ssize_t read_text(const char *path, char *buf, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n;
+
+	if (fd < 0)
+		return -1;
+	n = read(fd, buf, size - 1);
+	close(fd);
+	if (n >= 0)
+		buf[n] = '\0';
+	return n;
+}
+
+/* Decimal digits, then white space or the end; 0 when it is anything else or above max. */
+static uint64_t read_number(const char *path, uint64_t max)
+{
+	char text[32];
+	uint64_t value = 0;
+	const char *p = text;
+
+	if (read_text(path, text, sizeof(text)) <= 0)
+		return 0;
+	for (; *p >= '0' && *p <= '9'; p++) {
+		value = value * 10 + (uint64_t)(*p - '0');
+		if (value > max)
+			return 0;
+	}
+	return *p == '\0' || *p == '\n' || *p == ' ' ? value : 0;
+}
+
+int virt_process_find(const char *run_dir, const char *name)
+{
+	char path[512];
+
+	if (!name || strchr(name, '/'))
+		return 0;
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s.pid", run_dir, name) >= sizeof(path))
+		return 0;
+	return (int)read_number(path, INT32_MAX);
+}
+
+/* Fields count from 1; the second is in brackets and may hold anything, brackets too. */
+uint64_t virt_process_start_ticks(int pid)
+{
+	char path[64], text[1024];
+	const char *p;
+	unsigned long long ticks;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (read_text(path, text, sizeof(text)) <= 0)
+		return 0;
+	p = strrchr(text, ')');
+	for (int field = 2; p && field < 22; field++) {
+		p = strchr(p, ' ');
+		if (p)
+			p++;
+	}
+	return p && sscanf(p, "%llu", &ticks) == 1 ? ticks : 0;
+}
+
+uint32_t virt_device_ifindex(const char *device)
+{
+	char path[64];
+
+	if (!device[0])
+		return 0;
+	snprintf(path, sizeof(path), "/sys/class/net/%s/ifindex", device);
+	return (uint32_t)read_number(path, INT32_MAX);
+}

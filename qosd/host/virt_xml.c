@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * virt_xml - a domain XML (libvirt's own, or what a hook hands over) read into a guest.
+ *
+ * Parts of it come from tenants or other tools, so it is read without trust: at most VIRT_XML_MAX
+ * bytes, no DOCTYPE (hence no entities), no network, and bounds on every text and list. Name and
+ * uuid must be sound. What is optional and too long or malformed is left out, so that one odd
+ * device does not hide a guest. Sizes are bytes.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <libxml/parser.h>
+#include <libxml/tree.h>
+#include <string.h>
+
+#include "qosd/core/mem.h"
+#include "qosd/host/virt_priv.h"
+
+#define TITLE_MAX	 512
+#define CLASS_MAX	 64
+#define OVERRIDES_MAX	 32
+#define OVERRIDE_KEY_MAX 64
+#define OVERRIDE_VAL_MAX 128
+#define NOVA_NAME_MAX	 256
+#define NICS_MAX	 128
+#define DISKS_MAX	 512
+#define VCPUS_MAX	 4096
+
+/* ---- reading nodes; `parent` may be NULL everywhere ---- */
+
+static bool is_element(const xmlNode *n, const char *ns, const char *name)
+{
+	if (n->type != XML_ELEMENT_NODE || strcmp((const char *)n->name, name) != 0)
+		return false;
+	if (!ns)
+		return !n->ns;
+	return n->ns && n->ns->href && strcmp((const char *)n->ns->href, ns) == 0;
+}
+
+static xmlNode *first_from(xmlNode *n, const char *ns, const char *name)
+{
+	while (n && !is_element(n, ns, name))
+		n = n->next;
+	return n;
+}
+
+static xmlNode *child(const xmlNode *parent, const char *name)
+{
+	return parent ? first_from(parent->children, NULL, name) : NULL;
+}
+
+static xmlNode *child_ns(const xmlNode *parent, const char *ns, const char *name)
+{
+	return parent ? first_from(parent->children, ns, name) : NULL;
+}
+
+/* Text as a malloc'ed string; NULL when empty, longer than max - 1 bytes or with control characters. */
+static char *sound_text(xmlChar *text, size_t max)
+{
+	const unsigned char *p = text;
+	char *ret = NULL;
+
+	while (p && *p >= 0x20 && *p != 0x7f)
+		p++;
+	if (p && !*p && p > text && (size_t)(p - text) < max)
+		ret = strdup((const char *)text);
+	xmlFree(text);
+	return ret;
+}
+
+static char *attribute(const xmlNode *node, const char *name, size_t max)
+{
+	return node ? sound_text(xmlGetNoNsProp(node, BAD_CAST name), max) : NULL;
+}
+
+static char *content(const xmlNode *node, size_t max)
+{
+	return node ? sound_text(xmlNodeGetContent(node), max) : NULL;
+}
+
+/* Into a fixed field; false and "" when absent or not sound. */
+static bool copy_attribute(const xmlNode *node, const char *name, char *buf, size_t size)
+{
+	char *text CLEANUP_FREE = attribute(node, name, size);
+
+	strcpy(buf, text ? text : "");
+	return text != NULL;
+}
+
+static bool attribute_is(const xmlNode *node, const char *name, const char *value)
+{
+	char *text CLEANUP_FREE = attribute(node, name, 64);
+
+	return text && strcmp(text, value) == 0;
+}
+
+static int parse_number(const char *text, uint64_t max, uint64_t *ret)
+{
+	uint64_t value = 0;
+	const char *p = text;
+
+	while (*p == ' ')
+		p++;
+	if (!isdigit((unsigned char)*p))
+		return -EINVAL;
+	for (; isdigit((unsigned char)*p); p++) {
+		unsigned int digit = (unsigned int)(*p - '0');
+
+		if (value > (max - digit) / 10)
+			return -ERANGE;
+		value = value * 10 + digit;
+	}
+	while (*p == ' ')
+		p++;
+	if (*p)
+		return -EINVAL;
+	*ret = value;
+	return 0;
+}
+
+/* ---- size ---- */
+
+static uint64_t unit_bytes(const char *unit)
+{
+	static const struct {
+		const char *name;
+		uint64_t bytes;
+	} units[] = {
+		{ "b", 1 }, { "bytes", 1 },
+		{ "KB", 1000 }, { "k", 1024 }, { "KiB", 1024 },
+		{ "MB", 1000000 }, { "M", UINT64_C(1) << 20 }, { "MiB", UINT64_C(1) << 20 },
+		{ "GB", 1000000000 }, { "G", UINT64_C(1) << 30 }, { "GiB", UINT64_C(1) << 30 },
+		{ "TB", UINT64_C(1000000000000) }, { "T", UINT64_C(1) << 40 },
+		{ "TiB", UINT64_C(1) << 40 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+		if (strcmp(unit, units[i].name) == 0)
+			return units[i].bytes;
+	return 0;
+}
+
+static int read_memory(const xmlNode *root, struct guest *g, struct qerr *err)
+{
+	const xmlNode *node = child(root, "memory");
+	char *text CLEANUP_FREE = content(node, 32);
+	char *unit CLEANUP_FREE = attribute(node, "unit", 8);
+	uint64_t scale = unit_bytes(unit ? unit : "KiB"), value;
+
+	if (!text || !scale || parse_number(text, UINT64_MAX / scale, &value) < 0)
+		return qerr_set(err, -EINVAL, "guest %s: its memory size is missing or malformed",
+				g->name);
+	g->memory_bytes = value * scale;
+	return 0;
+}
+
+static int read_vcpus(const xmlNode *root, struct guest *g, struct qerr *err)
+{
+	const xmlNode *node = child(root, "vcpu");
+	char *most CLEANUP_FREE = content(node, 16);
+	char *now CLEANUP_FREE = attribute(node, "current", 16);
+	uint64_t value;
+
+	if (!most || parse_number(now ? now : most, VCPUS_MAX, &value) < 0 || value == 0)
+		return qerr_set(err, -EINVAL, "guest %s: its number of vCPUs is missing or malformed",
+				g->name);
+	g->vcpus = (uint32_t)value;
+	return 0;
+}
+
+/* ---- identity ---- */
+
+static bool uuid_sound(const char *uuid)
+{
+	for (size_t i = 0; i < GUEST_UUID_MAX - 1; i++) {
+		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+		if (dash ? uuid[i] != '-' : !isxdigit((unsigned char)uuid[i]))
+			return false;
+	}
+	return uuid[GUEST_UUID_MAX - 1] == '\0';
+}
+
+static int read_identity(const xmlNode *root, struct guest *g, struct qerr *err)
+{
+	char *uuid CLEANUP_FREE = content(child(root, "uuid"), GUEST_UUID_MAX);
+
+	g->name = content(child(root, "name"), GUEST_NAME_MAX);
+	if (!g->name)
+		return qerr_set(err, -EINVAL,
+				"a guest's name is missing, longer than %d bytes or has control characters",
+				GUEST_NAME_MAX - 1);
+	if (!uuid || !uuid_sound(uuid))
+		return qerr_set(err, -EINVAL, "guest %s: its uuid is missing or malformed", g->name);
+	for (size_t i = 0; i < GUEST_UUID_MAX; i++)
+		g->uuid[i] = (char)tolower((unsigned char)uuid[i]);
+	g->title = content(child(root, "title"), TITLE_MAX);
+	return 0;
+}
+
+/* ---- metadata ---- */
+
+static int add_override(struct guest *g, size_t *capacity, const xmlNode *node)
+{
+	struct guest_override o = { .key = attribute(node, "key", OVERRIDE_KEY_MAX),
+				    .value = attribute(node, "value", OVERRIDE_VAL_MAX) };
+
+	if (!o.key || !o.value ||
+	    mem_grow(&g->overrides, capacity, g->noverrides + 1, sizeof(o)) < 0) {
+		bool out_of_memory = o.key && o.value;
+
+		free(o.key);
+		free(o.value);
+		return out_of_memory ? -ENOMEM : 0;
+	}
+	g->overrides[g->noverrides++] = o;
+	return 0;
+}
+
+/* <qosd:qos class="gold"><qosd:set key="cpu.limit" value="50%"/></qosd:qos>; <set> without prefix too. */
+static int read_qos(const xmlNode *metadata, struct guest *g)
+{
+	const xmlNode *qos = child_ns(metadata, VIRT_QOS_URI, "qos");
+	xmlNode *n;
+	size_t capacity = 0;
+	int r = 0;
+
+	if (!qos)
+		return 0;
+	g->class_name = attribute(qos, "class", CLASS_MAX);
+	for (n = qos->children; n && r == 0 && g->noverrides < OVERRIDES_MAX; n = n->next)
+		if (is_element(n, VIRT_QOS_URI, "set") || is_element(n, NULL, "set"))
+			r = add_override(g, &capacity, n);
+	return r;
+}
+
+static void read_nova(const xmlNode *metadata, struct guest *g)
+{
+	static const char *const namespaces[] = {
+		"http://openstack.org/xmlns/libvirt/nova/1.1",
+		"http://openstack.org/xmlns/libvirt/nova/1.0",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++) {
+		const char *ns = namespaces[i];
+		const xmlNode *instance = child_ns(metadata, ns, "instance"), *project;
+
+		if (!instance)
+			continue;
+		project = child_ns(child_ns(instance, ns, "owner"), ns, "project");
+		g->flavor = attribute(child_ns(instance, ns, "flavor"), "name", NOVA_NAME_MAX);
+		g->project = content(project, NOVA_NAME_MAX);
+		if (!g->project)
+			g->project = attribute(project, "uuid", NOVA_NAME_MAX);
+		return;
+	}
+}
+
+/* ---- devices ---- */
+
+/* A name that can be a network device and a path component. */
+static bool device_sound(const char *name)
+{
+	if (!strcmp(name, ".") || !strcmp(name, ".."))
+		return false;
+	for (; *name; name++)
+		if (*name == '/' || *name == ':' || isspace((unsigned char)*name))
+			return false;
+	return true;
+}
+
+static void copy_device(const xmlNode *node, const char *name, char buf[GUEST_DEVICE_MAX])
+{
+	if (!copy_attribute(node, name, buf, GUEST_DEVICE_MAX) || !device_sound(buf))
+		buf[0] = '\0';
+}
+
+static bool has_host_device(const char *type)
+{
+	static const char *const without[] = { "vhostuser", "hostdev", "vdpa", "user" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(without); i++)
+		if (strcmp(type, without[i]) == 0)
+			return false;
+	return true;
+}
+
+static void read_nic(const xmlNode *node, struct guest_nic *nic)
+{
+	const xmlNode *source = child(node, "source");
+
+	memset(nic, 0, sizeof(*nic));
+	copy_attribute(node, "type", nic->type, sizeof(nic->type));
+	copy_attribute(child(node, "mac"), "address", nic->mac, sizeof(nic->mac));
+	if (!has_host_device(nic->type))
+		return;
+	copy_device(child(node, "target"), "dev", nic->device);
+	copy_device(source, "bridge", nic->bridge);
+	if (!nic->bridge[0])
+		copy_device(source, "dev", nic->bridge);
+}
+
+static void read_disk(const xmlNode *node, struct guest_disk *disk)
+{
+	static const char *const names[] = { "name", "file", "dev", "dir", "volume" };
+	const xmlNode *source = child(node, "source");
+
+	memset(disk, 0, sizeof(*disk));
+	copy_attribute(child(node, "target"), "dev", disk->target, sizeof(disk->target));
+	copy_attribute(child(node, "driver"), "cache", disk->cache, sizeof(disk->cache));
+	disk->rbd = attribute_is(source, "protocol", "rbd");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (copy_attribute(source, names[i], disk->source, sizeof(disk->source)))
+			break;
+}
+
+static int read_devices(const xmlNode *devices, struct guest *g)
+{
+	size_t nic_capacity = 0, disk_capacity = 0;
+	xmlNode *n = devices ? devices->children : NULL;
+
+	for (; n; n = n->next) {
+		if (is_element(n, NULL, "interface") && g->nnics < NICS_MAX) {
+			if (mem_grow(&g->nics, &nic_capacity, g->nnics + 1, sizeof(*g->nics)) < 0)
+				return -ENOMEM;
+			read_nic(n, &g->nics[g->nnics++]);
+		} else if (is_element(n, NULL, "disk") && g->ndisks < DISKS_MAX) {
+			if (mem_grow(&g->disks, &disk_capacity, g->ndisks + 1,
+				     sizeof(*g->disks)) < 0)
+				return -ENOMEM;
+			read_disk(n, &g->disks[g->ndisks++]);
+		}
+	}
+	return 0;
+}
+
+/* ---- the whole ---- */
+
+static int read_domain(const xmlNode *root, struct guest *g, struct qerr *err)
+{
+	const xmlNode *metadata = child(root, "metadata");
+	int r = read_identity(root, g, err);
+
+	if (r == 0)
+		r = read_memory(root, g, err);
+	if (r == 0)
+		r = read_vcpus(root, g, err);
+	if (r < 0)
+		return r;
+	read_nova(metadata, g);
+	r = read_qos(metadata, g);
+	if (r == 0)
+		r = read_devices(child(root, "devices"), g);
+	return r == 0 ? 0 : qerr_set(err, r, "out of memory for guest %s", g->name);
+}
+
+/* Called at a DOCTYPE. libvirt never writes one. */
+static void refuse_doctype(void *context, const xmlChar *name, const xmlChar *external,
+			   const xmlChar *system)
+{
+	(void)name, (void)external, (void)system;
+	xmlStopParser(context);
+}
+
+static xmlDoc *parse_document(const char *xml, size_t len)
+{
+	xmlParserCtxt *context = xmlNewParserCtxt();
+	xmlDoc *doc;
+
+	if (!context)
+		return NULL;
+	context->sax->internalSubset = refuse_doctype;
+	doc = xmlCtxtReadMemory(context, xml, (int)len, "domain.xml", NULL,
+				XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+	xmlFreeParserCtxt(context);
+	return doc;
+}
+
+int virt_parse_domain_xml(const char *xml, size_t len, struct guest **ret, struct qerr *err)
+{
+	const xmlNode *root;
+	struct guest *g;
+	xmlDoc *doc;
+	int r;
+
+	if (len > VIRT_XML_MAX)
+		return qerr_set(err, -E2BIG, "a domain XML of %zu bytes is longer than %zu", len,
+				VIRT_XML_MAX);
+	doc = parse_document(xml, len);
+	root = doc ? xmlDocGetRootElement(doc) : NULL;
+	if (!root || !is_element(root, NULL, "domain")) {
+		xmlFreeDoc(doc);
+		return qerr_set(err, -EINVAL, "this is not a domain XML");
+	}
+	g = guest_new();
+	r = g ? read_domain(root, g, err) : qerr_set(err, -ENOMEM, "out of memory");
+	xmlFreeDoc(doc);
+	if (r < 0)
+		guest_unref(g);
+	else
+		*ret = g;
+	return r;
+}
