@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * engine - the daemon's one context: everything that changes while qosd runs is in here.
+ *
+ * One loop, one direction: events (libvirt, hook, operator, netlink, timers) only mark what is
+ * dirty; once per turn the engine makes a picture (plan), reads back what the dirty part of the
+ * host really has, and applies the difference. Restart, drift, release and dry run are the same
+ * turn with another plan or without the last step.
+ */
+#ifndef QOSD_DAEMON_ENGINE_H
+#define QOSD_DAEMON_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "qosd/core/adapter.h"
+#include "qosd/core/baseline.h"
+#include "qosd/core/diff.h"
+#include "qosd/daemon/guests.h"
+#include "qosd/daemon/log.h"
+#include "qosd/daemon/picture.h"
+#include "qosd/host/virt.h"
+#include "qosd/host/worker.h"
+
+struct control;
+
+struct engine_options {
+	const char *config_path; /* NULL: the default place */
+	const char *socket_path;
+	const char *state_dir;
+	const char *libvirt_uri;
+	bool observe; /* --observe: never write, whatever the policy or the operator says */
+	bool verbose;
+};
+
+struct inflight { /* a change handed to a worker */
+	uint64_t ticket;
+	uint32_t guest_id; /* 0: a group above guests */
+	enum knob_id knob;
+};
+
+struct pending_admission { /* let in by the hook, not yet seen running */
+	struct guest *guest;
+	uint64_t until_us; /* monotonic */
+};
+
+#define ENGINE_PENDING_MAX 64
+
+struct saved_word { /* what the operator said of a guest before qosd was restarted */
+	char uuid[GUEST_UUID_MAX];
+	uint64_t start_ticks;
+	uint64_t hold_until_s;
+	bool released;
+};
+
+struct engine {
+	struct engine_options options;
+	struct logger log;
+	sd_event *event;
+	sd_event_source *turn_timer, *retry_timer, *drift_timer, *sample_timer;
+	uint64_t started_us;
+
+	/* the wish */
+	struct policy *policy;
+	uint32_t generation;
+	uint32_t mode;	       /* enum policy_mode in force */
+	bool mode_overridden;  /* by the operator, differs from the file's */
+
+	/* the host */
+	struct host *host;
+	struct worker *systemd_worker;
+	struct virt *virt;
+	struct adapter *adapters[ADAPTER_COUNT];
+	struct control *control;
+	struct inventory *inventory; /* NULL until libvirt has answered once */
+
+	/* what is, and what should be */
+	struct guest_table guests;
+	struct picture *picture; /* of the last turn */
+	struct baseline *baseline;
+	bool read_all;		  /* next turn reads back every knob */
+	bool turn_scheduled;
+	uint64_t last_turn_us;
+
+	struct inflight *inflight;
+	size_t ninflight, inflight_capacity;
+	uint64_t next_ticket;
+	size_t cgroup_inflight; /* how many of them are for groups above guests */
+
+	struct pending_admission pending[ENGINE_PENDING_MAX];
+	struct saved_word *saved_words; /* not yet matched with a guest */
+	size_t nsaved_words;
+
+	uint64_t repaired; /* foreign changes put right since start */
+};
+
+/* ---- life (engine.c) ---- */
+int engine_new(const struct engine_options *options, struct engine **ret, struct qerr *err);
+void engine_free(struct engine *e); /* values stay in the kernel */
+int engine_run(struct engine *e);   /* until SIGTERM or SIGINT; exit status */
+uint64_t engine_now_us(const struct engine *e); /* CLOCK_MONOTONIC of this turn of the loop */
+/* Something changed: make a turn soon. */
+void engine_mark(struct engine *e);
+/* Something may differ anywhere: the next turn reads everything back. */
+void engine_mark_all(struct engine *e);
+/* Make a turn at this time at the latest (back-off or hold that ends). */
+void engine_mark_at(struct engine *e, uint64_t at_us);
+bool engine_enforcing(const struct engine *e);
+
+/* ---- the turn (reconcile.c) ---- */
+void engine_turn(struct engine *e);
+/* The picture that `policy` gives for the guests of now; NULL when out of memory or no inventory. */
+struct picture *engine_picture(struct engine *e, const struct policy *policy);
+/* Read one knob's actual value through its adapter. */
+int engine_read(struct engine *e, const struct target *t, enum knob_id knob, struct knob_value *ret,
+		struct qerr *err);
+/*
+ * Compare a plan with the host. `previous` not NULL: only entries that differ from it, and those
+ * of dirty guests, are read. Targets with changes in flight are left out. 0 or -ENOMEM.
+ */
+int engine_compare(struct engine *e, const struct plan *plan, const struct plan *previous,
+		   struct diff *ret);
+
+/* ---- writing (apply.c) ---- */
+/* Record baselines, then write in order. Errors go to the guests concerned. */
+void engine_apply(struct engine *e, struct diff *d);
+/* A worker finished a change. */
+void engine_change_done(void *engine, uint64_t ticket, int result, const struct qerr *err);
+
+/* ---- giving back (release.c) ---- */
+/* Baselines of one guest (NULL: of all) are written back; *ret_changes counts. */
+int engine_release(struct engine *e, const struct guest *only, size_t *ret_changes, struct qerr *err);
+
+/* ---- policy (reload.c) ---- */
+/* First load at start: findings are logged. */
+int engine_load_policy(struct engine *e, struct qerr *err);
+/* Accept whole or keep the old one. -EINVAL: findings hold why. */
+int engine_reload(struct engine *e, const char *path, struct diag_list *findings, struct qerr *err);
+int engine_undo(struct engine *e, struct diag_list *findings, struct qerr *err);
+int engine_set_mode(struct engine *e, enum policy_mode mode, struct qerr *err);
+
+/* ---- files (state.c) ---- */
+int state_load(struct engine *e, struct qerr *err);
+int state_save_baseline(struct engine *e, struct qerr *err);
+int state_save_runtime(struct engine *e, struct qerr *err);
+/* Give rows of guests that are new to this process what the operator said before the restart. */
+void state_restore_words(struct engine *e);
+int state_save_policy(struct engine *e, uint32_t generation, const char *text, struct qerr *err);
+/* Path of a saved generation in buf. */
+char *state_policy_path(const struct engine *e, uint32_t generation, char *buf, size_t size);
+
+/* ---- admission (admission.c) ---- */
+/* The hook's question or news. *ret_admit false only at prepare, with the sentence in err. */
+int engine_hook(struct engine *e, const char *phase, const char *xml, size_t len, bool *ret_admit,
+		struct qerr *err);
+
+/* ---- class by the operator (assume.c) ---- */
+/*
+ * In force at once on our own copy of the guest; written to the domain's metadata, which makes it
+ * last and travel, behind by libvirt. class_name NULL: clear. -EAGAIN: libvirt takes nothing now.
+ */
+int engine_set_class(struct engine *e, const struct guest *g, const char *class_name);
+/* Put classes that libvirt has not written yet into a fresh inventory. */
+void engine_assume_classes(struct engine *e);
+/* True when the ticket was a class written to metadata. */
+bool engine_class_done(struct engine *e, uint64_t ticket, int result, const struct qerr *err);
+
+/* ---- measuring (usage.c) ---- */
+/* Sample all guests unless the last sample is younger than max_age_us. */
+void engine_sample(struct engine *e, uint64_t max_age_us);
+
+/* ---- socket (methods.c) ---- */
+int methods_start(struct engine *e, struct qerr *err);
+
+#endif

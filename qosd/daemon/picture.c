@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "qosd/daemon/picture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct inventory *copy_inventory(const struct inventory *inv)
+{
+	struct inventory *copy = inventory_new(inv->count);
+
+	for (size_t i = 0; copy && i < inv->count; i++) {
+		if (inventory_add(copy, inv->guests[i]) < 0) {
+			inventory_free(copy);
+			return NULL;
+		}
+	}
+	return copy;
+}
+
+static struct plan *make_plan(const struct picture *p, const struct picture_input *in)
+{
+	struct plan_input pi = {
+		.policy = in->policy,
+		.host = in->host,
+		.inventory = p->inventory,
+		.assign = p->assign,
+		.admitted = p->admitted,
+		.placement = p->placement,
+		.treatment = in->treatment,
+		.cgroup_v1 = in->cgroup_v1,
+	};
+	struct plan *plan = plan_build(&pi);
+
+	if (plan && in->baseline && baseline_plan_orphans(in->baseline, &pi, plan) < 0) {
+		plan_free(plan);
+		return NULL;
+	}
+	return plan;
+}
+
+struct picture *picture_make(const struct picture_input *in)
+{
+	struct picture *p = calloc(1, sizeof(*p));
+	size_t n = in->inventory->count;
+
+	if (!p)
+		return NULL;
+	p->policy = in->policy;
+	p->inventory = copy_inventory(in->inventory);
+	p->assign = calloc(n + 1, sizeof(*p->assign));
+	p->admitted = calloc(n + 1, sizeof(*p->admitted));
+	p->refusals = calloc(n + 1, sizeof(*p->refusals));
+	if (!p->inventory || !p->assign || !p->admitted || !p->refusals)
+		goto fail;
+	for (size_t i = 0; i < n; i++)
+		classify(in->policy, p->inventory->guests[i], &p->assign[i]);
+	if (ledger_build(&p->ledger, in->policy, in->host, p->inventory, p->assign, p->admitted,
+			 p->refusals) < 0)
+		goto fail;
+	p->placement = placement_compute(in->policy, in->host, p->inventory, p->assign, p->admitted,
+					 in->previous);
+	p->plan = p->placement ? make_plan(p, in) : NULL;
+	if (!p->plan)
+		goto fail;
+	return p;
+fail:
+	picture_free(p);
+	return NULL;
+}
+
+void picture_free(struct picture *p)
+{
+	if (!p)
+		return;
+	plan_free(p->plan);
+	placement_free(p->placement);
+	inventory_free(p->inventory);
+	free(p->assign);
+	free(p->admitted);
+	free(p->refusals);
+	free(p);
+}
+
+long picture_index(const struct picture *p, const char *name_or_uuid)
+{
+	const struct guest *g;
+
+	if (!p || !p->plan)
+		return -1;
+	g = inventory_find(p->inventory, name_or_uuid);
+	for (size_t i = 0; g && i < p->inventory->count; i++)
+		if (p->inventory->guests[i] == g)
+			return (long)i;
+	return -1;
+}

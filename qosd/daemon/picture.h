@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * picture - one turn's view: from policy, host and inventory to the plan, with all steps between.
+ *
+ * Pure composition of the core's modules (classify -> ledger -> placement -> plan); nothing is read
+ * from or written to the host. Made anew each turn, never changed afterwards. Borrows the policy
+ * and the host, holds references to its guests.
+ */
+#ifndef QOSD_DAEMON_PICTURE_H
+#define QOSD_DAEMON_PICTURE_H
+
+#include "qosd/core/baseline.h"
+#include "qosd/core/classify.h"
+#include "qosd/core/guest.h"
+#include "qosd/core/host.h"
+#include "qosd/core/ledger.h"
+#include "qosd/core/placement.h"
+#include "qosd/core/plan.h"
+#include "qosd/core/policy.h"
+
+struct picture {
+	const struct policy *policy;
+	struct inventory *inventory;  /* own copy of the list, sorted as the inventory is */
+	struct assignment *assign;    /* one per guest */
+	bool *admitted;		      /* one per guest */
+	struct qerr *refusals;	      /* one per guest; code 0 when admitted */
+	struct ledger ledger;	      /* after all guests were entered */
+	struct placement *placement;
+	struct plan *plan;
+};
+
+struct picture_input {
+	const struct policy *policy;
+	const struct host *host;
+	const struct inventory *inventory;
+	const uint8_t *treatment;	  /* enum guest_treatment, one per guest; NULL: all managed */
+	const struct placement *previous; /* NULL: none */
+	const struct baseline *baseline;  /* groups touched before get their value back; NULL: none */
+	bool cgroup_v1;
+};
+
+struct picture *picture_make(const struct picture_input *in); /* NULL when out of memory */
+void picture_free(struct picture *p);			      /* NULL is fine */
+
+/* Index of a guest in the picture's arrays, or -1. */
+long picture_index(const struct picture *p, const char *name_or_uuid);
+
+#endif

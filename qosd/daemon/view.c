@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "qosd/daemon/view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "qosd/core/mem.h"
+#include "qosd/daemon/pressure.h"
+
+json_t *view_text(const char *text)
+{
+	char *clean CLEANUP_FREE = NULL;
+	json_t *s;
+
+	if (!text)
+		return json_null();
+	s = json_string(text);
+	if (s)
+		return s;
+	clean = strdup(text);
+	for (unsigned char *c = (unsigned char *)clean; c && *c; c++)
+		if (*c < 0x20 || *c >= 0x7f)
+			*c = '?';
+	return clean ? json_string(clean) : NULL;
+}
+
+static json_t *view_cpuset(const struct cpuset *set)
+{
+	char text[CPUSET_TEXT_MAX];
+
+	return json_string(cpuset_format(set, text, sizeof(text)));
+}
+
+/* ---- status ---- */
+
+static json_t *view_host(const struct engine *e)
+{
+	const struct picture *p = e->picture;
+	bool planned = p && p->plan;
+	uint64_t capacity = planned ? p->ledger.memory_capacity_bytes : e->host->memory_bytes;
+	struct cpuset none = { { 0 } };
+
+	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I}",
+			 "cpus", view_cpuset(&e->host->online),
+			 "housekeeping_cpus", view_cpuset(&e->policy->host.reserve.cpus),
+			 "dedicated_cpus", view_cpuset(planned ? &p->placement->dedicated : &none),
+			 "shared_cpus", view_cpuset(planned ? &p->placement->shared : &e->host->online),
+			 "memory_bytes", (json_int_t)e->host->memory_bytes,
+			 "memory_reserved_bytes",
+			 (json_int_t)(planned ? p->ledger.memory_reserved_bytes : 0),
+			 "memory_reservable_bytes", (json_int_t)capacity);
+}
+
+static size_t guests_of_class(const struct engine *e, const struct qclass *c)
+{
+	size_t n = 0;
+
+	if (!e->picture || !e->picture->plan)
+		return 0;
+	for (size_t i = 0; i < e->picture->inventory->count; i++)
+		n += e->picture->assign[i].base == c;
+	return n;
+}
+
+/* Levels are 1000: this version has no governor that would lower them. */
+static json_t *view_classes(const struct engine *e)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < e->policy->nclasses; i++) {
+		const struct qclass *c = &e->policy->classes[i];
+
+		json_array_append_new(
+			list, json_pack("{s:s, s:I, s:I, s:{s:i, s:i, s:i, s:i}}", "name", c->name,
+					"rank", (json_int_t)c->rank, "guests",
+					(json_int_t)guests_of_class(e, c), "level", "cpu", 1000,
+					"memory", 1000, "net", 1000, "disk", 1000));
+	}
+	return list;
+}
+
+static json_t *view_pressure(const struct engine *e)
+{
+	struct pressure p;
+	json_t *all = json_object();
+
+	pressure_read(&e->policy->overload, &p);
+	for (size_t i = 0; i < PRESSURE_COUNT; i++) {
+		json_t *one = p.known[i] ?
+				      json_pack("{s:f, s:f, s:s}", "value", p.value[i], "depth", 0.0,
+						"state", p.value[i] >= 1.0 ? "pressed" : "calm") :
+				      json_object();
+
+		json_object_set_new(all, pressure_names[i], one);
+	}
+	return all;
+}
+
+static size_t count_degraded(const struct engine *e)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < e->guests.count; i++)
+		n += e->guests.rows[i].degraded.code != 0;
+	return n;
+}
+
+json_t *view_status(struct engine *e)
+{
+	double uptime_s = (double)(engine_now_us(e) - e->started_us) / 1e6;
+
+	return json_pack("{s:s, s:s, s:f, s:{s:o, s:I}, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I}",
+			 "version", PACKAGE_VERSION,
+			 "mode", engine_enforcing(e) ? "enforce" : "observe",
+			 "uptime_s", uptime_s,
+			 "policy", "path", view_text(e->policy->path),
+			 "generation", (json_int_t)e->generation,
+			 "libvirt", virt_state_name(virt_state(e->virt)),
+			 "host", view_host(e),
+			 "pressure", view_pressure(e),
+			 "classes", view_classes(e),
+			 "guests", (json_int_t)(e->inventory ? e->inventory->count : 0),
+			 "degraded", (json_int_t)count_degraded(e),
+			 "in_flight", (json_int_t)e->ninflight,
+			 "repaired", (json_int_t)e->repaired);
+}
+
+/* ---- findings and changes ---- */
+
+json_t *view_findings(const struct diag_list *findings)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < findings->count; i++) {
+		const struct diag *d = &findings->items[i];
+		bool topic = d->path && !d->file; /* about the host, not about a setting */
+		json_t *one = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}",
+					"severity", diag_severity_name(d->severity),
+					"file", view_text(d->file),
+					"line", d->line ? json_integer(d->line) : json_null(),
+					"path", view_text(topic ? NULL : d->path),
+					"topic", view_text(topic ? d->path : NULL),
+					"message", view_text(d->text),
+					"fix", view_text(d->fix));
+
+		json_array_append_new(list, one);
+	}
+	return list;
+}
+
+json_t *view_changes(const struct diff *diff)
+{
+	char target[TARGET_TEXT_MAX], from[KNOB_TEXT_MAX], to[KNOB_TEXT_MAX], why[REASON_TEXT_MAX];
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < diff->count; i++) {
+		const struct change *c = &diff->changes[i];
+		json_t *was = c->from_known ?
+				      json_string(knob_value_format(&c->from, from, sizeof(from))) :
+				      json_null();
+
+		json_array_append_new(
+			list,
+			json_pack("{s:o, s:s, s:o, s:s, s:o}",
+				  "target", view_text(target_format(&c->target, target, sizeof(target))),
+				  "knob", knob_get(c->knob)->name, "from", was,
+				  "to", knob_value_format(&c->to, to, sizeof(to)),
+				  "reason", view_text(reason_format(&c->why, why, sizeof(why)))));
+	}
+	return list;
+}
+
+/* ---- doctor ---- */
+
+json_t *view_doctor(struct engine *e)
+{
+	struct diag_list findings = { 0 };
+	json_t *capabilities = json_object(), *list;
+
+	for (size_t i = 0; i < ADAPTER_COUNT; i++) {
+		struct adapter *a = e->adapters[i];
+		size_t before = findings.errors, found = findings.count;
+
+		if (!a || !a->ops->probe)
+			continue;
+		a->ops->probe(a, &findings);
+		json_object_set_new(capabilities, a->ops->name,
+				    json_pack("{s:b, s:I}", "works", findings.errors == before, "findings",
+					      (json_int_t)(findings.count - found)));
+	}
+	pressure_probe(&findings);
+	list = view_findings(&findings);
+	diag_clear(&findings);
+	return json_pack("{s:o, s:o}", "findings", list, "capabilities", capabilities);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * view - what the daemon tells, as JSON objects in the shapes of the contract (section 4).
+ *
+ * Every function returns a new object, or NULL when out of memory. Reading only: nothing here
+ * changes the engine but its usage samples.
+ */
+#ifndef QOSD_DAEMON_VIEW_H
+#define QOSD_DAEMON_VIEW_H
+
+#include <jansson.h>
+
+#include "qosd/daemon/engine.h"
+
+json_t *view_status(struct engine *e);
+json_t *view_list(struct engine *e);
+/* Index of the guest in e->picture. */
+json_t *view_show(struct engine *e, size_t index);
+json_t *view_explain(struct engine *e, size_t index);
+json_t *view_changes(const struct diff *diff);			/* array */
+json_t *view_findings(const struct diag_list *findings);	/* array */
+json_t *view_doctor(struct engine *e);
+
+/* A JSON string of any bytes: what is no UTF-8 or a control character becomes '?'. NULL is null. */
+json_t *view_text(const char *text);
+
+#endif
