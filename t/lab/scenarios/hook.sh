@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The hook: admission that virsh shows, failing open, and never in the way of a running guest.
+# shellcheck disable=SC2119,SC2317 # functions without arguments; called by check and ms
+. "$(dirname "$0")/lib.sh"
+
+hook=/etc/libvirt/hooks/qemu.d/50-qosd
+[ -x $hook ] || { skip "the hook" "it is not installed"; exit 0; }
+
+write_conf
+# A class whose guests start even when they do not fit.
+sed -i 's/classes = (/classes = ( { name = "easy"; rank = 0; admission = "degrade"; memory = { reservation = "100%"; }; },/' $conf
+
+restart_libvirtd() {
+	if [ "$LAB_INIT" = systemd ]; then
+		systemctl restart libvirtd
+	else
+		pkill -x libvirtd
+		until_true 20 test -z "$(pgrep -x libvirtd)"
+		libvirtd >>/lab/libvirtd.log 2>&1 </dev/null &
+	fi
+	until_true 30 virsh -q list
+}
+
+running() { virsh -q domstate "$1" | grep -q running; }
+
+pid_of() { cat "/run/libvirt/qemu/$1.pid"; }
+
+# ms COMMAND...: how long it took, in milliseconds
+ms() {
+	local t0
+	t0=$(date +%s%N)
+	"$@" >/dev/null 2>&1
+	echo $((($(date +%s%N) - t0) / 1000000))
+}
+
+run_hook() { $hook web1 prepare begin - </run/lab/guests/silver1/domain.xml; }
+
+# ---- no daemon
+check "without a daemon guests start" lab-guest start silver1
+check "the hook fails open" run_hook
+
+# ---- with one
+start_qosd || exit 1
+check "a guest that fits starts" lab-guest start gold1
+domains=$(virsh -q list --all | wc -l)
+refusal=$(lab-guest start gold2 --memory 3000 2>&1)
+is "a guest that does not fit is refused" $? 1
+note "virsh said: $refusal"
+is "with qosd's sentence" "$(grep -cE 'qosd: .*(memory|RAM)' <<<"$refusal")" 1
+is "nothing is left of it" "$(virsh -q list --all | wc -l)" "$domains"
+refusal=$(lab-guest start easy1 --class easy --memory 1900 2>&1)
+is "admission = degrade never refuses: $refusal" $? 0
+lab-guest stop easy1
+check "what was refused is not counted: another that fits" lab-guest start gold3
+
+# ---- a daemon that hangs
+kill -STOP "$(pgrep -o -x qosd)"
+within "a hanging daemon costs the hook at most 500 ms" "$(ms run_hook)" 1 650
+check "and the hook fails open" run_hook
+lab-guest stop gold3
+check "guests start all the same" lab-guest start gold3
+kill -CONT "$(pgrep -o -x qosd)"
+
+# ---- reconnect: libvirt would kill the guest if the hook failed
+pid=$(pid_of gold1)
+restart_libvirtd
+check "after a restart of libvirtd the guest runs" running gold1
+is "as the same process" "$(pid_of gold1)" "$pid"
+exit 0

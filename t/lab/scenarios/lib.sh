@@ -1,0 +1,165 @@
+# shellcheck shell=bash
+# lib - what all scenarios share: TAP lines, configurations, and questions to guests and to qosd.
+#
+# A scenario is a bash script run as root inside the lab. It sources this file, prints `ok - ...`,
+# `not ok - ...` or `ok - ... # SKIP reason`, and returns 0 unless the scenario itself broke.
+# Claims are proven by what guests get (lab-guest stat, lab-net), not by what qosd says.
+
+set -u
+conf=/run/scenario.conf
+qosctl=${QOSCTL:-qosctl}
+
+ok() {
+	printf 'ok - %s\n' "$*"
+}
+
+not_ok() {
+	printf 'not ok - %s\n' "$*"
+	if [ -s /lab/qosd.log ]; then
+		tail -n 12 /lab/qosd.log | sed 's/^/#   /'
+	fi
+}
+
+skip() {
+	printf 'ok - %s # SKIP %s\n' "$1" "$2"
+}
+
+note() {
+	printf '# %s\n' "$*"
+}
+
+# is NAME GOT WANTED
+is() {
+	if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: got \"$2\", wanted \"$3\""; fi
+}
+
+# check NAME COMMAND...
+check() {
+	local name=$1 out
+	shift
+	if out=$("$@" 2>&1); then ok "$name"; else not_ok "$name: $* said: ${out:0:300}"; fi
+}
+
+# within NAME VALUE LOW HIGH
+within() {
+	if awk -v v="$2" -v l="$3" -v h="$4" 'BEGIN { exit !(v != "" && v >= l && v <= h) }'; then
+		ok "$1 ($2 in $3..$4)"
+	else
+		not_ok "$1: $2 is not in $3..$4"
+	fi
+}
+
+calc() {
+	awk "BEGIN { printf \"%.6g\", $* }"
+}
+
+# until_true SECONDS COMMAND...: tries each 50 ms
+until_true() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.05
+	done
+}
+
+# ---- guests ----
+stat_of() { # stat_of GUEST FIELD
+	lab-guest stat "$1" | jq -r ".$2"
+}
+
+# cpu_rates SECONDS GUEST...: CPUs that each guest's vCPUs got, one number a line
+cpu_rates() {
+	local s=$1 g
+	shift
+	declare -A before=()
+	local t0 t1
+	for g in "$@"; do before[$g]=$(stat_of "$g" cpu_seconds); done
+	t0=$(cut -d' ' -f1 /proc/uptime)
+	sleep "$s"
+	declare -A after=()
+	for g in "$@"; do after[$g]=$(stat_of "$g" cpu_seconds); done
+	t1=$(cut -d' ' -f1 /proc/uptime)
+	for g in "$@"; do calc "(${after[$g]} - ${before[$g]}) / ($t1 - $t0)"; echo; done
+}
+
+cgroup_of() { # the guest's top group as a path under /sys/fs/cgroup (v2)
+	local pid path
+	pid=$(cat "/run/libvirt/qemu/$1.pid")
+	path=$(sed -n 's/^0:://p' "/proc/$pid/cgroup")
+	path=${path%/emulator}
+	printf '/sys/fs/cgroup%s' "$path"
+}
+
+tap_of() { # the guest's first tap
+	virsh -q domiflist "$1" | awk '{ print $1; exit }'
+}
+
+# ---- qosd ----
+start_qosd() { # start_qosd [ARG...]: with $conf
+	lab-qosd start --config "$conf" "$@" >/run/start.out 2>&1 || {
+		not_ok "qosd starts: $(tail -n 3 /run/start.out)"
+		return 1
+	}
+	until_true 20 settled
+}
+
+# All guests known, nothing in flight.
+settled() {
+	local status
+	status=$($qosctl --json status) || return 1
+	[ "$(jq -r '.libvirt' <<<"$status")" = connected ] || return 1
+	[ "$(jq -r '.in_flight // 0' <<<"$status")" = 0 ] || return 1
+	[ "$(jq -r '.guests' <<<"$status")" = "$(virsh -q list --name | grep -c .)" ]
+}
+
+knob() { # knob GUEST KNOB FIELD
+	$qosctl --json explain "$1" |
+		jq -r --arg k "$2" --arg t "guest:$1" '[.knobs[] | select(.knob == $k and .target == $t)][0].'"$3"
+}
+
+listed() { # listed GUEST JQ-PATH
+	$qosctl --json list | jq -r --arg g "$1" '.guests[] | select(.name == $g) | '"$2"
+}
+
+# Every value that qosd could set, on every group and thread, and the qdiscs: for comparisons.
+snapshot() {
+	local f pid t
+	for f in $(find /sys/fs/cgroup -name cpu.weight -o -name cpu.max -o -name cpu.max.burst \
+		-o -name memory.min -o -name memory.low -o -name memory.swap.max | sort); do
+		case $f in */system.slice/* | */lab* | */init.scope/*) continue ;; esac
+		printf '%s=%s\n' "$f" "$(cat "$f" 2>/dev/null)"
+	done
+	for pid in $(cat /run/libvirt/qemu/*.pid 2>/dev/null); do
+		for t in /proc/"$pid"/task/*; do
+			grep -qE '^(CPU|qemu)' "$t/comm" 2>/dev/null || continue
+			printf '%s %s\n' "${t##*/}" "$(sed -n 's/^Cpus_allowed_list:\s*//p' "$t/status")"
+		done
+	done
+	tc qdisc show | grep -v -e ifb -e ' lo ' | sed -e 's/qdisc \([a-z_]*\) [0-9a-f]*:/qdisc \1/' | sort
+	ip -o link show type ifb | awk '{ print $2 }'
+}
+
+write_conf() { # the standard three classes; $1: extra text
+	cat >"$conf" <<-EOF2
+		mode = "enforce";
+		host = { reserve = { memory = "256MiB"; }; };
+		classes = (
+		  { name = "gold"; rank = 0;
+		    cpu = { placement = "dedicated"; reservation = "100%"; weight = 400; };
+		    memory = { reservation = "100%"; overhead = "32MiB"; swap = "none"; };
+		    net = { limit = "100Mbit"; }; },
+		  { name = "silver"; rank = 1;
+		    cpu = { placement = "shared"; weight = 400; };
+		    net = { limit = "20Mbit"; }; },
+		  { name = "bronze"; rank = 2;
+		    cpu = { placement = "shared"; weight = 100; };
+		    net = { limit = "10Mbit"; }; },
+		  { name = "half"; rank = 2;
+		    cpu = { placement = "shared"; weight = 100; limit = "50%"; }; } );
+		match = ( { name = "gold*"; class = "gold"; }, { name = "silver*"; class = "silver"; },
+		          { name = "half*"; class = "half"; } );
+		default_class = "bronze";
+		${1-}
+	EOF2
+}

@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Survival: kill -9, restart, libvirtd restarted and hung, guests that vanish, release, observe.
+. "$(dirname "$0")/lib.sh"
+write_conf
+
+lab-guest start gold1 --nic br0 --load idle
+lab-guest start half1 --nic br0 --load cpu
+snapshot >/run/before
+start_qosd
+until_true 10 settled
+snapshot >/run/enforced
+
+# ---- kill -9 ----
+lab-qosd kill
+within "the CPU limit holds while qosd is dead" "$(cpu_rates 6 half1)" 0.46 0.54
+got=$(lab-net rate gold1 in --seconds 4)
+within "the NIC limit holds while qosd is dead" "$(calc "$got / 1e6")" 90 97.5
+snapshot >/run/dead
+check "no value lapsed" diff /run/enforced /run/dead
+
+start_qosd --verbose
+until_true 10 settled
+sleep 1
+snapshot >/run/adopted
+check "restarted: no value changed" diff /run/enforced /run/adopted
+is "restarted: no knob that already holds was written" "$(grep -c -e ' -> ' /lab/qosd.log)" 0
+
+# ---- libvirtd restarted ----
+pid=$(pidof libvirtd)
+kill -TERM "$pid"
+until_true 10 sh -c "! kill -0 $pid 2>/dev/null"
+lab-libvirtd start >/dev/null 2>&1 || libvirtd -d
+check "qosd is connected again after libvirtd's restart" until_true 30 settled
+snapshot >/run/relibvirt
+check "libvirtd restarted: no value changed" diff /run/enforced /run/relibvirt
+
+# ---- libvirtd hung ----
+kill -STOP "$(pidof libvirtd)"
+check "status says hung" until_true 15 sh -c "$qosctl --json status | jq -e '.libvirt == \"hung\"'"
+t0=$(date +%s%N)
+$qosctl --json status >/dev/null
+t1=$(date +%s%N)
+within "status answers while libvirtd hangs (ms, the command's own start included)" \
+	$(((t1 - t0) / 1000000)) 0 1000
+kill -CONT "$(pidof libvirtd)"
+check "and connected again when it goes on" until_true 20 settled
+
+# ---- hold, foreign changes ----
+top=$(cgroup_of half1)
+echo max >"$top/vcpu0/cpu.max"
+check "a foreign change is repaired" until_true 15 grep -q '^10000 20000' "$top/vcpu0/cpu.max"
+$qosctl hold half1 --for 60s
+echo max >"$top/vcpu0/cpu.max"
+sleep 11
+is "a held guest is left as the operator made it" "$(cut -d' ' -f1 "$top/vcpu0/cpu.max")" max
+$qosctl hold half1 --for 0s
+check "and managed again after the hold" until_true 15 grep -q '^10000 20000' "$top/vcpu0/cpu.max"
+
+# ---- guests that vanish at any moment ----
+for i in 1 2 3; do
+	lab-guest start "gone$i" --kind light --nic br0 --load idle
+	virsh -q destroy "gone$i" >/dev/null 2>&1
+	lab-guest stop "gone$i" >/dev/null 2>&1
+done
+until_true 10 settled
+is "guests that vanish leave nobody degraded" "$($qosctl --json status | jq .degraded)" 0
+sleep 1
+snapshot | sed 's/^[0-9]* /TID /' >/run/after-gone
+sed 's/^[0-9]* /TID /' /run/enforced >/run/enforced-tids
+check "and nothing of theirs is left" diff /run/enforced-tids /run/after-gone
+
+# ---- policy: refused whole, undo ----
+sed 's/limit = "50%"/limit = "25%"/' "$conf" >/run/quarter.conf
+check "a new policy is taken" "$qosctl" reload /run/quarter.conf
+check "it is in force" grep -q '^5000 20000' "$top/vcpu0/cpu.max"
+cat >/run/broken.conf <<-EOF2
+	mode = "enforce";
+	classes = ( { name = "a"; rank = 0; cpu = { limit = 5; colour = "red"; }; } );
+	default_class = "b";
+EOF2
+out=$($qosctl reload /run/broken.conf 2>&1)
+is "a broken policy is refused" "$?" 1
+is "with every finding, file and line" "$(grep -c 'broken.conf:[0-9]*:' <<<"$out" | awk '{ print ($1 >= 3) }')" 1
+check "the policy of before stays in force" grep -q '^5000 20000' "$top/vcpu0/cpu.max"
+check "undo" "$qosctl" undo
+check "undo goes back" grep -q '^10000 20000' "$top/vcpu0/cpu.max"
+
+# ---- explain ----
+is "explain names the wanted value" "$(knob half1 cpu.max want)" "10000 20000"
+is "the actual value" "$(knob half1 cpu.max actual)" "10000 20000"
+is "the baseline" "$(knob half1 cpu.max baseline | cut -d' ' -f1)" max
+note "the reason: $(knob half1 cpu.max reason)"
+
+# ---- admission ----
+out=$(lab-guest start gold9 --memory 100000 2>&1)
+is "a guest that does not fit is refused" "$?" 1
+is "in one sentence that virsh shows" "$(grep -c 'qosd: .*memory' <<<"$out")" 1
+note "refusal: $(grep -o 'qosd: .*' <<<"$out" | head -n 1)"
+
+# ---- release ----
+check "release" "$qosctl" release
+snapshot >/run/released
+check "every value is as before qosd ever ran" diff /run/before /run/released
+lab-qosd stop
+
+# ---- observe ----
+sed -i 's/"enforce"/"observe"/' "$conf"
+rm -rf /var/lib/qosd
+start_qosd
+$qosctl reload >/dev/null
+is "observe: plan tells what would change" "$($qosctl --json plan | jq '.changes | length > 0')" true
+sleep 11
+snapshot >/run/observed
+check "observe mode wrote nothing" diff /run/before /run/observed
+lab-qosd stop
+lab-guest stop gold1
+lab-guest stop half1

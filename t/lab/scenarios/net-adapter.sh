@@ -1,0 +1,184 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The network adapter's manners: what it leaves behind, what it adopts, what it refuses, and what it
+# notices. By netctl, so that each step is a process of its own, as after a restart of qosd.
+set -u
+# shellcheck source=t/lab/scenarios/net-topology.bash
+. "$LAB_TOP/t/lab/scenarios/net-topology.bash"
+
+NETCTL=${QOSD_NETCTL:-lab-netctl}
+PINS=/sys/fs/bpf/qosd
+SCRATCH=$(mktemp -d)
+
+reads() { # TEXT: what netctl reads of tap1
+	local got
+	got=$("$NETCTL" read tap1)
+	[ "$got" = "tap1 $1" ] && return
+	bad "${FUNCNAME[1]}: read '$got', not 'tap1 $1'"
+}
+
+limit() { "$NETCTL" set tap1 in 20000000 , set tap1 out 30000000 || bad "${FUNCNAME[1]}: set"; }
+unlimit() { "$NETCTL" set tap1 in max , set tap1 out max || bad "${FUNCNAME[1]}: unset"; }
+
+untouched() { # FILE: tap1 is as it was, nothing of ours is left
+	qdiscs tap1 | diff "$1" - || bad "${FUNCNAME[1]}: tap1 is not as it was"
+	[ ! -e /sys/class/net/qosd-ifb ] || bad "${FUNCNAME[1]}: the ifb is left"
+	[ ! -e $PINS/v1/cfg ] || [ "$(bpftool -j map dump pinned $PINS/v1/cfg)" = '[]' ] ||
+		bad "${FUNCNAME[1]}: map entries are left"
+}
+
+refused() { # WORDS: what the sentence must hold; in|out
+	local text
+	text=$("$NETCTL" set tap1 "$2" 5000000 2>&1) && bad "${FUNCNAME[1]}: $2 was not refused"
+	[[ $text == *"$1"* ]] || bad "${FUNCNAME[1]}: said '$text', not '$1'"
+}
+
+test_release() {
+	qdiscs tap1 > "$SCRATCH/before"
+	limit
+	reads "in 20000000 out 30000000"
+	"$NETCTL" set tap1 in max
+	reads "in max out 30000000"
+	"$NETCTL" set tap1 in 7000000 , set tap1 out max
+	reads "in 7000000 out max"
+	unlimit
+	untouched "$SCRATCH/before"
+	"$NETCTL" teardown || bad "teardown"
+	[ ! -e $PINS ] || bad "teardown leaves $PINS"
+}
+
+# A new process finds all in place and sends no change: only dumps (NLM_F_DUMP), and no map update
+# but that of a new rate.
+test_adopt() {
+	limit
+	strace -f -o "$SCRATCH/trace" -e trace=sendmsg,sendto,bpf,mkdir,unlink,rename,rmdir \
+		"$NETCTL" read tap1 > /dev/null
+	grep -E 'RTM_(NEW|DEL|SET)|MAP_(UPDATE|DELETE)|OBJ_PIN|mkdir|unlink|rename|rmdir' \
+		"$SCRATCH/trace" | grep -v -e 'map_fd=[0-9]*, key=0x[0-9a-f]*, value=0x7f[0-9a-f]*000' &&
+		bad "adopting writes"
+	strace -f -o "$SCRATCH/trace" -e trace=sendmsg,sendto,bpf,mkdir,unlink,rename,rmdir \
+		"$NETCTL" -r read tap1 > /dev/null
+	grep -E 'RTM_(NEW|DEL|SET)|MAP_(UPDATE|DELETE|CREATE)|OBJ_PIN|PROG_LOAD|mkdir|unlink|rename' \
+		"$SCRATCH/trace" && bad "observing writes"
+	strace -f -o "$SCRATCH/trace" -e trace=sendmsg,bpf \
+		"$NETCTL" read tap1 , set tap1 in 21000000 > /dev/null
+	grep -E 'RTM_(NEW|DEL|SET)' "$SCRATCH/trace" && bad "a new rate needs netlink"
+	reads "in 21000000 out 30000000"
+	unlimit
+}
+
+test_refuses_foreign() {
+	tc qdisc add dev tap1 root handle 1: htb
+	qdiscs tap1 > "$SCRATCH/before"
+	refused "root qdisc" in
+	untouched "$SCRATCH/before"
+	tc qdisc del dev tap1 root
+	# What libvirt's <bandwidth> does.
+	tc qdisc add dev tap1 ingress
+	tc filter add dev tap1 parent ffff: protocol all u32 match u32 0 0 \
+		police rate 1000kbps burst 100kb drop flowid :1
+	qdiscs tap1 > "$SCRATCH/before"
+	refused "ingress filters" in
+	refused "ingress filters" out
+	untouched "$SCRATCH/before"
+	tc qdisc del dev tap1 ingress
+	tc qdisc add dev tap1 clsact
+	tc filter add dev tap1 ingress protocol ip pref 100 matchall action pass
+	refused "ingress filters" out
+	tc qdisc del dev tap1 clsact
+}
+
+# An empty ingress qdisc is taken and given back; a clsact of somebody else stays.
+test_shares_the_slot() {
+	tc qdisc add dev tap1 ingress
+	qdiscs tap1 > "$SCRATCH/before"
+	limit
+	reads "in 20000000 out 30000000"
+	[ -n "$(tc filter show dev tap1 egress)" ] || bad "the program is not on the egress hook"
+	unlimit
+	untouched "$SCRATCH/before"
+	tc qdisc del dev tap1 ingress
+	tc qdisc add dev tap1 clsact
+	tc filter add dev tap1 egress protocol ip pref 100 matchall action pass
+	qdiscs tap1 > "$SCRATCH/before"
+	limit
+	unlimit
+	untouched "$SCRATCH/before"
+	tc qdisc del dev tap1 clsact
+}
+
+# Whatever somebody breaks reads as unlimited, is reported, and is whole after the next set.
+breaks() { # COMMAND...: in one process that watches
+	limit
+	"$NETCTL" watch 0.2 , read tap1 , watch 3 > "$SCRATCH/seen" &
+	sleep 1
+	"$@" || bad "cannot break: $*"
+	wait $!
+	sed 1d "$SCRATCH/seen" | grep -q '^lost tap1' || bad "not reported: $*"
+	"$NETCTL" read tap1 | grep -q max || bad "still reads as whole: $*"
+	limit
+	reads "in 20000000 out 30000000"
+	unlimit
+}
+
+test_notices() {
+	qdiscs tap1 > "$SCRATCH/before"
+	breaks tc qdisc del dev tap1 root
+	breaks tc qdisc replace dev tap1 root handle 7105: fq limit 1000
+	breaks tc qdisc del dev tap1 clsact
+	breaks tc filter del dev tap1 egress
+	breaks tc filter del dev tap1 ingress
+	breaks tc qdisc del dev qosd-ifb clsact
+	breaks tc qdisc del dev qosd-ifb root
+	breaks ip link set qosd-ifb down
+	breaks ip link del qosd-ifb
+	breaks rm -r $PINS/v1
+	untouched "$SCRATCH/before"
+}
+
+test_device_goes() {
+	ip link add gone0 type veth peer name gone1
+	"$NETCTL" set gone0 in 1000000 , set gone0 out 1000000
+	"$NETCTL" read gone0 , watch 3 > "$SCRATCH/seen" &
+	sleep 1
+	ip link del gone0
+	wait $!
+	grep -q 'lost a device' "$SCRATCH/seen" || bad "a vanished device is not reported"
+	qdiscs tap1 > "$SCRATCH/before"
+	untouched "$SCRATCH/before"
+	# ... and when nobody was watching.
+	ip link add gone0 type veth peer name gone1
+	"$NETCTL" set gone0 in 1000000 , set gone0 out 1000000
+	ip link del gone0
+	"$NETCTL" read tap1 > /dev/null
+	untouched "$SCRATCH/before"
+}
+
+# Killed between any two system calls, the next one gives all back.
+test_cut_short() {
+	local n
+	qdiscs tap1 > "$SCRATCH/before"
+	for n in 1 2 3 4 5 6 7 8 10 12 14; do
+		strace -f -o /dev/null -e trace=sendmsg -e inject=sendmsg:signal=KILL:when="$n" \
+			"$NETCTL" set tap1 in 20000000 , set tap1 out 30000000 2> /dev/null
+		"$NETCTL" read tap1 > /dev/null
+		unlimit
+		qdiscs tap1 | diff "$SCRATCH/before" - || bad "cut short at $n in attaching"
+		limit
+		strace -f -o /dev/null -e trace=sendmsg -e inject=sendmsg:signal=KILL:when="$n" \
+			"$NETCTL" set tap1 in max , set tap1 out max 2> /dev/null
+		"$NETCTL" read tap1 > /dev/null
+		unlimit
+		qdiscs tap1 | diff "$SCRATCH/before" - || bad "cut short at $n in taking off"
+	done
+	untouched "$SCRATCH/before"
+}
+
+topology 1
+for test in ${*:-test_release test_adopt test_refuses_foreign test_shares_the_slot test_notices \
+	test_device_goes test_cut_short}; do
+	note "$test"
+	"$test"
+done
+finish

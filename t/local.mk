@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Tests of `make check`, benchmarks, and what developers type: format, update-golden.
+
+CORE_TESTS = \
+	t/unit/test_arena \
+	t/unit/test_baseline \
+	t/unit/test_classify \
+	t/unit/test_cpuset \
+	t/unit/test_cpushare \
+	t/unit/test_diag \
+	t/unit/test_diff \
+	t/unit/test_guest \
+	t/unit/test_host \
+	t/unit/test_knob \
+	t/unit/test_ledger \
+	t/unit/test_placement \
+	t/unit/test_plan \
+	t/unit/test_policy \
+	t/unit/test_unit
+HOST_TESTS = \
+	t/conf/run_golden \
+	t/conf/test_roundtrip \
+	t/unit/test_cgroup \
+	t/unit/test_proc \
+	t/unit/test_topology \
+	t/unit/test_virt \
+	t/unit/test_virt_xml \
+	t/unit/test_worker
+DAEMON_TESTS = \
+	t/unit/test_control \
+	t/unit/test_hook \
+	t/unit/test_varlink
+FUZZ_TESTS = \
+	t/fuzz/fuzz_conf \
+	t/fuzz/fuzz_cpuset \
+	t/fuzz/fuzz_domain_xml \
+	t/fuzz/fuzz_proc \
+	t/fuzz/fuzz_unit
+SCRIPT_TESTS = \
+	t/check-layering \
+	t/conf/check-man.sh \
+	t/unit/test_qosctl.sh
+
+if HAVE_CUNIT
+check_PROGRAMS += $(CORE_TESTS) $(HOST_TESTS) $(DAEMON_TESTS) $(FUZZ_TESTS) \
+	t/unit/fake_qosd t/lab/cgctl t/lab/virtctl
+TESTS += $(CORE_TESTS) $(HOST_TESTS) $(DAEMON_TESTS) $(FUZZ_TESTS) $(SCRIPT_TESTS)
+endif
+
+# Tests of the core link the core alone: that is what keeps it pure.
+LDADD = libqos-core.a $(CUNIT_LIBS)
+
+HOST_TEST_LIBS = libqos-host.a libqos-core.a $(HOST_LIBS) $(JANSSON_LIBS) $(CUNIT_LIBS) -lm
+t_conf_run_golden_LDADD = $(HOST_TEST_LIBS)
+t_conf_test_roundtrip_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_cgroup_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_proc_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_topology_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_virt_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_virt_xml_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_worker_LDADD = $(HOST_TEST_LIBS)
+t_lab_cgctl_LDADD = $(HOST_TEST_LIBS)
+t_lab_virtctl_LDADD = $(HOST_TEST_LIBS)
+
+DAEMON_TEST_LIBS = libqos-daemon.a $(HOST_TEST_LIBS)
+t_unit_test_control_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_hook_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_varlink_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_fake_qosd_LDADD = $(DAEMON_TEST_LIBS)
+
+# One target and one main; with --enable-fuzzing libFuzzer brings the main.
+if FUZZING
+FUZZ_MAIN =
+else
+FUZZ_MAIN = t/fuzz/fuzz_main.c
+endif
+t_fuzz_fuzz_conf_SOURCES = t/fuzz/fuzz_conf.c $(FUZZ_MAIN)
+t_fuzz_fuzz_conf_LDADD = $(DAEMON_TEST_LIBS)
+t_fuzz_fuzz_conf_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+t_fuzz_fuzz_cpuset_SOURCES = t/fuzz/fuzz_cpuset.c $(FUZZ_MAIN)
+t_fuzz_fuzz_cpuset_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+t_fuzz_fuzz_domain_xml_SOURCES = t/fuzz/fuzz_domain_xml.c $(FUZZ_MAIN)
+t_fuzz_fuzz_domain_xml_LDADD = $(DAEMON_TEST_LIBS)
+t_fuzz_fuzz_domain_xml_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+t_fuzz_fuzz_proc_SOURCES = t/fuzz/fuzz_proc.c $(FUZZ_MAIN)
+t_fuzz_fuzz_proc_LDADD = $(DAEMON_TEST_LIBS)
+t_fuzz_fuzz_proc_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+t_fuzz_fuzz_unit_SOURCES = t/fuzz/fuzz_unit.c $(FUZZ_MAIN)
+t_fuzz_fuzz_unit_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+
+AM_TESTS_ENVIRONMENT = \
+	top_srcdir='$(abs_top_srcdir)'; export top_srcdir; \
+	top_builddir='$(abs_top_builddir)'; export top_builddir; \
+	HOOK_BIN='$(abs_top_builddir)/tools/50-qosd'; export HOOK_BIN; \
+	FIXTURES='$(abs_top_srcdir)/t/fixtures'; export FIXTURES; \
+	LIBVIRT_DEBUG=; export LIBVIRT_DEBUG; \
+	ASAN_OPTIONS=detect_leaks=1; export ASAN_OPTIONS;
+
+# ---- benchmarks: built and run by hand or by t/bench/run ----------------------------------------
+EXTRA_PROGRAMS = t/bench/bench_plan
+CLEANFILES += $(EXTRA_PROGRAMS)
+t_bench_bench_plan_LDADD = libqos-core.a
+bench: $(EXTRA_PROGRAMS)
+.PHONY: bench
+
+# ---- for developers ------------------------------------------------------------------------------
+format:
+	cd $(top_srcdir) && git ls-files '*.c' '*.h' | xargs clang-format -i
+update-golden: t/conf/run_golden
+	$(AM_TESTS_ENVIRONMENT) t/conf/run_golden --update
+.PHONY: format update-golden
+
+dist-hook:
+	cd $(top_srcdir) && tar -cf - t .ci/run quickstart bootstrap .clang-format .editorconfig \
+		README.md ARCHITECTURE.md CONTRIBUTING.md doc | (cd $(distdir) && tar -xf -)
+	find $(distdir)/t -name '*.o' -delete
