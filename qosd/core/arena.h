@@ -11,10 +11,10 @@
 
 struct arena;
 
-struct arena *arena_new(void);				   /* NULL when out of memory */
-void arena_free(struct arena *a);			   /* NULL is fine */
-void *arena_alloc(struct arena *a, size_t size);	   /* NULL when out of memory */
-char *arena_strdup(struct arena *a, const char *s);	   /* NULL in, NULL out */
+struct arena *arena_new(void);                      /* NULL when out of memory */
+void arena_free(struct arena *a);                   /* NULL is fine */
+void *arena_alloc(struct arena *a, size_t size);    /* NULL when out of memory */
+char *arena_strdup(struct arena *a, const char *s); /* NULL in, NULL out */
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -102,7 +102,8 @@ int baseline_insert(struct baseline *b, const char *key, enum knob_id knob,
 	copy = strdup(key);
 	if (!copy)
 		return -ENOMEM;
-	b->entries[b->count] = (struct baseline_entry){ .key = copy, .knob = knob, .value = *value };
+	b->entries[b->count] =
+		(struct baseline_entry){ .key = copy, .knob = knob, .value = *value };
 	b->slots[slot] = (uint32_t)++b->count;
 	return 1;
 }
@@ -209,12 +210,14 @@ size_t baseline_drop_guest(struct baseline *b, const struct guest *g)
 }
 
 /* What lives: owners and scopes as texts, each sorted. */
+struct scope {
+	const char *path; /* not terminated; in a guest */
+	size_t len;
+};
+
 struct living {
 	char (*owners)[GUEST_UUID_MAX + 24];
-	struct scope {
-		const char *path;
-		size_t len;
-	} *scopes;
+	struct scope *scopes;
 	size_t count;
 };
 

@@ -7,7 +7,7 @@
  * uuid and the start time of its process, a network card by that and its device and ifindex too, a
  * group by its path:
  *
- *	UUID@TICKS   UUID@TICKS/vcpu0   UUID@TICKS/emulator   UUID@TICKS/nic/vnet0#12   /machine.slice
+ *	UUID@TICKS  UUID@TICKS/vcpu0  UUID@TICKS/emulator  UUID@TICKS/nic/vnet0#12  /machine.slice
  *
  * The file form is one header line, then "key<TAB>knob<TAB>value" lines in the order of the first
  * writes, so it can be appended to. In a key each byte outside '!'..'~', and '%', is written %XX

@@ -92,8 +92,7 @@ int identity_format(const struct identity *id, char key[BASELINE_KEY_MAX])
 		n = snprintf(key, BASELINE_KEY_MAX, "%s/emulator", owner);
 		break;
 	case TARGET_NIC:
-		n = snprintf(key, BASELINE_KEY_MAX, "%s/nic/%s#%u", owner, id->device,
-			     id->ifindex);
+		n = snprintf(key, BASELINE_KEY_MAX, "%s/nic/%s#%u", owner, id->device, id->ifindex);
 		break;
 	}
 	return n > 0 && n < BASELINE_KEY_MAX ? 0 : -EINVAL;
@@ -180,8 +179,8 @@ int identity_parse(const char *key, struct identity *ret)
 		return -EINVAL;
 	memcpy(ret->uuid, key, UUID_LEN);
 	p += UUID_LEN;
-	if (*p++ != '@' || !take_number(&p, UINT64_MAX, &ret->start_ticks) ||
-	    !take_part(&p, ret) || *p)
+	if (*p++ != '@' || !take_number(&p, UINT64_MAX, &ret->start_ticks) || !take_part(&p, ret) ||
+	    *p)
 		return -EINVAL;
 	return 0;
 }

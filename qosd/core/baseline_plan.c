@@ -40,7 +40,7 @@ static int owners_make(struct owners *o, const struct inventory *inv, const stru
 static const struct guest *owner_of(const struct owners *o, const struct identity *id)
 {
 	struct guest key;
-	const struct guest *pointer = &key, *const *found;
+	const struct guest *pointer = &key, *const * found;
 
 	memcpy(key.uuid, id->uuid, sizeof(key.uuid));
 	found = bsearch(&pointer, o->guests, o->count, sizeof(*o->guests), compare_uuids);

@@ -131,7 +131,8 @@ static void apply_overrides(const struct guest *g, struct assignment *ret)
 	}
 }
 
-/* An override can put a limit below the class's floor or reservation: the limit is the stronger word. */
+/* An override can put a limit below the class's floor or reservation: the limit is the stronger
+ * word. */
 static void keep_consistent(struct qclass *c)
 {
 	if (c->cpu.reservation_permille > c->cpu.limit_permille)

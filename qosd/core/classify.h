@@ -18,10 +18,10 @@
 
 struct assignment {
 	const struct qclass *base;    /* in the policy; NULL: no class fits */
-	struct qclass effective;      /* base with the guest's overrides; strings borrowed from base */
+	struct qclass effective;      /* base with the guest's overrides; strings are base's */
 	char from[CLASSIFY_FROM_MAX]; /* "metadata", "match name db-*", "default_class", "none" */
-	bool overridden;	      /* at least one override of the guest's own is in `effective` */
-	struct qerr finding;	      /* code 0: none; else what is wrong (guest still gets a class) */
+	bool overridden;	      /* at least one of the guest's overrides is in `effective` */
+	struct qerr finding;	      /* code 0: none; else what is wrong with the metadata */
 };
 
 /* Works before and after policy_check() has resolved the names. Fills all of *ret. */
@@ -31,13 +31,15 @@ void classify_none(const char *from, struct assignment *ret);
 
 /* The guest's own sizes applied to a class (units as named). All sums saturate. */
 
-/* What the class reserves of the guest's memory, with QEMU's overhead and RBD caches; 0: nothing. */
-uint64_t class_memory_reservation(const struct qclass *c, const struct guest *g);	/* bytes */
-uint64_t class_memory_overhead(const struct qclass *c, const struct guest *g);		/* bytes */
-uint64_t class_memory_rbd_caches(const struct qclass *c, const struct guest *g);	/* bytes */
-uint64_t class_memory_low(const struct qclass *c, const struct guest *g);		/* bytes */
-uint64_t class_cpu_reservation_mcpu(const struct qclass *c, const struct guest *g);	/* 1/1000 CPU */
-uint64_t class_net_limit(const struct qclass *c, bool in); /* bit/s, UINT64_MAX (KNOB_MAX) none */
+/* Bytes reserved of the guest's memory, with QEMU's overhead and RBD caches; 0: nothing. */
+uint64_t class_memory_reservation(const struct qclass *c, const struct guest *g);
+uint64_t class_memory_overhead(const struct qclass *c, const struct guest *g);
+uint64_t class_memory_rbd_caches(const struct qclass *c, const struct guest *g);
+uint64_t class_memory_low(const struct qclass *c, const struct guest *g);
+/* In 1/1000 CPU. */
+uint64_t class_cpu_reservation_mcpu(const struct qclass *c, const struct guest *g);
+/* In bit/s; UINT64_MAX (KNOB_MAX): none. */
+uint64_t class_net_limit(const struct qclass *c, bool in);
 /* vCPUs that are counted: the guest's, but no more than GUEST_VCPUS_MAX. */
 uint32_t class_vcpus(const struct guest *g);
 /*

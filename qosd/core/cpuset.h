@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CPUSET_MAX 1024
-#define CPUSET_WORDS (CPUSET_MAX / 64)
+#define CPUSET_MAX      1024
+#define CPUSET_WORDS    (CPUSET_MAX / 64)
 #define CPUSET_TEXT_MAX 4096 /* longest list of CPUSET_MAX CPUs fits */
 
 struct cpuset {

@@ -2,8 +2,8 @@
 /*
  * cpushare - cgroup weights that keep reservations in the shared pool.
  *
- * When all are busy guest i gets C * w_i / sum(w) of a pool of C CPUs. The class weight W_i holds as
- * it is as long as that is at least the guest's reservation r_i; else its weight is raised just
+ * When all are busy guest i gets C * w_i / sum(w) of a pool of C CPUs. The class weight W_i holds
+ * as it is as long as that is at least the guest's reservation r_i; else its weight is raised just
  * enough. With R the set of raised guests and rho = sum over R of r_i / C, all weights add up to
  *
  *	S = (sum of W outside R + |R|) / (1 - rho),   w_i = ceil(r_i * S / C) for i in R
@@ -27,8 +27,10 @@ struct cpushare {
 
 #define CPUSHARE_WEIGHT_MAX 10000
 
-/* pool_mcpu: capacity of the pool in 1/1000 CPU. O(n log n). Never fails: without memory the class
- * weights stand as they are. */
+/*
+ * pool_mcpu: capacity of the pool in 1/1000 CPU. O(n log n). Never fails: without memory the class
+ * weights stand as they are.
+ */
 void cpushare_solve(struct cpushare *shares, size_t count, uint64_t pool_mcpu);
 
 #endif

@@ -34,7 +34,8 @@ __attribute__((format(printf, 1, 0))) static char *format_text(const char *fmt, 
 
 	if (vsnprintf(text, sizeof(text), fmt, args) < 0)
 		return NULL;
-	/* Parts of a foreign file are quoted in here: nothing of it may reach a terminal as code. */
+	/* Parts of a foreign file are quoted in here: nothing of it may reach a terminal as code.
+	 */
 	for (char *p = text; *p; p++)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = '?';
@@ -111,8 +112,8 @@ char *diag_format(const struct diag *d, char *buf, size_t size)
 	if (d->line)
 		snprintf(line, sizeof(line), ":%u", d->line);
 	snprintf(buf, size, "%s%s%s%s%s%s%s%s", d->file ? d->file : "", d->file ? line : "",
-		 d->file ? ": " : "", d->path ? d->path : "", d->path ? ": " : "",
-		 d->text, d->fix ? "; " : "", d->fix ? d->fix : "");
+		 d->file ? ": " : "", d->path ? d->path : "", d->path ? ": " : "", d->text,
+		 d->fix ? "; " : "", d->fix ? d->fix : "");
 	return buf;
 }
 

@@ -14,7 +14,7 @@ enum diag_severity { DIAG_ERROR, DIAG_WARNING, DIAG_INFO };
 
 struct diag {
 	enum diag_severity severity;
-	char *file; /* NULL: about the whole */
+	char *file;        /* NULL: about the whole */
 	unsigned int line; /* 0: not about a line */
 	char *path; /* setting, e.g. "classes[2].cpu.limit"; or topic, e.g. "net"; NULL allowed */
 	char *text; /* "what is wrong" */
@@ -27,7 +27,7 @@ struct diag {
 struct diag_list {
 	struct diag *items;
 	size_t count, capacity;
-	size_t errors;	/* how many are DIAG_ERROR, the dropped ones among them */
+	size_t errors;  /* how many are DIAG_ERROR, the dropped ones among them */
 	size_t dropped; /* not kept: beyond DIAG_MAX, or no memory */
 };
 

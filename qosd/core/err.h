@@ -13,7 +13,7 @@
 #define QERR_TEXT_MAX 256
 
 struct qerr {
-	int code;		     /* negative errno, 0 = no error */
+	int code;                 /* negative errno, 0 = no error */
 	char text[QERR_TEXT_MAX]; /* one sentence, no newline, cut when too long */
 };
 

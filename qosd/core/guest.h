@@ -53,15 +53,16 @@ struct guest {
 	uint32_t vcpus;
 	uint64_t memory_bytes;	    /* what the guest may use now (maximum balloon) */
 	int pid;		    /* QEMU; 0 unknown */
-	uint64_t start_ticks;	    /* field 22 of /proc/PID/stat; identifies the process over restarts */
+	uint64_t start_ticks;	    /* field 22 of /proc/PID/stat: tells a PID used again apart */
 	int *vcpu_tids;		    /* nvcpu_tids entries, -1 unknown */
 	size_t nvcpu_tids;
 	struct guest_nic *nics;
 	size_t nnics;
 	struct guest_disk *disks;
 	size_t ndisks;
-	char *cgroup;		    /* VMTOP relative to the mount ("/machine.slice/X.scope/libvirt"); v1: the
-				     * cpu controller's path; NULL unknown */
+	char *cgroup;		    /* VMTOP relative to the mount
+				     * ("/machine.slice/X.scope/libvirt"); v1: the cpu controller's
+				     * path; NULL unknown */
 	char *cgroup_memory;	    /* v1: the memory controller's path; v2: equal to cgroup */
 	bool systemd;		    /* the parent of VMTOP is a systemd scope */
 };

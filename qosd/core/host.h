@@ -59,8 +59,8 @@ const struct host_cpu *host_cpu_find(const struct host *h, uint32_t cpu); /* NUL
 struct cpuset host_siblings(const struct host *h, uint32_t cpu);
 /*
  * A regular machine: nodes x cores x threads, CPU numbers as Linux gives them (the first threads of
- * all cores, then the second ones), one last-level cache a node, memory in even parts. NULL when out
- * of memory or when there would be no CPU or too many.
+ * all cores, then the second ones), one last-level cache a node, memory in even parts. NULL when
+ * out of memory or when there would be no CPU or too many.
  */
 struct host *host_regular(unsigned int nodes, unsigned int cores_per_node, unsigned int threads,
 			  uint64_t memory_bytes);

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define PAGE_BYTES UINT64_C(4096)
+#define PAGE_BYTES        UINT64_C(4096)
 #define PERIOD_DEFAULT_US UINT64_C(100000)
 
 /* The memory controller counts pages: rounded down, and "max" from LONG_MAX bytes on. */
@@ -40,51 +40,60 @@ enum {
 static const struct knob table[KNOB_COUNT] = {
 	[KNOB_CPU_WEIGHT] = {
 		.name = "cpu.weight", .type = KNOB_U64, .adapter = ADAPTER_CGROUP,
-		.targets = ON_GUEST, .order_lower = 20, .order_raise = 140, .unit = "",
+		.targets = ON_GUEST,
+		.order_lower = 20, .order_raise = 140, .unit = "",
 		.help = "share of CPU time against other guests when CPUs are short, 1..10000",
 	},
 	[KNOB_CPU_MAX] = {
 		.name = "cpu.max", .type = KNOB_QUOTA, .adapter = ADAPTER_CGROUP,
-		.targets = ON_GUEST, .order_lower = 40, .order_raise = 150, .unit = "us",
+		.targets = ON_GUEST,
+		.order_lower = 40, .order_raise = 150, .unit = "us",
 		.normalize = normalize_quota,
 		.help = "CPU time of all vCPUs together in each period",
 	},
 	[KNOB_CPU_MAX_BURST] = {
 		.name = "cpu.max.burst", .type = KNOB_U64, .adapter = ADAPTER_CGROUP,
-		.targets = ON_GUEST, .order_lower = 30, .order_raise = 160, .unit = "us",
+		.targets = ON_GUEST,
+		.order_lower = 30, .order_raise = 160, .unit = "us",
 		.help = "unused CPU time of all vCPUs together that may be saved for later",
 	},
 	[KNOB_CPU_AFFINITY] = {
 		.name = "cpu.affinity", .type = KNOB_CPUSET, .adapter = ADAPTER_LIBVIRT,
-		.targets = ON_THREADS, .order_lower = 10, .order_raise = 180, .unit = "",
+		.targets = ON_THREADS,
+		.order_lower = 10, .order_raise = 180, .unit = "",
 		.help = "CPUs that the thread may run on",
 	},
 	[KNOB_MEMORY_MIN] = {
 		.name = "memory.min", .type = KNOB_U64, .adapter = ADAPTER_CGROUP,
-		.targets = ON_GUEST | ON_CGROUP, .order_lower = 70, .order_raise = 110, .along_tree = true, .unit = "bytes",
+		.targets = ON_GUEST | ON_CGROUP,
+		.order_lower = 70, .order_raise = 110, .along_tree = true, .unit = "bytes",
 		.normalize = normalize_pages,
 		.help = "memory that is never reclaimed",
 	},
 	[KNOB_MEMORY_LOW] = {
 		.name = "memory.low", .type = KNOB_U64, .adapter = ADAPTER_CGROUP,
-		.targets = ON_GUEST | ON_CGROUP, .order_lower = 60, .order_raise = 120, .along_tree = true, .unit = "bytes",
+		.targets = ON_GUEST | ON_CGROUP,
+		.order_lower = 60, .order_raise = 120, .along_tree = true, .unit = "bytes",
 		.normalize = normalize_pages,
 		.help = "memory that is reclaimed last",
 	},
 	[KNOB_SWAP_MAX] = {
 		.name = "memory.swap.max", .type = KNOB_U64, .adapter = ADAPTER_CGROUP,
-		.targets = ON_GUEST, .order_lower = 80, .order_raise = 130, .unit = "bytes",
+		.targets = ON_GUEST,
+		.order_lower = 80, .order_raise = 130, .unit = "bytes",
 		.normalize = normalize_pages,
 		.help = "memory that may go to swap",
 	},
 	[KNOB_NET_IN] = {
 		.name = "net.in", .type = KNOB_U64, .adapter = ADAPTER_NET,
-		.targets = ON_NIC, .order_lower = 50, .order_raise = 170, .unit = "bit/s",
+		.targets = ON_NIC,
+		.order_lower = 50, .order_raise = 170, .unit = "bit/s",
 		.help = "limit of the rate towards the guest, layer 2 bytes",
 	},
 	[KNOB_NET_OUT] = {
 		.name = "net.out", .type = KNOB_U64, .adapter = ADAPTER_NET,
-		.targets = ON_NIC, .order_lower = 50, .order_raise = 170, .unit = "bit/s",
+		.targets = ON_NIC,
+		.order_lower = 50, .order_raise = 170, .unit = "bit/s",
 		.help = "limit of the rate from the guest, layer 2 bytes",
 	},
 };

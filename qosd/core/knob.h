@@ -43,7 +43,10 @@ struct target {
 };
 
 #define TARGET_TEXT_MAX 512
-/* "guest:web1", "guest:web1/vcpu0", "guest:web1/emulator", "guest:web1/vnet0", "cgroup:/machine.slice" */
+/*
+ * "guest:web1", "guest:web1/vcpu0", "guest:web1/emulator", "guest:web1/vnet0",
+ * "cgroup:/machine.slice"; control characters in names are shown as '?'. Returns buf (size > 0).
+ */
 char *target_format(const struct target *t, char *buf, size_t size);
 /* Total order: kind, path, guest id, index. */
 int target_compare(const struct target *a, const struct target *b);
@@ -78,13 +81,14 @@ struct knob_value knob_cpuset(const struct cpuset *set);
 /* ---- the table ---- */
 enum knob_id {
 	KNOB_CPU_WEIGHT,    /* guest: cpu.weight 1..10000 (v1: cpu.shares, scaled) */
-	KNOB_CPU_MAX,	    /* guest: quota and period of all vCPUs together; the adapter gives each vCPU
-			     * group its even share, so that emulator and I/O threads are not starved */
+	KNOB_CPU_MAX,	    /* guest: quota and period of all vCPUs together; the adapter gives each
+			     * vCPU group its even share, so that emulator and I/O threads are not
+			     * starved */
 	KNOB_CPU_MAX_BURST, /* guest: burst of all vCPUs together, us */
 	KNOB_CPU_AFFINITY,  /* vcpu, emulator: CPUs it may run on, by libvirt */
 	KNOB_MEMORY_MIN,    /* guest, cgroup: bytes (v1: memory.soft_limit_in_bytes) */
 	KNOB_MEMORY_LOW,    /* guest, cgroup: bytes */
-	KNOB_SWAP_MAX,	    /* guest: memory.swap.max bytes (v1: memory.swappiness 0 or the parent's) */
+	KNOB_SWAP_MAX,	    /* guest: memory.swap.max bytes (v1: swappiness 0 or the parent's) */
 	KNOB_NET_IN,	    /* nic: bit/s towards the guest */
 	KNOB_NET_OUT,	    /* nic: bit/s from the guest */
 	KNOB_COUNT
@@ -112,10 +116,10 @@ int knob_find(const char *name, enum knob_id *ret);   /* 0 or -ENOENT */
 #define KNOB_TEXT_MAX CPUSET_TEXT_MAX
 /* As the kernel writes it: "400", "max", "50000 20000", "0-3". Returns buf. */
 char *knob_value_format(const struct knob_value *v, char *buf, size_t size);
-/* The exact opposite: what format cannot have written is refused. 0, -EINVAL; *ret kept on failure. */
+/* The exact opposite: what format cannot have written is refused. 0, -EINVAL (*ret untouched). */
 int knob_value_parse(enum knob_type type, const char *text, struct knob_value *ret);
 bool knob_value_equal(const struct knob_value *a, const struct knob_value *b);
-/* Equal after the kernel's rounding of `want`: no drift. The period of an unlimited quota is no matter. */
+/* Equal after the kernel's rounding: no drift. The period of an unlimited quota does not matter. */
 bool knob_holds(enum knob_id id, const struct knob_value *want, const struct knob_value *actual);
 /*
  * <0 `to` is smaller (a narrowing), >0 larger, 0 neither (another period for the same share, a CPU

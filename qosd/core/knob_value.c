@@ -24,8 +24,8 @@ static const char *nic_name(const struct target *t)
 {
 	const struct guest *g = t->guest;
 
-	return g && t->index < g->nnics && g->nics[t->index].device[0] ?
-		       g->nics[t->index].device : NULL;
+	return g && t->index < g->nnics && g->nics[t->index].device[0] ? g->nics[t->index].device
+								       : NULL;
 }
 
 char *target_format(const struct target *t, char *buf, size_t size)

@@ -63,9 +63,8 @@ static int check_memory(const struct ledger *l, const struct guest *g, uint64_t 
 
 	if (ask <= left)
 		return 0;
-	return qerr_set(err, -ENOSPC,
-			"memory: %s asks for %s, %s of %s can still be reserved", name_of(g),
-			human_size(ask, asked), human_size(left, free_text),
+	return qerr_set(err, -ENOSPC, "memory: %s asks for %s, %s of %s can still be reserved",
+			name_of(g), human_size(ask, asked), human_size(left, free_text),
 			human_size(l->memory_capacity_bytes, all));
 }
 
@@ -78,8 +77,8 @@ static int check_dedicated(const struct ledger *l, const struct guest *g, uint32
 
 	if (ask > left)
 		return qerr_set(err, -ENOSPC,
-				"cpu: %s asks for %u dedicated CPUs, %u of %u are left",
-				name_of(g), ask, left, l->dedicated_capacity_cpus);
+				"cpu: %s asks for %u dedicated CPUs, %u of %u are left", name_of(g),
+				ask, left, l->dedicated_capacity_cpus);
 	shared_after = l->shared_capacity_mcpu - (uint64_t)ask * 1000;
 	if (shared_after < l->shared_reserved_mcpu)
 		return qerr_set(err, -ENOSPC,

@@ -45,7 +45,7 @@ int ledger_admit(struct ledger *l, const struct host *host, const struct guest *
  */
 uint32_t ledger_dedicated_cpus(const struct host *host, const struct guest *g,
 			       const struct qclass *c);
-/* Fill order[0..inv->count-1] with indices into inv->guests: by rank, then by age (id). 0, -ENOMEM. */
+/* Fill order[] with indices into inv->guests (as many): by rank, then by age (id). 0, -ENOMEM. */
 int ledger_order(const struct inventory *inv, const struct assignment *assign, uint32_t *order);
 /*
  * Init, then enter all guests in that order. admitted[i] and errs[i] belong to inv->guests[i];

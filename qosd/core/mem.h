@@ -8,14 +8,14 @@
 #include <stdlib.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define CLEANUP(fn) __attribute__((cleanup(fn)))
+#define CLEANUP(fn)   __attribute__((cleanup(fn)))
 
 /* Hand over a pointer: yields it and leaves NULL behind. */
-#define TAKE_PTR(p)                     \
-	({                              \
-		__typeof__(p) taken_ = (p); \
-		(p) = NULL;             \
-		taken_;                 \
+#define TAKE_PTR(p)                                                                                \
+	({                                                                                         \
+		__typeof__(p) taken_ = (p);                                                        \
+		(p) = NULL;                                                                        \
+		taken_;                                                                            \
 	})
 
 static inline void mem_free_ptr(void *p)

@@ -94,7 +94,8 @@ static bool wants_cores(const struct job *job, uint32_t i)
 	       job->inv->guests[i]->vcpus > 0;
 }
 
-/* First pass for one guest: its own map of vCPUs to CPUs, as far as the earlier one still is valid. */
+/* First pass for one guest: its own map of vCPUs to CPUs, as far as the earlier one still is valid.
+ */
 static int start_guest(struct cores *cores, const struct job *job, uint32_t i,
 		       struct placement_guest *pg)
 {
@@ -140,8 +141,7 @@ static int place_all(struct placement *p, struct cores *cores, const struct job 
 	for (size_t i = 0; i < p->count; i++) {
 		uint32_t at = job->order[i];
 
-		if (wants_cores(job, at) &&
-		    start_guest(cores, job, at, &p->guests[at]) < 0)
+		if (wants_cores(job, at) && start_guest(cores, job, at, &p->guests[at]) < 0)
 			return -ENOMEM;
 	}
 	for (size_t i = 0; i < p->count; i++)

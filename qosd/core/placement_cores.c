@@ -12,7 +12,7 @@
 
 struct cores {
 	const struct host *host;
-	size_t count;	    /* host->ncores */
+	size_t count;       /* host->ncores */
 	uint32_t *owner;    /* of each core; 0 free, OUTSIDE never given */
 	uint16_t *core_of;  /* index of each CPU's core, CPUSET_MAX entries */
 	size_t free, spare; /* free cores, and how many of them must stay free */
@@ -235,7 +235,8 @@ static bool take_cores(struct cores *c, const struct want *want, uint32_t need)
 	return true;
 }
 
-/* Free seats on cores that the guest owns go to its vCPUs in ascending order; returns how many lack. */
+/* Free seats on cores that the guest owns go to its vCPUs in ascending order; returns how many
+ * lack. */
 static uint32_t seat_vcpus(const struct cores *c, const struct want *want, uint32_t *vcpu_cpu)
 {
 	struct cpuset owned = cores_owned(c, want->owner);

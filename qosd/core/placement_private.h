@@ -14,7 +14,7 @@
 
 #define NO_CPU UINT32_MAX
 
-struct want { /* of one guest */
+struct want {           /* of one guest */
 	uint32_t owner; /* > 0, unique */
 	uint32_t vcpus;
 	bool isolate; /* one vCPU per core */

@@ -26,7 +26,7 @@
 enum reason_kind {		 /* S the class; operands a, b, c, d */
 	WHY_CLASS_WEIGHT,	 /* a weight */
 	WHY_WEIGHT_RAISED,	 /* a class weight, b raised to, c reservation in mcpu */
-	WHY_WEIGHT_LOWERED,	 /* a class weight, b scaled down to, for the reservations of others */
+	WHY_WEIGHT_LOWERED,	 /* a class weight, b lowered to, for the reservations of others */
 	WHY_CPU_LIMIT,		 /* a limit in permille, b vCPUs */
 	WHY_NO_LIMIT,		 /* the class sets none */
 	WHY_BURST,		 /* a burst of each vCPU in us */
@@ -106,7 +106,7 @@ int plan_add(struct plan *p, const struct target *t, enum knob_id knob, struct k
 void plan_sort(struct plan *p); /* cheap when it is sorted already */
 /* NULL: the plan says nothing about it. Needs a sorted plan. */
 const struct plan_entry *plan_find(const struct plan *p, const struct target *t, enum knob_id knob);
-/* The entries of one guest are scattered by kind: this visits each; NULL at the end. *at begins at 0. */
+/* A guest's entries are scattered by kind: this visits each; NULL at the end. *at begins at 0. */
 const struct plan_entry *plan_next_of(const struct plan *p, uint32_t guest_id, size_t *at);
 /* The whole desired state, sorted. NULL when out of memory. O(n log n) in guests. */
 struct plan *plan_build(const struct plan_input *in);

@@ -15,9 +15,9 @@
 struct build {
 	const struct plan_input *in;
 	struct plan *plan;
-	uint32_t *order;	     /* inventory indices by guest id */
+	uint32_t *order;             /* inventory indices by guest id */
 	struct guest_memory *memory; /* per guest */
-	uint32_t *weight;	     /* per guest */
+	uint32_t *weight;            /* per guest */
 };
 
 struct reason plan_reason(const struct plan_input *in, size_t i, enum reason_kind kind)
@@ -284,7 +284,10 @@ static int for_managed(struct build *b, int (*add)(struct build *, uint32_t))
 static int build_all(struct build *b)
 {
 	static int (*const kinds[])(struct build *, uint32_t) = {
-		add_guest_knobs, add_vcpus, add_emulator, add_nics,
+		add_guest_knobs,
+		add_vcpus,
+		add_emulator,
+		add_nics,
 	};
 	int r = solve_weights(b);
 

@@ -21,7 +21,7 @@ struct group {
 	uint64_t hash;
 	uint64_t min_bytes, low_bytes;
 	uint32_t nmin, nlow; /* guests that add to them */
-	bool managed;	     /* above at least one managed guest */
+	bool managed;        /* above at least one managed guest */
 };
 
 struct groups {

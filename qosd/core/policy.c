@@ -14,10 +14,10 @@
 #include "qosd/core/arena.h"
 #include "qosd/core/mem.h"
 
-#define MS UINT64_C(1000)
+#define MS     UINT64_C(1000)
 #define SECOND (1000 * MS)
-#define MIB (UINT64_C(1) << 20)
-#define GIB (UINT64_C(1) << 30)
+#define MIB    (UINT64_C(1) << 20)
+#define GIB    (UINT64_C(1) << 30)
 
 static const struct overload overload_defaults = {
 	.tick_us = 100 * MS,

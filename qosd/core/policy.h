@@ -39,46 +39,46 @@ enum rbd_cache_mode {
 
 /* An absolute amount or a share of the guest's own size. */
 struct amount {
-	bool relative;	/* true: value is permille of the guest's size; false: bytes */
+	bool relative;  /* true: value is permille of the guest's size; false: bytes */
 	uint64_t value; /* 0 = nothing */
 };
 
 struct class_cpu {
-	uint32_t placement;	       /* enum cpu_placement; default any */
-	uint32_t threads;	       /* enum cpu_threads; default share */
+	uint32_t placement;            /* enum cpu_placement; default any */
+	uint32_t threads;              /* enum cpu_threads; default share */
 	uint32_t reservation_permille; /* of one CPU per vCPU; default 0 */
 	uint32_t limit_permille;       /* of one CPU per vCPU; POLICY_NONE_U32 = none */
 	uint32_t floor_permille;       /* never throttled below; default 10% */
-	uint32_t weight;	       /* cgroup v2 cpu.weight 1..10000; default 100 */
-	uint64_t burst_us;	       /* cpu.max.burst per vCPU; default 0 */
-	struct cpuset emulator;	       /* for emulator and I/O threads; empty = housekeeping CPUs */
+	uint32_t weight;               /* cgroup v2 cpu.weight 1..10000; default 100 */
+	uint64_t burst_us;             /* cpu.max.burst per vCPU; default 0 */
+	struct cpuset emulator;        /* for emulator and I/O threads; empty = housekeeping CPUs */
 };
 
 struct class_memory {
 	struct amount reservation; /* memory.min; percent of guest RAM or bytes */
-	struct amount low;	   /* memory.low, on top of nothing: best-effort protection */
-	struct amount overhead;	   /* QEMU's own memory counted into the reservation; default 128MiB */
-	struct amount floor;	   /* overload ladder never reclaims below; default 50% */
-	uint32_t swap;		   /* enum swap_rule; default allow */
+	struct amount low;         /* memory.low, on top of nothing: best-effort protection */
+	struct amount overhead; /* QEMU's own memory counted into the reservation; default 128MiB */
+	struct amount floor;    /* overload ladder never reclaims below; default 50% */
+	uint32_t swap;          /* enum swap_rule; default allow */
 };
 
 struct class_net {
-	uint64_t reservation_bps;  /* default 0 */
-	uint64_t limit_bps;	   /* both directions, each; POLICY_NONE_U64 = none */
-	uint64_t in_limit_bps;	   /* towards the guest; NONE = limit_bps */
-	uint64_t out_limit_bps;	   /* from the guest; NONE = limit_bps */
-	uint64_t floor_bps;	   /* default 0 */
-	uint64_t burst_us;	   /* credit while idle; default 0 */
-	uint32_t weight;	   /* default 1 */
+	uint64_t reservation_bps; /* default 0 */
+	uint64_t limit_bps;       /* both directions, each; POLICY_NONE_U64 = none */
+	uint64_t in_limit_bps;    /* towards the guest; NONE = limit_bps */
+	uint64_t out_limit_bps;   /* from the guest; NONE = limit_bps */
+	uint64_t floor_bps;       /* default 0 */
+	uint64_t burst_us;        /* credit while idle; default 0 */
+	uint32_t weight;          /* default 1 */
 };
 
 struct class_disk { /* limits: 1.., or NONE (the default) = no limit; 0 never comes out of a file */
 	uint64_t read_iops, write_iops, total_iops;
 	uint64_t read_bps, write_bps, total_bps; /* bytes/s */
-	uint32_t weight; /* 1..10000; default 100 */
+	uint32_t weight;                         /* 1..10000; default 100 */
 };
 
-struct class_rbd { /* numbers: NONE (the default) = whatever Ceph says */
+struct class_rbd {      /* numbers: NONE (the default) = whatever Ceph says */
 	uint32_t cache; /* enum rbd_cache_mode; default keep */
 	uint64_t cache_size_bytes, max_dirty_bytes, target_dirty_bytes;
 	uint64_t max_dirty_age_us;
@@ -86,14 +86,14 @@ struct class_rbd { /* numbers: NONE (the default) = whatever Ceph says */
 
 struct qclass { /* one service class ("class" for people) */
 	char *name;
-	uint32_t rank; /* 0 is never throttled; the highest gives way first */
+	uint32_t rank;      /* 0 is never throttled; the highest gives way first */
 	uint32_t admission; /* enum admission_rule; default refuse */
 	struct class_cpu cpu;
 	struct class_memory memory;
 	struct class_net net;
 	struct class_disk disk;
 	struct class_rbd rbd;
-	uint32_t index;	   /* place in policy.classes */
+	uint32_t index;    /* place in policy.classes */
 	unsigned int line; /* where it begins in the file */
 };
 
@@ -107,26 +107,26 @@ struct match_rule {
 
 struct network {
 	char *name, *device, *uplink;
-	uint64_t rate_bps;	  /* NONE = ask the link */
+	uint64_t rate_bps;        /* NONE = ask the link */
 	uint64_t reservation_bps; /* for the host's own traffic; default 0 */
 	unsigned int line;
 };
 
 struct host_reserve {
-	uint64_t memory_bytes;	/* default 1GiB: the host's own */
-	struct cpuset cpus;	/* housekeeping; empty = none set aside */
+	uint64_t memory_bytes; /* default 1GiB: the host's own */
+	struct cpuset cpus;    /* housekeeping; empty = none set aside */
 };
 
 struct overload {
-	uint64_t tick_us;			     /* default 100ms */
-	uint32_t cpu_target_wait_permille;	     /* default 5% */
-	uint64_t memory_low_bytes;		     /* MemAvailable watermark; default 5% of RAM = NONE */
-	uint32_t memory_target_pressure_permille;    /* default 10% */
-	uint32_t net_target_short_permille;	     /* default 5% */
-	uint64_t net_target_delay_us;		     /* default 10ms */
-	uint64_t disk_target_latency_us;	     /* default 30ms */
-	uint64_t release_hold_us;		     /* default 10s */
-	uint32_t release_step_permille;		     /* default 10% */
+	uint64_t tick_us;                  /* default 100ms */
+	uint32_t cpu_target_wait_permille; /* default 5% */
+	uint64_t memory_low_bytes;         /* MemAvailable watermark; default 5% of RAM = NONE */
+	uint32_t memory_target_pressure_permille; /* default 10% */
+	uint32_t net_target_short_permille;       /* default 5% */
+	uint64_t net_target_delay_us;             /* default 10ms */
+	uint64_t disk_target_latency_us;          /* default 30ms */
+	uint64_t release_hold_us;                 /* default 10s */
+	uint32_t release_step_permille;           /* default 10% */
 };
 
 struct arena;
@@ -141,9 +141,11 @@ struct policy_origin {
 
 struct policy {
 	struct arena *arena; /* owns everything below but `origins` */
-	char *path;	     /* file it was read from, NULL if none */
-	uint32_t mode;	     /* enum policy_mode; default observe */
-	struct { struct host_reserve reserve; } host;
+	char *path;          /* file it was read from, NULL if none */
+	uint32_t mode;       /* enum policy_mode; default observe */
+	struct {
+		struct host_reserve reserve;
+	} host;
 	struct network *networks;
 	size_t nnetworks;
 	struct qclass *classes; /* in file order */
@@ -162,37 +164,37 @@ struct policy {
 
 /* ---- the key tables (policy_keys.c) ---- */
 enum key_type {
-	KEY_NAME,	/* char *: 1..63 of [A-Za-z0-9._-] */
-	KEY_PATTERN,	/* char *: a glob, 1..255 printable */
-	KEY_DEVICE,	/* char *: interface name, 1..15 */
-	KEY_ENUM,	/* uint32_t, with words */
-	KEY_COUNT32,	/* uint32_t: bare integer */
-	KEY_COUNT64,	/* uint64_t: bare integer or string of digits */
-	KEY_SIZE,	/* uint64_t bytes */
-	KEY_RATE,	/* uint64_t bit/s; "none" = POLICY_NONE_U64 */
-	KEY_BYTE_RATE,	/* uint64_t bytes/s; "none" */
-	KEY_TIME,	/* uint64_t us */
-	KEY_SHARE,	/* uint32_t permille; "none" = POLICY_NONE_U32 where optional */
-	KEY_AMOUNT,	/* struct amount: "100%" or "4GiB" */
-	KEY_CPUSET,	/* struct cpuset */
-	KEY_GROUP,	/* sub-table at offset */
-	KEY_LIST,	/* list of groups (networks, classes, match): handled by name */
+	KEY_NAME,      /* char *: 1..63 of [A-Za-z0-9._-] */
+	KEY_PATTERN,   /* char *: a glob, 1..255 printable */
+	KEY_DEVICE,    /* char *: interface name, 1..15 */
+	KEY_ENUM,      /* uint32_t, with words */
+	KEY_COUNT32,   /* uint32_t: bare integer */
+	KEY_COUNT64,   /* uint64_t: bare integer or string of digits */
+	KEY_SIZE,      /* uint64_t bytes */
+	KEY_RATE,      /* uint64_t bit/s; "none" = POLICY_NONE_U64 */
+	KEY_BYTE_RATE, /* uint64_t bytes/s; "none" */
+	KEY_TIME,      /* uint64_t us */
+	KEY_SHARE,     /* uint32_t permille; "none" = POLICY_NONE_U32 where optional */
+	KEY_AMOUNT,    /* struct amount: "100%" or "4GiB" */
+	KEY_CPUSET,    /* struct cpuset */
+	KEY_GROUP,     /* sub-table at offset */
+	KEY_LIST,      /* list of groups (networks, classes, match): handled by name */
 };
 
 struct policy_key {
 	const char *name;
 	enum key_type type;
-	size_t offset;			/* into the group's struct */
-	const char *const *words;	/* KEY_ENUM: NULL-terminated, index = value */
+	size_t offset;                    /* into the group's struct */
+	const char *const *words;         /* KEY_ENUM: NULL-terminated, index = value */
 	const struct policy_group *group; /* KEY_GROUP / KEY_LIST element */
-	uint64_t min, max;		/* inclusive bounds of the number (KEY_AMOUNT: permille); a
-					   list: of its length. 0,0 = any */
-	bool optional_none;		/* POLICY_NONE_* is a value, written as `none_word` */
-	const char *none_word;		/* NULL: "none" */
+	uint64_t min, max;     /* inclusive bounds of the number (KEY_AMOUNT: permille); a
+				  list: of its length. 0,0 = any */
+	bool optional_none;    /* POLICY_NONE_* is a value, written as `none_word` */
+	const char *none_word; /* NULL: "none" */
 	bool required;
-	bool per_guest;			/* may be overridden in a guest's metadata */
-	const char *example;		/* what would be right: `"4GiB"` */
-	const char *help;		/* one line, for the man page and completion */
+	bool per_guest;                    /* may be overridden in a guest's metadata */
+	const char *example;               /* what would be right: `"4GiB"` */
+	const char *help;                  /* one line, for the man page and completion */
 	size_t count_offset, element_size; /* KEY_LIST: its size_t count, bytes of an element */
 };
 

@@ -13,7 +13,7 @@
 #include "qosd/core/policy_report.h"
 #include "qosd/core/unit.h"
 
-#define CPU_PERIOD_US 100000 /* the kernel's default for cpu.max; a burst must fit its quota */
+#define CPU_PERIOD_US          100000 /* the kernel's default; a burst must fit its quota */
 #define CEPH_MAX_DIRTY_DEFAULT (UINT64_C(24) << 20)
 
 struct class_report {
@@ -21,9 +21,9 @@ struct class_report {
 	const char *path; /* of the class, "" for none */
 };
 
-__attribute__((format(printf, 5, 6))) static void
-say(const struct class_report *r, enum diag_severity severity, const char *key, const char *fix,
-    const char *fmt, ...)
+__attribute__((format(printf, 5, 6))) static void say(const struct class_report *r,
+						      enum diag_severity severity, const char *key,
+						      const char *fix, const char *fmt, ...)
 {
 	char path[REPORT_PATH_MAX], text[400];
 	va_list args;
@@ -77,8 +77,8 @@ static void check_cpu_burst(const struct class_report *r, const struct class_cpu
 	unit_format_time(quota_us, most);
 	snprintf(fix, sizeof(fix), "write burst = \"%s\" or less", most);
 	say(r, DIAG_ERROR, "cpu.burst", fix,
-	    "burst %s is above the quota of %s in a period of 100ms, which the kernel refuses", have,
-	    most);
+	    "burst %s is above the quota of %s in a period of 100ms, which the kernel refuses",
+	    have, most);
 }
 
 static void check_cpu_placement(const struct class_report *r, const struct class_cpu *cpu)
@@ -172,7 +172,8 @@ static void check_disk(const struct class_report *r, const struct class_disk *di
 		    "keep either total_iops, or read_iops and write_iops",
 		    "libvirt refuses a total together with a read or write limit");
 	if (is_set(disk->total_bps) && (is_set(disk->read_bps) || is_set(disk->write_bps)))
-		say(r, DIAG_ERROR, "disk.total_bps", "keep either total_bps, or read_bps and write_bps",
+		say(r, DIAG_ERROR, "disk.total_bps",
+		    "keep either total_bps, or read_bps and write_bps",
 		    "libvirt refuses a total together with a read or write limit");
 }
 

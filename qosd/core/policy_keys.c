@@ -11,25 +11,28 @@
 #include "qosd/core/mem.h"
 #include "qosd/core/policy.h"
 
-#define KIB (UINT64_C(1) << 10)
-#define MIB (UINT64_C(1) << 20)
-#define GIB (UINT64_C(1) << 30)
-#define TIB (UINT64_C(1) << 40)
-#define SIZE_LIMIT (1024 * TIB)			  /* 1 PiB: sums of them cannot overflow */
-#define RATE_LIMIT UINT64_C(10000000000000)	  /* 10 Tbit/s */
-#define BLOCK_LIMIT UINT64_C(1000000000000000)	  /* QEMU's own bound on block throttling */
-#define MS UINT64_C(1000)
-#define SECOND (1000 * MS)
-#define HOUR (3600 * SECOND)
-#define PERCENT UINT64_C(10)
+#define KIB         (UINT64_C(1) << 10)
+#define MIB         (UINT64_C(1) << 20)
+#define GIB         (UINT64_C(1) << 30)
+#define TIB         (UINT64_C(1) << 40)
+#define SIZE_LIMIT  (1024 * TIB)               /* 1 PiB: sums of them cannot overflow */
+#define RATE_LIMIT  UINT64_C(10000000000000)   /* 10 Tbit/s */
+#define BLOCK_LIMIT UINT64_C(1000000000000000) /* QEMU's own bound on block throttling */
+#define MS          UINT64_C(1000)
+#define SECOND      (1000 * MS)
+#define HOUR        (3600 * SECOND)
+#define PERCENT     UINT64_C(10)
 
 static const char *const mode_words[] = { "observe", "enforce", NULL };
 static const char *const placement_words[] = { "any", "shared", "dedicated", NULL };
 static const char *const threads_words[] = { "share", "isolate", NULL };
 static const char *const swap_words[] = { "allow", "none", NULL };
 static const char *const admission_words[] = { "refuse", "degrade", NULL };
-static const char *const rbd_cache_words[] = { "keep",	    "none",	   "writethrough",
+static const char *const rbd_cache_words[] = { "keep",      "none",        "writethrough",
 					       "writeback", "writearound", NULL };
+
+/* The rows are filled by hand: clang-format would give each field a line. */
+/* clang-format off */
 
 /* ---- classes ---- */
 
@@ -41,15 +44,16 @@ static const struct policy_key cpu_keys[] = {
 	  .words = threads_words, .per_guest = true,
 	  .help = "whether two vCPUs of a dedicated guest may share one core's threads" },
 	{ .name = "reservation", .type = KEY_SHARE,
-	  .offset = offsetof(struct class_cpu, reservation_permille),
-	  .min = 0, .max = 100 * PERCENT, .per_guest = true, .example = "\"100%\"",
+	  .offset = offsetof(struct class_cpu, reservation_permille), .min = 0,
+	  .max = 100 * PERCENT, .per_guest = true, .example = "\"100%\"",
 	  .help = "guaranteed share of one CPU for each vCPU" },
-	{ .name = "limit", .type = KEY_SHARE, .offset = offsetof(struct class_cpu, limit_permille),
-	  .min = 1, .max = 1000 * PERCENT, .optional_none = true, .per_guest = true,
-	  .example = "\"150%\"",
+	{ .name = "limit", .type = KEY_SHARE,
+	  .offset = offsetof(struct class_cpu, limit_permille), .min = 1, .max = 1000 * PERCENT,
+	  .optional_none = true, .per_guest = true, .example = "\"150%\"",
 	  .help = "most CPU time for each vCPU; 0.1% is the least the kernel can enforce" },
-	{ .name = "floor", .type = KEY_SHARE, .offset = offsetof(struct class_cpu, floor_permille),
-	  .min = 1, .max = 100 * PERCENT, .per_guest = true, .example = "\"20%\"",
+	{ .name = "floor", .type = KEY_SHARE,
+	  .offset = offsetof(struct class_cpu, floor_permille), .min = 1, .max = 100 * PERCENT,
+	  .per_guest = true, .example = "\"20%\"",
 	  .help = "share of one CPU for each vCPU that an overload never takes away" },
 	{ .name = "weight", .type = KEY_COUNT32, .offset = offsetof(struct class_cpu, weight),
 	  .min = 1, .max = 10000, .per_guest = true, .example = "100",
@@ -70,8 +74,9 @@ static const struct policy_key memory_keys[] = {
 	{ .name = "low", .type = KEY_AMOUNT, .offset = offsetof(struct class_memory, low),
 	  .min = 0, .max = 100 * PERCENT, .per_guest = true, .example = "\"50%\"",
 	  .help = "guest memory that is reclaimed only when nothing else is left" },
-	{ .name = "overhead", .type = KEY_AMOUNT, .offset = offsetof(struct class_memory, overhead),
-	  .min = 0, .max = 100 * PERCENT, .per_guest = true, .example = "\"128MiB\"",
+	{ .name = "overhead", .type = KEY_AMOUNT,
+	  .offset = offsetof(struct class_memory, overhead), .min = 0, .max = 100 * PERCENT,
+	  .per_guest = true, .example = "\"128MiB\"",
 	  .help = "QEMU's own memory, counted into a reservation" },
 	{ .name = "floor", .type = KEY_AMOUNT, .offset = offsetof(struct class_memory, floor),
 	  .min = 0, .max = 100 * PERCENT, .per_guest = true, .example = "\"50%\"",
@@ -88,10 +93,11 @@ static const struct policy_key net_keys[] = {
 	  .help = "guaranteed rate of each NIC, each way" },
 	{ .name = "limit", .type = KEY_RATE, .offset = offsetof(struct class_net, limit_bps),
 	  .min = 8000, .max = RATE_LIMIT, .optional_none = true, .per_guest = true,
-	  .example = "\"5Gbit\"", .help = "highest rate of each NIC, each way" },
-	{ .name = "in_limit", .type = KEY_RATE, .offset = offsetof(struct class_net, in_limit_bps),
-	  .min = 8000, .max = RATE_LIMIT, .optional_none = true, .none_word = "same",
-	  .per_guest = true, .example = "\"5Gbit\"",
+	  .example = "\"5Gbit\"",
+	  .help = "highest rate of each NIC, each way" },
+	{ .name = "in_limit", .type = KEY_RATE,
+	  .offset = offsetof(struct class_net, in_limit_bps), .min = 8000, .max = RATE_LIMIT,
+	  .optional_none = true, .none_word = "same", .per_guest = true, .example = "\"5Gbit\"",
 	  .help = "highest rate towards the guest; same: as limit" },
 	{ .name = "out_limit", .type = KEY_RATE,
 	  .offset = offsetof(struct class_net, out_limit_bps), .min = 8000, .max = RATE_LIMIT,
@@ -108,26 +114,31 @@ static const struct policy_key net_keys[] = {
 	  .help = "share of bandwidth that nobody has reserved" },
 };
 
-
 static const struct policy_key disk_keys[] = {
-	{ .name = "read_iops", .type = KEY_COUNT64, .offset = offsetof(struct class_disk, read_iops),
-	  .min = 1, .max = BLOCK_LIMIT, .optional_none = true, .per_guest = true,
-	  .example = "20000", .help = "most reads a second of each disk" },
-	{ .name = "write_iops", .type = KEY_COUNT64, .offset = offsetof(struct class_disk, write_iops),
-	  .min = 1, .max = BLOCK_LIMIT, .optional_none = true, .per_guest = true,
-	  .example = "20000", .help = "most writes a second of each disk" },
-	{ .name = "total_iops", .type = KEY_COUNT64, .offset = offsetof(struct class_disk, total_iops),
-	  .min = 1, .max = BLOCK_LIMIT, .optional_none = true, .per_guest = true,
-	  .example = "20000", .help = "most reads and writes together a second of each disk" },
-	{ .name = "read_bps", .type = KEY_BYTE_RATE, .offset = offsetof(struct class_disk, read_bps),
-	  .min = 1, .max = BLOCK_LIMIT, .optional_none = true, .per_guest = true,
-	  .example = "\"400MB/s\"", .help = "most bytes a second read from each disk" },
-	{ .name = "write_bps", .type = KEY_BYTE_RATE, .offset = offsetof(struct class_disk, write_bps),
-	  .min = 1, .max = BLOCK_LIMIT, .optional_none = true, .per_guest = true,
-	  .example = "\"400MB/s\"", .help = "most bytes a second written to each disk" },
-	{ .name = "total_bps", .type = KEY_BYTE_RATE, .offset = offsetof(struct class_disk, total_bps),
-	  .min = 1, .max = BLOCK_LIMIT, .optional_none = true, .per_guest = true,
-	  .example = "\"400MB/s\"", .help = "most bytes a second read and written together of each disk" },
+	{ .name = "read_iops", .type = KEY_COUNT64,
+	  .offset = offsetof(struct class_disk, read_iops), .min = 1, .max = BLOCK_LIMIT,
+	  .optional_none = true, .per_guest = true, .example = "20000",
+	  .help = "most reads a second of each disk" },
+	{ .name = "write_iops", .type = KEY_COUNT64,
+	  .offset = offsetof(struct class_disk, write_iops), .min = 1, .max = BLOCK_LIMIT,
+	  .optional_none = true, .per_guest = true, .example = "20000",
+	  .help = "most writes a second of each disk" },
+	{ .name = "total_iops", .type = KEY_COUNT64,
+	  .offset = offsetof(struct class_disk, total_iops), .min = 1, .max = BLOCK_LIMIT,
+	  .optional_none = true, .per_guest = true, .example = "20000",
+	  .help = "most reads and writes together a second of each disk" },
+	{ .name = "read_bps", .type = KEY_BYTE_RATE,
+	  .offset = offsetof(struct class_disk, read_bps), .min = 1, .max = BLOCK_LIMIT,
+	  .optional_none = true, .per_guest = true, .example = "\"400MB/s\"",
+	  .help = "most bytes a second read from each disk" },
+	{ .name = "write_bps", .type = KEY_BYTE_RATE,
+	  .offset = offsetof(struct class_disk, write_bps), .min = 1, .max = BLOCK_LIMIT,
+	  .optional_none = true, .per_guest = true, .example = "\"400MB/s\"",
+	  .help = "most bytes a second written to each disk" },
+	{ .name = "total_bps", .type = KEY_BYTE_RATE,
+	  .offset = offsetof(struct class_disk, total_bps), .min = 1, .max = BLOCK_LIMIT,
+	  .optional_none = true, .per_guest = true, .example = "\"400MB/s\"",
+	  .help = "most bytes a second read and written together of each disk" },
 	{ .name = "weight", .type = KEY_COUNT32, .offset = offsetof(struct class_disk, weight),
 	  .min = 1, .max = 10000, .per_guest = true, .example = "100",
 	  .help = "share against other guests when a disk is busy" },
@@ -135,7 +146,8 @@ static const struct policy_key disk_keys[] = {
 
 static const struct policy_key rbd_keys[] = {
 	{ .name = "cache", .type = KEY_ENUM, .offset = offsetof(struct class_rbd, cache),
-	  .words = rbd_cache_words, .help = "librbd's cache mode; keep: whatever Ceph says" },
+	  .words = rbd_cache_words,
+	  .help = "librbd's cache mode; keep: whatever Ceph says" },
 	{ .name = "cache_size", .type = KEY_SIZE,
 	  .offset = offsetof(struct class_rbd, cache_size_bytes), .min = 4 * KIB, .max = 64 * GIB,
 	  .optional_none = true, .none_word = "keep", .example = "\"64MiB\"",
@@ -162,7 +174,8 @@ static const struct policy_group rbd_group = { "rbd", rbd_keys, ARRAY_SIZE(rbd_k
 
 static const struct policy_key class_keys[] = {
 	{ .name = "name", .type = KEY_NAME, .offset = offsetof(struct qclass, name),
-	  .required = true, .example = "\"gold\"", .help = "the class's name" },
+	  .required = true, .example = "\"gold\"",
+	  .help = "the class's name" },
 	{ .name = "rank", .type = KEY_COUNT32, .offset = offsetof(struct qclass, rank), .min = 0,
 	  .max = 63, .required = true, .example = "0",
 	  .help = "order of giving way: 0 is never throttled, the highest is first" },
@@ -170,15 +183,20 @@ static const struct policy_key class_keys[] = {
 	  .words = admission_words,
 	  .help = "a guest whose reservations do not fit: refuse its start, or start it without" },
 	{ .name = "cpu", .type = KEY_GROUP, .offset = offsetof(struct qclass, cpu),
-	  .group = &cpu_group, .help = "CPU time and placement" },
+	  .group = &cpu_group,
+	  .help = "CPU time and placement" },
 	{ .name = "memory", .type = KEY_GROUP, .offset = offsetof(struct qclass, memory),
-	  .group = &memory_group, .help = "memory" },
+	  .group = &memory_group,
+	  .help = "memory" },
 	{ .name = "net", .type = KEY_GROUP, .offset = offsetof(struct qclass, net),
-	  .group = &net_group, .help = "network bandwidth" },
+	  .group = &net_group,
+	  .help = "network bandwidth" },
 	{ .name = "disk", .type = KEY_GROUP, .offset = offsetof(struct qclass, disk),
-	  .group = &disk_group, .help = "disk operations and throughput" },
+	  .group = &disk_group,
+	  .help = "disk operations and throughput" },
 	{ .name = "rbd", .type = KEY_GROUP, .offset = offsetof(struct qclass, rbd),
-	  .group = &rbd_group, .help = "Ceph RBD client cache" },
+	  .group = &rbd_group,
+	  .help = "Ceph RBD client cache" },
 };
 
 const struct policy_group policy_class_group = { "classes", class_keys, ARRAY_SIZE(class_keys) };
@@ -187,47 +205,60 @@ const struct policy_group policy_class_group = { "classes", class_keys, ARRAY_SI
 
 static const struct policy_key match_keys[] = {
 	{ .name = "name", .type = KEY_PATTERN, .offset = offsetof(struct match_rule, name),
-	  .example = "\"db-*\"", .help = "pattern for the guest's name" },
+	  .example = "\"db-*\"",
+	  .help = "pattern for the guest's name" },
 	{ .name = "uuid", .type = KEY_PATTERN, .offset = offsetof(struct match_rule, uuid),
-	  .example = "\"4dea22b3-*\"", .help = "pattern for the guest's UUID" },
+	  .example = "\"4dea22b3-*\"",
+	  .help = "pattern for the guest's UUID" },
 	{ .name = "title", .type = KEY_PATTERN, .offset = offsetof(struct match_rule, title),
-	  .example = "\"*database*\"", .help = "pattern for the guest's title" },
+	  .example = "\"*database*\"",
+	  .help = "pattern for the guest's title" },
 	{ .name = "flavor", .type = KEY_PATTERN, .offset = offsetof(struct match_rule, flavor),
-	  .example = "\"m1.*\"", .help = "pattern for its OpenStack Nova flavor" },
+	  .example = "\"m1.*\"",
+	  .help = "pattern for its OpenStack Nova flavor" },
 	{ .name = "project", .type = KEY_PATTERN, .offset = offsetof(struct match_rule, project),
-	  .example = "\"finance\"", .help = "pattern for its OpenStack project" },
+	  .example = "\"finance\"",
+	  .help = "pattern for its OpenStack project" },
 	{ .name = "class", .type = KEY_NAME, .offset = offsetof(struct match_rule, class_name),
-	  .required = true, .example = "\"gold\"", .help = "class of the guests that match" },
+	  .required = true, .example = "\"gold\"",
+	  .help = "class of the guests that match" },
 };
 
 static const struct policy_key network_keys[] = {
 	{ .name = "name", .type = KEY_NAME, .offset = offsetof(struct network, name),
-	  .required = true, .example = "\"tenant\"", .help = "the network's name" },
+	  .required = true, .example = "\"tenant\"",
+	  .help = "the network's name" },
 	{ .name = "device", .type = KEY_DEVICE, .offset = offsetof(struct network, device),
-	  .required = true, .example = "\"br0\"", .help = "bridge or interface it uses" },
+	  .required = true, .example = "\"br0\"",
+	  .help = "bridge or interface it uses" },
 	{ .name = "uplink", .type = KEY_DEVICE, .offset = offsetof(struct network, uplink),
-	  .example = "\"eth0\"", .help = "physical interface behind the bridge" },
+	  .example = "\"eth0\"",
+	  .help = "physical interface behind the bridge" },
 	{ .name = "rate", .type = KEY_RATE, .offset = offsetof(struct network, rate_bps),
 	  .min = 1000000, .max = RATE_LIMIT, .optional_none = true, .none_word = "auto",
-	  .example = "\"10Gbit\"", .help = "what the uplink carries; auto: its link speed" },
+	  .example = "\"10Gbit\"",
+	  .help = "what the uplink carries; auto: its link speed" },
 	{ .name = "reservation", .type = KEY_RATE,
 	  .offset = offsetof(struct network, reservation_bps), .min = 0, .max = RATE_LIMIT,
-	  .example = "\"4Gbit\"", .help = "rate kept for the host's own traffic" },
+	  .example = "\"4Gbit\"",
+	  .help = "rate kept for the host's own traffic" },
 };
 
 static const struct policy_key reserve_keys[] = {
-	{ .name = "memory", .type = KEY_SIZE, .offset = offsetof(struct host_reserve, memory_bytes),
-	  .min = 0, .max = SIZE_LIMIT, .example = "\"2GiB\"",
+	{ .name = "memory", .type = KEY_SIZE,
+	  .offset = offsetof(struct host_reserve, memory_bytes), .min = 0, .max = SIZE_LIMIT,
+	  .example = "\"2GiB\"",
 	  .help = "memory kept for the host itself" },
 	{ .name = "cpus", .type = KEY_CPUSET, .offset = offsetof(struct host_reserve, cpus),
-	  .example = "\"0\"", .help = "housekeeping CPUs kept free of vCPUs; empty: none" },
+	  .example = "\"0\"",
+	  .help = "housekeeping CPUs kept free of vCPUs; empty: none" },
 };
 
 static const struct policy_group match_group = { "match", match_keys, ARRAY_SIZE(match_keys) };
 static const struct policy_group network_group = { "networks", network_keys,
-						ARRAY_SIZE(network_keys) };
+						   ARRAY_SIZE(network_keys) };
 static const struct policy_group reserve_group = { "reserve", reserve_keys,
-						ARRAY_SIZE(reserve_keys) };
+						   ARRAY_SIZE(reserve_keys) };
 
 static const struct policy_key host_keys[] = {
 	{ .name = "reserve", .type = KEY_GROUP, .offset = 0, .group = &reserve_group,
@@ -248,8 +279,8 @@ static const struct policy_key overload_cpu_keys[] = {
 static const struct policy_key overload_memory_keys[] = {
 	{ .name = "low", .type = KEY_SIZE, .offset = offsetof(struct overload, memory_low_bytes),
 	  .min = MIB, .max = SIZE_LIMIT, .optional_none = true, .none_word = "auto",
-	  .example = "\"4GiB\"", .help = "available memory below which the host is pressed; "
-					 "auto: 5% of RAM" },
+	  .example = "\"4GiB\"",
+	  .help = "available memory below which the host is pressed; auto: 5% of RAM" },
 	{ .name = "target_pressure", .type = KEY_SHARE,
 	  .offset = offsetof(struct overload, memory_target_pressure_permille), .min = 1,
 	  .max = 100 * PERCENT, .example = "\"10%\"",
@@ -262,8 +293,9 @@ static const struct policy_key overload_net_keys[] = {
 	  .max = 100 * PERCENT, .example = "\"5%\"",
 	  .help = "share of its reservation that a protected guest may miss" },
 	{ .name = "target_delay", .type = KEY_TIME,
-	  .offset = offsetof(struct overload, net_target_delay_us), .min = 100, .max = 10 * SECOND,
-	  .example = "\"10ms\"", .help = "queueing delay that is still fine" },
+	  .offset = offsetof(struct overload, net_target_delay_us), .min = 100,
+	  .max = 10 * SECOND, .example = "\"10ms\"",
+	  .help = "queueing delay that is still fine" },
 };
 
 static const struct policy_key overload_disk_keys[] = {
@@ -279,19 +311,20 @@ static const struct policy_key release_keys[] = {
 	  .help = "clean time before anything is given back" },
 	{ .name = "step", .type = KEY_SHARE,
 	  .offset = offsetof(struct overload, release_step_permille), .min = 1 * PERCENT,
-	  .max = 100 * PERCENT, .example = "\"10%\"", .help = "how much is given back at a time" },
+	  .max = 100 * PERCENT, .example = "\"10%\"",
+	  .help = "how much is given back at a time" },
 };
 
 static const struct policy_group overload_cpu_group = { "cpu", overload_cpu_keys,
-						ARRAY_SIZE(overload_cpu_keys) };
+							ARRAY_SIZE(overload_cpu_keys) };
 static const struct policy_group overload_memory_group = { "memory", overload_memory_keys,
-						ARRAY_SIZE(overload_memory_keys) };
+							   ARRAY_SIZE(overload_memory_keys) };
 static const struct policy_group overload_net_group = { "net", overload_net_keys,
-						ARRAY_SIZE(overload_net_keys) };
+							ARRAY_SIZE(overload_net_keys) };
 static const struct policy_group overload_disk_group = { "disk", overload_disk_keys,
-						ARRAY_SIZE(overload_disk_keys) };
+							 ARRAY_SIZE(overload_disk_keys) };
 static const struct policy_group release_group = { "release", release_keys,
-						ARRAY_SIZE(release_keys) };
+						   ARRAY_SIZE(release_keys) };
 
 static const struct policy_key overload_keys[] = {
 	{ .name = "tick", .type = KEY_TIME, .offset = offsetof(struct overload, tick_us),
@@ -310,22 +343,25 @@ static const struct policy_key overload_keys[] = {
 };
 
 static const struct policy_group overload_group = { "overload", overload_keys,
-						ARRAY_SIZE(overload_keys) };
+						    ARRAY_SIZE(overload_keys) };
 
 /* ---- the whole ---- */
 
 static const struct policy_key root_keys[] = {
 	{ .name = "mode", .type = KEY_ENUM, .offset = offsetof(struct policy, mode),
-	  .words = mode_words, .help = "observe: report only, write nothing; enforce: act" },
+	  .words = mode_words,
+	  .help = "observe: report only, write nothing; enforce: act" },
 	{ .name = "host", .type = KEY_GROUP, .offset = offsetof(struct policy, host),
-	  .group = &host_group, .help = "the host's own needs" },
+	  .group = &host_group,
+	  .help = "the host's own needs" },
 	{ .name = "networks", .type = KEY_LIST, .offset = offsetof(struct policy, networks),
 	  .count_offset = offsetof(struct policy, nnetworks),
 	  .element_size = sizeof(struct network), .group = &network_group, .max = 64,
 	  .help = "independent networks and what they carry" },
 	{ .name = "classes", .type = KEY_LIST, .offset = offsetof(struct policy, classes),
-	  .count_offset = offsetof(struct policy, nclasses), .element_size = sizeof(struct qclass),
-	  .group = &policy_class_group, .max = 64, .help = "service classes" },
+	  .count_offset = offsetof(struct policy, nclasses),
+	  .element_size = sizeof(struct qclass), .group = &policy_class_group, .max = 64,
+	  .help = "service classes" },
 	{ .name = "match", .type = KEY_LIST, .offset = offsetof(struct policy, rules),
 	  .count_offset = offsetof(struct policy, nrules),
 	  .element_size = sizeof(struct match_rule), .group = &match_group, .max = 1024,
@@ -334,10 +370,13 @@ static const struct policy_key root_keys[] = {
 	  .offset = offsetof(struct policy, default_class_name), .example = "\"silver\"",
 	  .help = "class of guests that nothing else gives one" },
 	{ .name = "overload", .type = KEY_GROUP, .offset = offsetof(struct policy, overload),
-	  .group = &overload_group, .help = "when and how lower classes give way" },
+	  .group = &overload_group,
+	  .help = "when and how lower classes give way" },
 };
 
 const struct policy_group policy_root_group = { "", root_keys, ARRAY_SIZE(root_keys) };
+
+/* clang-format on */
 
 const struct policy_key *policy_key_find(const struct policy_group *g, const char *name)
 {

@@ -10,7 +10,7 @@
 #include "qosd/core/policy.h"
 
 struct policy_report {
-	struct policy *policy;	 /* NULL: a class alone, without places */
+	struct policy *policy;   /* NULL: a class alone, without places */
 	const struct host *host; /* NULL: not known */
 	struct diag_list *findings;
 	size_t errors; /* added by this run */

@@ -15,9 +15,9 @@
 #include "qosd/core/policy.h"
 #include "qosd/core/unit.h"
 
-#define NAME_LENGTH_MAX (POLICY_NAME_MAX - 1)
+#define NAME_LENGTH_MAX    (POLICY_NAME_MAX - 1)
 #define PATTERN_LENGTH_MAX 255
-#define DEVICE_LENGTH_MAX 15 /* IFNAMSIZ - 1 */
+#define DEVICE_LENGTH_MAX  15 /* IFNAMSIZ - 1 */
 
 static const char *const type_nouns[] = {
 	[KEY_NAME] = "a name",
@@ -151,8 +151,8 @@ static int refuse_range(const struct policy_key *key, enum key_type type, const 
 
 	format_number(type, key->min, min);
 	format_number(type, key->max, max);
-	return qerr_set(err, -ERANGE, "\"%.40s\" is out of range; write a value from %s to %s", text,
-			min, max);
+	return qerr_set(err, -ERANGE, "\"%.40s\" is out of range; write a value from %s to %s",
+			text, min, max);
 }
 
 /* ---- setters ---- */
@@ -290,8 +290,8 @@ static int set_string(const struct policy_key *key, char **field, const char *te
 				text, PATTERN_LENGTH_MAX, advice);
 	if (key->type == KEY_DEVICE && !device_ok(text))
 		return qerr_set(err, -EINVAL,
-				"\"%.40s\" is not an interface name of 1 to %d characters; %s", text,
-				DEVICE_LENGTH_MAX, advice);
+				"\"%.40s\" is not an interface name of 1 to %d characters; %s",
+				text, DEVICE_LENGTH_MAX, advice);
 	if (!arena)
 		return qerr_set(err, -EINVAL, "%s cannot be set here; leave it out", key->name);
 	copy = arena_strdup(arena, text);

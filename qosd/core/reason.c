@@ -64,8 +64,7 @@ static void say_emulator(const struct reason *r, char *buf, size_t size)
 		[EMULATOR_SHARED] = "the shared CPUs",
 	};
 
-	snprintf(buf, size, "emulator threads on %s",
-		 r->a < ARRAY_SIZE(where) ? where[r->a] : "?");
+	snprintf(buf, size, "emulator threads on %s", r->a < ARRAY_SIZE(where) ? where[r->a] : "?");
 }
 
 /* "100% of 2GiB RAM" or "1GiB" */
@@ -75,7 +74,8 @@ static void say_amount(const struct reason *r, char *buf, size_t size)
 
 	human_size(r->b, bytes);
 	if (r->a)
-		snprintf(buf, size, "%s of %s RAM", unit_format_share((uint32_t)r->a, share), bytes);
+		snprintf(buf, size, "%s of %s RAM", unit_format_share((uint32_t)r->a, share),
+			 bytes);
 	else
 		snprintf(buf, size, "%s", bytes);
 }

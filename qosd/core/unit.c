@@ -16,7 +16,7 @@
 
 #include "qosd/core/mem.h"
 
-#define FORMAT_DECIMALS_MAX 3	/* "1.125GiB" is readable, more is not */
+#define FORMAT_DECIMALS_MAX 3 /* "1.125GiB" is readable, more is not */
 
 struct unit {
 	const char *name;
@@ -70,7 +70,7 @@ static const struct unit share_units[] = {
 
 struct decimal {
 	uint64_t whole, fraction, scale; /* whole + fraction / scale, scale a power of ten */
-	unsigned int digits;		 /* after the point, as written */
+	unsigned int digits;             /* after the point, as written */
 };
 
 static bool is_digit(char c)

@@ -3,10 +3,12 @@
  * fake_qosd - the real control server with canned answers, for tests of its clients.
  *
  *	fake_qosd SOCKET FOLDER LOG
+ *	fake_qosd --raw SOCKET TEXT...	each caller gets the next text as it is; then ends
+ *	fake_qosd --equal FILE FILE	exit 0 when both hold the same JSON (an array: its first)
  *
  * Each method answers with FOLDER/METHOD.json: an object is the answer, an array is a stream when
- * the client asks for one (else its first member is the answer), {"error": CODE, "parameters": {..}}
- * is an error, {"fake": "hang"} never answers, {"fake": "exit"} ends the program in the call.
+ * the client asks for one (else its first member is the answer), {"error": CODE, "parameters":
+ *{..}} is an error, {"fake": "hang"} never answers, {"fake": "exit"} ends the program in the call.
  * Every call is one line in LOG: "METHOD PARAMETERS". Prints "ready" when it can be called, and
  * ends by SIGTERM.
  */
@@ -14,6 +16,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "qosd/core/mem.h"
@@ -70,10 +74,10 @@ static int answer(struct control_call *call, json_t *parameters, void *user)
 	else if (what)
 		r = answer_fake(call, what);
 	else if (error)
-		r = control_error_with(
-			call, error, json_incref(json_object_get(canned, "parameters")), "%s",
-			json_string_value(json_object_get(json_object_get(canned, "parameters"),
-							  "message")));
+		r = control_error_with(call, error,
+				       json_incref(json_object_get(canned, "parameters")), "%s",
+				       json_string_value(json_object_get(
+					       json_object_get(canned, "parameters"), "message")));
 	else if (json_is_array(canned))
 		r = answer_stream(call, canned);
 	else
@@ -82,33 +86,76 @@ static int answer(struct control_call *call, json_t *parameters, void *user)
 	return r;
 }
 
-#define GUEST	    { "guest", CONTROL_STRING, false }
-#define MAYBE(name) { name, CONTROL_STRING, true }
-#define SECONDS	    { "seconds", CONTROL_NUMBER, false }
+#define REQUIRED false
+#define OPTIONAL true
 
 static const struct control_method methods[] = {
-	{ "Status", CONTROL_READ, answer, { { 0 } } },
-	{ "List", CONTROL_READ, answer, { { 0 } } },
-	{ "Show", CONTROL_READ, answer, { GUEST } },
-	{ "Explain", CONTROL_READ, answer, { GUEST } },
-	{ "Plan", CONTROL_READ, answer, { MAYBE("text") } },
-	{ "Check", CONTROL_READ, answer, { { "text", CONTROL_STRING, false }, MAYBE("name") } },
-	{ "Episodes", CONTROL_READ, answer, { { 0 } } },
-	{ "Doctor", CONTROL_READ, answer, { { 0 } } },
-	{ "Policy", CONTROL_READ, answer, { { 0 } } },
-	{ "Version", CONTROL_READ, answer, { { 0 } } },
-	{ "Reload", CONTROL_WRITE, answer, { MAYBE("path") } },
-	{ "Undo", CONTROL_WRITE, answer, { { 0 } } },
-	{ "SetMode", CONTROL_WRITE, answer, { { "mode", CONTROL_STRING, false } } },
-	{ "SetClass", CONTROL_WRITE, answer, { GUEST, MAYBE("class") } },
-	{ "Throttle", CONTROL_WRITE, answer,
-	  { { "class", CONTROL_STRING, false }, { "resource", CONTROL_STRING, false },
-	    { "level", CONTROL_INT, false }, SECONDS } },
-	{ "Hold", CONTROL_WRITE, answer, { GUEST, SECONDS } },
-	{ "Release", CONTROL_WRITE, answer, { MAYBE("guest") } },
-	{ "Hook", CONTROL_ROOT, answer,
-	  { GUEST, { "phase", CONTROL_STRING, false }, MAYBE("xml") } },
+	{ .name = "Status", .right = CONTROL_READ, .handler = answer },
+	{ .name = "List", .right = CONTROL_READ, .handler = answer },
+	{ .name = "Show",
+	  .right = CONTROL_READ,
+	  .handler = answer,
+	  .params = { { "guest", CONTROL_STRING, REQUIRED } } },
+	{ .name = "Explain",
+	  .right = CONTROL_READ,
+	  .handler = answer,
+	  .params = { { "guest", CONTROL_STRING, REQUIRED } } },
+	{ .name = "Plan",
+	  .right = CONTROL_READ,
+	  .handler = answer,
+	  .params = { { "text", CONTROL_STRING, OPTIONAL } } },
+	{ .name = "Check",
+	  .right = CONTROL_READ,
+	  .handler = answer,
+	  .params = { { "text", CONTROL_STRING, REQUIRED },
+		      { "name", CONTROL_STRING, OPTIONAL } } },
+	{ .name = "Episodes", .right = CONTROL_READ, .handler = answer },
+	{ .name = "Doctor", .right = CONTROL_READ, .handler = answer },
+	{ .name = "Policy", .right = CONTROL_READ, .handler = answer },
+	{ .name = "Version", .right = CONTROL_READ, .handler = answer },
+	{ .name = "Reload",
+	  .right = CONTROL_WRITE,
+	  .handler = answer,
+	  .params = { { "path", CONTROL_STRING, OPTIONAL } } },
+	{ .name = "Undo", .right = CONTROL_WRITE, .handler = answer },
+	{ .name = "SetMode",
+	  .right = CONTROL_WRITE,
+	  .handler = answer,
+	  .params = { { "mode", CONTROL_STRING, REQUIRED } } },
+	{ .name = "SetClass",
+	  .right = CONTROL_WRITE,
+	  .handler = answer,
+	  .params = { { "guest", CONTROL_STRING, REQUIRED },
+		      { "class", CONTROL_STRING, OPTIONAL } } },
+	{ .name = "Throttle",
+	  .right = CONTROL_WRITE,
+	  .handler = answer,
+	  .params = { { "class", CONTROL_STRING, REQUIRED },
+		      { "resource", CONTROL_STRING, REQUIRED },
+		      { "level", CONTROL_INT, REQUIRED },
+		      { "seconds", CONTROL_NUMBER, REQUIRED } } },
+	{ .name = "Hold",
+	  .right = CONTROL_WRITE,
+	  .handler = answer,
+	  .params = { { "guest", CONTROL_STRING, REQUIRED },
+		      { "seconds", CONTROL_NUMBER, REQUIRED } } },
+	{ .name = "Release",
+	  .right = CONTROL_WRITE,
+	  .handler = answer,
+	  .params = { { "guest", CONTROL_STRING, OPTIONAL } } },
+	{ .name = "Hook",
+	  .right = CONTROL_ROOT,
+	  .handler = answer,
+	  .params = { { "guest", CONTROL_STRING, REQUIRED },
+		      { "phase", CONTROL_STRING, REQUIRED },
+		      { "xml", CONTROL_STRING, OPTIONAL } } },
 };
+
+static void ready(void)
+{
+	puts("ready");
+	fflush(stdout);
+}
 
 static int serve(const struct control_config *config)
 {
@@ -123,8 +170,7 @@ static int serve(const struct control_config *config)
 	if (r >= 0)
 		r = control_new(event, config, &control, &err);
 	if (r >= 0) {
-		puts("ready");
-		fflush(stdout);
+		ready();
 		r = sd_event_loop(event);
 	}
 	if (r < 0)
@@ -132,6 +178,49 @@ static int serve(const struct control_config *config)
 	control_free(control);
 	sd_event_unref(event);
 	return r < 0 ? 1 : 0;
+}
+
+static int serve_raw(const char *path, char **texts, int count)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	char call[4096];
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 5) < 0)
+		return 1;
+	ready();
+	for (int i = 0; i < count; i++) {
+		int client = accept(fd, NULL, NULL);
+
+		if (recv(client, call, sizeof(call), 0) <= 0 ||
+		    send(client, texts[i], strlen(texts[i]) + 1, MSG_NOSIGNAL) < 0)
+			return 1;
+		close(client);
+	}
+	close(fd);
+	return 0;
+}
+
+static json_t *load(const char *path)
+{
+	json_t *all = json_load_file(path, 0, NULL), *first;
+
+	if (!json_is_array(all))
+		return all;
+	first = json_incref(json_array_get(all, 0));
+	json_decref(all);
+	return first;
+}
+
+static int compare_files(const char *a, const char *b)
+{
+	json_t *one = load(a), *other = load(b);
+	int r = one && other && json_equal(one, other) ? 0 : 1;
+
+	json_decref(one);
+	json_decref(other);
+	return r;
 }
 
 int main(int argc, char **argv)
@@ -145,6 +234,10 @@ int main(int argc, char **argv)
 	sigset_t term;
 	int r;
 
+	if (argc > 3 && strcmp(argv[1], "--raw") == 0)
+		return serve_raw(argv[2], argv + 3, argc - 3);
+	if (argc == 4 && strcmp(argv[1], "--equal") == 0)
+		return compare_files(argv[2], argv[3]);
 	if (argc != 4) {
 		fprintf(stderr, "usage: fake_qosd SOCKET FOLDER LOG\n");
 		return 2;

@@ -174,10 +174,11 @@ static inline void scene_settle(struct scene *s)
 	s->treatment = must(calloc(n + 1, sizeof(*s->treatment)));
 	for (size_t i = 0; i < n; i++)
 		classify(s->policy, s->inv->guests[i], &s->assign[i]);
-	if (ledger_build(&s->ledger, s->policy, s->host, s->inv, s->assign, s->admitted, s->errs) < 0)
+	if (ledger_build(&s->ledger, s->policy, s->host, s->inv, s->assign, s->admitted, s->errs) <
+	    0)
 		abort();
-	s->placement = must(placement_compute(s->policy, s->host, s->inv, s->assign, s->admitted,
-					      before));
+	s->placement =
+		must(placement_compute(s->policy, s->host, s->inv, s->assign, s->admitted, before));
 	placement_free(before);
 	s->input = (struct plan_input){ .policy = s->policy,
 					.host = s->host,

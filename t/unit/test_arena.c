@@ -35,7 +35,8 @@ static void test_alloc(void)
 	for (size_t i = 0; i < ARRAY_SIZE(blocks); i++) {
 		size_t size = sizes[i % ARRAY_SIZE(sizes)];
 
-		CU_ASSERT(!size || (blocks[i][0] == i % 255 + 1 && blocks[i][size - 1] == i % 255 + 1));
+		CU_ASSERT(!size ||
+			  (blocks[i][0] == i % 255 + 1 && blocks[i][size - 1] == i % 255 + 1));
 	}
 	CU_ASSERT_PTR_NULL(arena_alloc(a, SIZE_MAX));
 	arena_free(a);

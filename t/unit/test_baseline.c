@@ -191,15 +191,32 @@ static void test_round_trip(void)
 static void test_bad_lines(void)
 {
 	static const char *const bad[] = {
-		"", "\t\t", "/a\tmemory.min", "/a\tmemory.min\t0\t", "/a\tmemory.min\t0\r",
-		"/a\tmemory.max\t0", "/a\tcpu.weight\t1", "/a\tmemory.min\t-1", "/\tmemory.min\t0",
-		"a\tmemory.min\t0", "/a b\tmemory.min\t0", "/a%2\tmemory.min\t0",
-		"/a%2f\tmemory.min\t0", "/a%41\tmemory.min\t0", "/a%00\tmemory.min\t0",
-		ID "\tcpu.weight\t1", ID "@\tcpu.weight\t1", ID "@01\tcpu.weight\t1",
-		ID "@1/\tcpu.weight\t1", ID "@1/vcpu\tcpu.affinity\t1",
-		ID "@1/vcpu4294967296\tcpu.affinity\t1", ID "@1/emulator2\tcpu.affinity\t1",
-		ID "@1/nic/#1\tnet.in\t1", ID "@1/nic/a/b#1\tnet.in\t1",
-		ID "@1/nic/a#0\tnet.in\t1", ID "@1/nic/abcdefghijklmnop#1\tnet.in\t1",
+		"",
+		"\t\t",
+		"/a\tmemory.min",
+		"/a\tmemory.min\t0\t",
+		"/a\tmemory.min\t0\r",
+		"/a\tmemory.max\t0",
+		"/a\tcpu.weight\t1",
+		"/a\tmemory.min\t-1",
+		"/\tmemory.min\t0",
+		"a\tmemory.min\t0",
+		"/a b\tmemory.min\t0",
+		"/a%2\tmemory.min\t0",
+		"/a%2f\tmemory.min\t0",
+		"/a%41\tmemory.min\t0",
+		"/a%00\tmemory.min\t0",
+		ID "\tcpu.weight\t1",
+		ID "@\tcpu.weight\t1",
+		ID "@01\tcpu.weight\t1",
+		ID "@1/\tcpu.weight\t1",
+		ID "@1/vcpu\tcpu.affinity\t1",
+		ID "@1/vcpu4294967296\tcpu.affinity\t1",
+		ID "@1/emulator2\tcpu.affinity\t1",
+		ID "@1/nic/#1\tnet.in\t1",
+		ID "@1/nic/a/b#1\tnet.in\t1",
+		ID "@1/nic/a#0\tnet.in\t1",
+		ID "@1/nic/abcdefghijklmnop#1\tnet.in\t1",
 		ID "@99999999999999999999\tcpu.weight\t1",
 		"00000000-0000-4000-8000-00000000000A@1\tcpu.weight\t1",
 	};
@@ -245,8 +262,9 @@ static void test_file(void)
 /* Whatever is read comes out the same again; damage never gets further than an error. */
 static void test_damage(void)
 {
-	static const char good[] = BASELINE_HEADER "\n" ID "@1/nic/vnet0#7\tnet.in\tmax\n"
-				   "/a%20b\tmemory.min\t4096\n" ID "@1\tcpu.max\tmax 100000\n";
+	static const char good[] =
+		BASELINE_HEADER "\n" ID "@1/nic/vnet0#7\tnet.in\tmax\n"
+				"/a%20b\tmemory.min\t4096\n" ID "@1\tcpu.max\tmax 100000\n";
 	uint64_t seed = 5;
 
 	for (int round = 0; round < 5000; round++) {
@@ -294,8 +312,8 @@ static void test_plan_one(void)
 	CU_ASSERT_EQUAL(p->count, 11);
 	CU_ASSERT_PTR_NOT_NULL(plan_find(p, &slice, KNOB_MEMORY_MIN));
 	plan_free(p);
-	a->start_ticks++;	 /* another process: nothing of the old one fits it */
-	c->vcpus = 1;		 /* vCPU 1 was unplugged */
+	a->start_ticks++; /* another process: nothing of the old one fits it */
+	c->vcpus = 1;     /* vCPU 1 was unplugged */
 	p = baseline_plan(b, inv, NULL);
 	CU_ASSERT_EQUAL(p->count, 3 + 2);
 	plan_free(p);

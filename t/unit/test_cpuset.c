@@ -48,12 +48,14 @@ static void test_refused(void)
 		const char *text;
 		int error;
 	} cases[] = {
-		{ ",", -EINVAL },     { "0,", -EINVAL },      { "0,,1", -EINVAL },
-		{ "-1", -EINVAL },    { "1-", -EINVAL },      { "3-1", -EINVAL },
-		{ "0-7:2/4", -EINVAL }, { "a", -EINVAL },     { "0 ", -EINVAL },
-		{ "0, 1", -EINVAL },  { "0\n1", -EINVAL },    { "0,\n", -EINVAL },
-		{ "1-2-3", -EINVAL }, { "1024", -ERANGE },    { "0-1024", -ERANGE },
-		{ "99999999999999999999", -ERANGE },
+		{ ",", -EINVAL },       { "0,", -EINVAL },
+		{ "0,,1", -EINVAL },    { "-1", -EINVAL },
+		{ "1-", -EINVAL },      { "3-1", -EINVAL },
+		{ "0-7:2/4", -EINVAL }, { "a", -EINVAL },
+		{ "0 ", -EINVAL },      { "0, 1", -EINVAL },
+		{ "0\n1", -EINVAL },    { "0,\n", -EINVAL },
+		{ "1-2-3", -EINVAL },   { "1024", -ERANGE },
+		{ "0-1024", -ERANGE },  { "99999999999999999999", -ERANGE },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

@@ -29,7 +29,8 @@ static void test_enough_already(void)
 
 static void test_raised(void)
 {
-	struct cpushare s[] = { { .weight = 100, .reservation_mcpu = 2000 }, { .weight = 100 },
+	struct cpushare s[] = { { .weight = 100, .reservation_mcpu = 2000 },
+				{ .weight = 100 },
 				{ .weight = 100 } };
 
 	cpushare_solve(s, 3, 4000);

@@ -30,7 +30,8 @@ static void assert_order(struct diff *d, const char *const *expected, size_t cou
 	diff_sort(d);
 	CU_ASSERT_EQUAL(d->count, count);
 	for (size_t i = 0; i < count; i++) {
-		char text[TARGET_TEXT_MAX], to[KNOB_TEXT_MAX], line[TARGET_TEXT_MAX + KNOB_TEXT_MAX + 64];
+		char text[TARGET_TEXT_MAX], to[KNOB_TEXT_MAX],
+			line[TARGET_TEXT_MAX + KNOB_TEXT_MAX + 64];
 		const struct change *c = &d->changes[i];
 
 		snprintf(line, sizeof(line), "%s %s %s",
@@ -122,7 +123,8 @@ static void test_tree(void)
 static void test_narrow_first(void)
 {
 	static const char *const order[] = {
-		"guest:a memory.min 0", "cgroup:/machine.slice memory.min 16384",
+		"guest:a memory.min 0",
+		"cgroup:/machine.slice memory.min 16384",
 		"guest:b memory.min 8192",
 	};
 	struct target a = on(guest_a, TARGET_GUEST, 0), b = on(guest_b, TARGET_GUEST, 0);
@@ -139,15 +141,15 @@ static void test_cores(void)
 {
 	static const char *const claim[] = {
 		"guest:b/vcpu0 cpu.affinity 0-5", /* releases 6 and 7 */
-		"guest:a/vcpu0 cpu.affinity 6",	  /* then they are claimed */
+		"guest:a/vcpu0 cpu.affinity 6",   /* then they are claimed */
 		"guest:a/vcpu1 cpu.affinity 7",
 	};
 	static const char *const give_back[] = {
-		"guest:a/vcpu0 cpu.affinity 5",	  /* moves away from 6 */
+		"guest:a/vcpu0 cpu.affinity 5",     /* moves away from 6 */
 		"guest:b/vcpu0 cpu.affinity 0-4,6", /* takes it */
 	};
 	static const char *const widen[] = {
-		"guest:a/vcpu1 cpu.affinity 4",	   /* leaves 7 */
+		"guest:a/vcpu1 cpu.affinity 4",     /* leaves 7 */
 		"guest:b/vcpu0 cpu.affinity 0-5,7", /* grows into it */
 	};
 	struct target a0 = on(guest_a, TARGET_VCPU, 0), a1 = on(guest_a, TARGET_VCPU, 1);

@@ -28,8 +28,8 @@ static void test_order(void)
 	for (size_t i = 1; i < inv->count; i++) {
 		int r = strcmp(inv->guests[i - 1]->name, inv->guests[i]->name);
 
-		CU_ASSERT(r < 0 || (r == 0 && strcmp(inv->guests[i - 1]->uuid,
-						     inv->guests[i]->uuid) < 0));
+		CU_ASSERT(r < 0 ||
+			  (r == 0 && strcmp(inv->guests[i - 1]->uuid, inv->guests[i]->uuid) < 0));
 		CU_ASSERT(inv->by_id[i - 1]->id < inv->by_id[i]->id);
 	}
 	inventory_free(inv);

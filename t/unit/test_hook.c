@@ -18,7 +18,7 @@
 
 #define LIMIT_MS 500
 #define SLACK_MS 150 /* starting a process on a busy machine */
-#define DOMAIN "<domain type='kvm'><name>web1</name><title>\"quoted\" \xc3\xa9</title></domain>"
+#define DOMAIN   "<domain type='kvm'><name>web1</name><title>\"quoted\" \xc3\xa9</title></domain>"
 
 struct run {
 	int status;
@@ -30,9 +30,9 @@ struct run {
 struct script { /* how the daemon behaves */
 	const char *reply;
 	size_t reply_len;
-	bool mute;	   /* reads, never answers */
-	bool drip;	   /* one byte each 20 ms */
-	bool slam;	   /* closes at once */
+	bool mute; /* reads, never answers */
+	bool drip; /* one byte each 20 ms */
+	bool slam; /* closes at once */
 };
 
 static char dir[] = "/tmp/test_hook.XXXXXX", path[64];
@@ -186,7 +186,8 @@ static void test_refusal(void)
 
 static void test_reason_is_tamed(void)
 {
-	struct run r = run_with_reply("prepare", "{\"parameters\":{\"admit\":false,\"reason\":\"a\\n\\u001b[1mb\"}}");
+	struct run r = run_with_reply(
+		"prepare", "{\"parameters\":{\"admit\":false,\"reason\":\"a\\n\\u001b[1mb\"}}");
 
 	CU_ASSERT_EQUAL(r.status, 1);
 	ASSERT_STR(r.errors, "qosd: a  [1mb\n");
@@ -219,8 +220,9 @@ static void test_call(void)
 
 static void test_other_phases(void)
 {
-	static const char *const phases[] = { "start",	 "started", "stopped", "release",  "migrate",
-					      "restore", "attach",  "reconnect", "whatever" };
+	static const char *const phases[] = { "start",   "started",   "stopped",
+					      "release", "migrate",   "restore",
+					      "attach",  "reconnect", "whatever" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(phases); i++) {
 		struct run r = run_with_reply(phases[i], REFUSAL);
@@ -334,7 +336,8 @@ static void test_input(void)
 	close(quiet[1]);
 
 	memset(big, 'x', 900000);
-	CU_ASSERT_EQUAL(run_hook("prepare", file_of(big, 900000), &s).status, 1); /* large but fine */
+	CU_ASSERT_EQUAL(run_hook("prepare", file_of(big, 900000), &s).status,
+			1); /* large but fine */
 }
 
 static const struct test tests[] = {

@@ -41,22 +41,38 @@ static void test_text(void)
 		enum knob_type type;
 		const char *text;
 	} good[] = {
-		{ KNOB_U64, "0" },		 { KNOB_U64, "max" },
-		{ KNOB_U64, "18446744073709551614" }, { KNOB_QUOTA, "max 100000" },
-		{ KNOB_QUOTA, "50000 20000" },	 { KNOB_CPUSET, "" },
+		{ KNOB_U64, "0" },
+		{ KNOB_U64, "max" },
+		{ KNOB_U64, "18446744073709551614" },
+		{ KNOB_QUOTA, "max 100000" },
+		{ KNOB_QUOTA, "50000 20000" },
+		{ KNOB_CPUSET, "" },
 		{ KNOB_CPUSET, "0-3,8,1023" },
 	};
 	static const struct {
 		enum knob_type type;
 		const char *text;
 	} bad[] = {
-		{ KNOB_U64, "" },	     { KNOB_U64, "-1" },	 { KNOB_U64, "1 " },
-		{ KNOB_U64, " 1" },	     { KNOB_U64, "01" },	 { KNOB_U64, "maximum" },
-		{ KNOB_U64, "18446744073709551615" }, { KNOB_U64, "99999999999999999999" },
-		{ KNOB_QUOTA, "max" },	     { KNOB_QUOTA, "50000" },	 { KNOB_QUOTA, "1  2" },
-		{ KNOB_QUOTA, "1 max" },     { KNOB_QUOTA, "1 2 3" },	 { KNOB_QUOTA, "1 0" },
-		{ KNOB_CPUSET, "1,0" },	     { KNOB_CPUSET, "0-0" },	 { KNOB_CPUSET, "0,1" },
-		{ KNOB_CPUSET, "1024" },     { KNOB_CPUSET, "0\n" },	 { 17, "0" },
+		{ KNOB_U64, "" },
+		{ KNOB_U64, "-1" },
+		{ KNOB_U64, "1 " },
+		{ KNOB_U64, " 1" },
+		{ KNOB_U64, "01" },
+		{ KNOB_U64, "maximum" },
+		{ KNOB_U64, "18446744073709551615" },
+		{ KNOB_U64, "99999999999999999999" },
+		{ KNOB_QUOTA, "max" },
+		{ KNOB_QUOTA, "50000" },
+		{ KNOB_QUOTA, "1  2" },
+		{ KNOB_QUOTA, "1 max" },
+		{ KNOB_QUOTA, "1 2 3" },
+		{ KNOB_QUOTA, "1 0" },
+		{ KNOB_CPUSET, "1,0" },
+		{ KNOB_CPUSET, "0-0" },
+		{ KNOB_CPUSET, "0,1" },
+		{ KNOB_CPUSET, "1024" },
+		{ KNOB_CPUSET, "0\n" },
+		{ 17, "0" },
 	};
 	char again[KNOB_TEXT_MAX];
 	struct knob_value v = knob_u64(42);
@@ -86,8 +102,8 @@ static void test_rounding(void)
 	CU_ASSERT_TRUE(holds(KNOB_SWAP_MAX, knob_u64(KNOB_MAX), knob_u64(KNOB_MAX)));
 	CU_ASSERT_FALSE(holds(KNOB_SWAP_MAX, knob_u64(KNOB_MAX), knob_u64(0)));
 	CU_ASSERT_FALSE(holds(KNOB_CPU_WEIGHT, knob_u64(101), knob_u64(100)));
-	CU_ASSERT_TRUE(holds(KNOB_CPU_MAX, knob_quota(KNOB_MAX, 100000),
-			     knob_quota(KNOB_MAX, 20000)));
+	CU_ASSERT_TRUE(
+		holds(KNOB_CPU_MAX, knob_quota(KNOB_MAX, 100000), knob_quota(KNOB_MAX, 20000)));
 	CU_ASSERT_FALSE(holds(KNOB_CPU_MAX, knob_quota(50000, 100000), knob_quota(10000, 20000)));
 	CU_ASSERT_FALSE(holds(KNOB_CPU_MAX, knob_quota(1, 1), knob_u64(1)));
 	CU_ASSERT_TRUE(holds(KNOB_CPU_AFFINITY, set_value("0-3"), set_value("0-3")));

@@ -60,8 +60,7 @@ static void test_sentences(void)
 	CU_ASSERT_EQUAL(l.shared_capacity_mcpu, 2000);
 	before = l;
 	CU_ASSERT_EQUAL(ledger_admit(&l, h, g, gold, &err), -ENOSPC);
-	ASSERT_STR(err.text,
-		   "memory: web1 asks for 6.1GiB, 896MiB of 7GiB can still be reserved");
+	ASSERT_STR(err.text, "memory: web1 asks for 6.1GiB, 896MiB of 7GiB can still be reserved");
 	CU_ASSERT_EQUAL(memcmp(&l, &before, sizeof(l)), 0);
 	g->memory_bytes = 100 * MIB;
 	CU_ASSERT_EQUAL(ledger_admit(&l, h, g, gold, &err), -ENOSPC);

@@ -284,12 +284,12 @@ static void check_stable(const struct scene *s, const struct memory *m)
 
 static void check_deterministic(const struct scene *s)
 {
-	struct placement *again = placement_compute(s->policy, s->host, s->inv, s->assign,
-						    s->admitted, s->placement);
+	struct placement *again =
+		placement_compute(s->policy, s->host, s->inv, s->assign, s->admitted, s->placement);
 
 	for (size_t i = 0; i < again->count; i++)
-		CU_ASSERT_TRUE(cpuset_equal(&again->guests[i].owned,
-					    &s->placement->guests[i].owned));
+		CU_ASSERT_TRUE(
+			cpuset_equal(&again->guests[i].owned, &s->placement->guests[i].owned));
 	placement_free(again);
 }
 
@@ -297,9 +297,9 @@ static void one_history(uint64_t seed)
 {
 	static const char *const classes[] = { "gold", "iso", "bronze", "silver" };
 	unsigned int threads = 1 + next_random(&seed) % 2;
-	struct scene *s = scene_new(make_policy(), host_regular(1 + next_random(&seed) % 4,
-								2 + next_random(&seed) % 8,
-								threads, 4096 * GIB));
+	unsigned int nodes = 1 + next_random(&seed) % 4;
+	unsigned int cores = 2 + next_random(&seed) % 8;
+	struct scene *s = scene_new(make_policy(), host_regular(nodes, cores, threads, 4096 * GIB));
 	struct qclass *iso = make_class(s->policy, "iso", 1);
 	static struct memory before;
 
@@ -318,7 +318,9 @@ static void one_history(uint64_t seed)
 			snprintf(name, sizeof(name), "%s", s->inv->guests[victim]->name);
 			scene_stop(s, name);
 		} else {
-			scene_add(s, name, id, 1 + next_random(&seed) % 6, GIB,
+			uint32_t vcpus = 1 + next_random(&seed) % 6;
+
+			scene_add(s, name, id, vcpus, GIB,
 				  classes[next_random(&seed) % ARRAY_SIZE(classes)]);
 		}
 		scene_settle(s);

@@ -177,8 +177,14 @@ static void test_groups(void)
 static void test_paths(void)
 {
 	static const char *const paths[] = {
-		"/machine/qemu-1-a.libvirt-qemu", "/q.slice/q-gold.slice/x.scope/libvirt",
-		"/q.slice/q-gold.slice/y.scope/libvirt", "//odd//", "/", "", "relative/x", "/top",
+		"/machine/qemu-1-a.libvirt-qemu",
+		"/q.slice/q-gold.slice/x.scope/libvirt",
+		"/q.slice/q-gold.slice/y.scope/libvirt",
+		"//odd//",
+		"/",
+		"",
+		"relative/x",
+		"/top",
 	};
 	struct scene *s = scene_new(make_policy(), host_regular(1, 16, 1, 64 * GIB));
 	struct plan *p;
@@ -356,8 +362,9 @@ static void test_reasons(void)
 	char text[REASON_TEXT_MAX], small[12];
 
 	for (unsigned int kind = 0; kind <= WHY_COUNT; kind++) {
-		struct reason r = { .kind = (uint8_t)kind, .subject = "gold", .a = 3, .b = 4,
-				    .c = 5, .d = 6 };
+		struct reason r = {
+			.kind = (uint8_t)kind, .subject = "gold", .a = 3, .b = 4, .c = 5, .d = 6
+		};
 
 		reason_format(&r, text, sizeof(text));
 		CU_ASSERT_EQUAL(strncmp(text, "class gold: ", 12), 0);

@@ -109,8 +109,8 @@ static void test_names(void)
 	ASSERT_STR(policy_key_nearest(&policy_class_group, "mem0ry")->name, "memory");
 	CU_ASSERT_PTR_NULL(policy_key_nearest(&policy_class_group, "colour"));
 	CU_ASSERT_PTR_NULL(policy_key_nearest(&policy_class_group, ""));
-	CU_ASSERT_PTR_NULL(policy_key_nearest(
-		&policy_class_group, "a-name-longer-than-any-key-could-ever-be-in-here"));
+	CU_ASSERT_PTR_NULL(policy_key_nearest(&policy_class_group,
+					      "a-name-longer-than-any-key-could-ever-be-in-here"));
 }
 
 /* ---- overrides ---- */
@@ -140,7 +140,16 @@ static void test_override(void)
 static void test_override_refused(void)
 {
 	static const char *const paths[] = {
-		"", ".", "cpu", "cpu.", "rank", "name", "cpu.limit.x", "rbd.cache", "rank.x", "cpu.x",
+		"",
+		".",
+		"cpu",
+		"cpu.",
+		"rank",
+		"name",
+		"cpu.limit.x",
+		"rbd.cache",
+		"rank.x",
+		"cpu.x",
 		"classes.cpu.limit",
 		"a-path-that-is-longer-than-any-group-name-could-ever-be-so-far-as-known.limit",
 	};
@@ -148,8 +157,8 @@ static void test_override_refused(void)
 	struct qerr err;
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
-		CU_ASSERT_EQUAL(
-			policy_class_override(&p->classes[0], paths[i], "1", NULL, &err), -EINVAL);
+		CU_ASSERT_EQUAL(policy_class_override(&p->classes[0], paths[i], "1", NULL, &err),
+				-EINVAL);
 	policy_free(p);
 }
 

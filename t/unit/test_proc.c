@@ -171,7 +171,8 @@ static void test_mount_options(void)
 	CU_ASSERT_FALSE(cgroup_text_mount_option(text, "/sys/fs/cgroup", "memory"));
 	CU_ASSERT_FALSE(cgroup_text_mount_option(text, "/sys/fs/cgroup", "nosuid"));
 	CU_ASSERT_FALSE(cgroup_text_mount_option(text, "/sys/fs", "nsdelegate"));
-	CU_ASSERT_FALSE(cgroup_text_mount_option(covered, "/sys/fs/cgroup", "memory_recursiveprot"));
+	CU_ASSERT_FALSE(
+		cgroup_text_mount_option(covered, "/sys/fs/cgroup", "memory_recursiveprot"));
 	CU_ASSERT_FALSE(cgroup_text_mount_option("", "/", "rw"));
 	CU_ASSERT_FALSE(cgroup_text_mount_option("1 2 3 4 /a\n", "/a", "rw"));
 }

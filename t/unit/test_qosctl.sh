@@ -101,11 +101,7 @@ json()
 	shift 2
 	run --json "$@"
 	expect_status "$expected" "--json $*"
-	python3 - "$work/out" "$fixtures/busy/$method.json" <<- 'END' || complain "--json $*: another object"
-		import json, sys
-		got, want = (json.load(open(name)) for name in sys.argv[1:])
-		sys.exit(got != (want[0] if isinstance(want, list) else want))
-	END
+	"$fake" --equal "$work/out" "$fixtures/busy/$method.json" || complain "--json $*: another object"
 }
 
 # ---- without a daemon ---------------------------------------------------------------------------
@@ -290,24 +286,12 @@ error 1 "restart it after an update" doctor
 error 1 "no fixture" version --json
 error 3 "does not answer within 5 s" status
 error 3 "hung up without an answer" list
-rm -f "$work/sock"
-python3 - "$work/sock" <<- 'END' &
-	import socket, sys
-	server = socket.socket(socket.AF_UNIX)
-	server.bind(sys.argv[1])
-	server.listen(5)
-	for answer in (b"hello\0", b"[]\0", b'{"parameters":[]}\0', b'{"error":"x.Y"}\0'):
-	    client = server.accept()[0]
-	    client.recv(1000)
-	    client.sendall(answer)
-	    client.close()
-END
+stop_daemon
+rm -f "$work/sock" "$work/ready"
+mkfifo "$work/ready"
+"$fake" --raw "$work/sock" 'hello' '[]' '{"parameters":[]}' '{"error":"x.Y"}' > "$work/ready" &
 daemon=$!
-for _ in {1..100}; do
-	[ -S "$work/sock" ] && break
-	sleep 0.05
-done
-sleep 0.2
+read -r -t 10 < "$work/ready"
 error 1 "cannot be read" status
 error 1 "cannot be read" status
 error 1 "cannot be read" status
@@ -335,15 +319,36 @@ grep -q '^bad.conf:2: ' "$work/out" || complain "check: no finding for line 2: $
 grep -q '^good.conf' "$work/out" && complain "check: a finding on the good file"
 run --json check bad.conf
 expect_status 5 "--json check"
-python3 -c '
-import json, sys
-findings = json.load(open(sys.argv[1]))["findings"]
-sys.exit(not (len(findings) >= 2 and all(f["file"] == "bad.conf" and f["line"] and
-         f["severity"] == "error" and f["message"] for f in findings)))' "$work/out" ||
-	complain "--json check: $(cat "$work/out")"
+for member in '"file": "bad.conf"' '"severity": "error"' '"line": 1' '"line": 2' '"message": ' '"fix": '; do
+	grep -q "$member" "$work/out" || complain "--json check: no $member in $(cat "$work/out")"
+done
 run check nowhere.conf
 expect_status 5 "check of a missing file"
 grep -q nowhere.conf "$work/out" || complain "check: no word of the missing file"
+
+# ---- one interface, three places: its text, the daemon's table, the fake's table -----------------
+# "Name parameter TYPE optional ..." of each method, sorted by name
+methods_of_text()
+{
+	sed -n 's/^method \([A-Za-z]*\)(\(.*\)) -> (.*/\1 \2/p' "$1" |
+		sed 's/\([a-z]*\): ?\([a-z]*\)/\1 \2 true/g; s/\([a-z]*\): \([a-z]*\)/\1 \2 false/g
+		     s/,//g; s/ string / STRING /g; s/ int / INT /g; s/ float / NUMBER /g; s/ $//' | sort
+}
+methods_of_table()
+{
+	tr -d '\n' < "$1" |
+		grep -oE '"[A-Za-z]+",[[:space:]]*(\.right|CONTROL_[A-Z]+, (REQUIRED|OPTIONAL))' |
+		sed -E 's/"([A-Z][A-Za-z]*)",.*/;\1/; s/"([a-z]*)",[[:space:]]*CONTROL_([A-Z]*), /\1 \2 /
+			s/REQUIRED/false/; s/OPTIONAL/true/' |
+		tr '\n;' ' \n' | sed 's/ *$//; /^$/d' | sort
+}
+methods_of_text "$source/qosd/daemon/qosd.varlink" > "$work/text"
+[ "$(wc -l < "$work/text")" -ge 18 ] || complain "methods of the interface: $(cat "$work/text")"
+for table in qosd/daemon/methods.c t/unit/fake_qosd.c; do
+	count=$((count + 1))
+	methods_of_table "$source/$table" | diff "$work/text" - >&2 ||
+		complain "$table and qosd.varlink tell different methods"
+done
 
 echo "$count runs, $failed failures"
 [ "$failed" = 0 ]

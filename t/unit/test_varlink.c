@@ -7,7 +7,7 @@
 #include "qosd/daemon/varlink.h"
 #include "t/unit/harness.h"
 
-#define LIMIT ((size_t) 1000)
+#define LIMIT ((size_t)1000)
 
 /* Three messages, one of them empty, cut in two at every byte, come out whole and in order. */
 static void test_split_at_every_byte(void)
@@ -102,14 +102,15 @@ static void test_requests(void)
 {
 	struct varlink_request r;
 
-	CU_ASSERT(parse("{\"method\":\"a.b.C\",\"parameters\":{\"x\":1},\"more\":true}", &r, NULL) ==
-		  0);
+	CU_ASSERT(parse("{\"method\":\"a.b.C\",\"parameters\":{\"x\":1},\"more\":true}", &r,
+			NULL) == 0);
 	ASSERT_STR(r.method, "a.b.C");
 	CU_ASSERT(r.more && !r.oneway);
 	CU_ASSERT(json_integer_value(json_object_get(r.parameters, "x")) == 1);
 	varlink_request_done(&r);
 	/* Unknown members are a later version's business; null stands for absent. */
-	CU_ASSERT(parse("{\"method\":\"a.C\",\"parameters\":null,\"upgrade\":false}", &r, NULL) == 0);
+	CU_ASSERT(parse("{\"method\":\"a.C\",\"parameters\":null,\"upgrade\":false}", &r, NULL) ==
+		  0);
 	CU_ASSERT(json_is_object(r.parameters) && json_object_size(r.parameters) == 0);
 	varlink_request_done(&r);
 }
@@ -117,11 +118,20 @@ static void test_requests(void)
 static void test_bad_requests(void)
 {
 	static const char *const bad[] = {
-		"", "[]", "\"x\"", "{", "{}", "{\"method\":1}", "{\"method\":\"a.B\",\"parameters\":[]}",
-		"{\"method\":\"a.B\",\"more\":1}", "{\"method\":\"a.B\",\"oneway\":\"yes\"}",
+		"",
+		"[]",
+		"\"x\"",
+		"{",
+		"{}",
+		"{\"method\":1}",
+		"{\"method\":\"a.B\",\"parameters\":[]}",
+		"{\"method\":\"a.B\",\"more\":1}",
+		"{\"method\":\"a.B\",\"oneway\":\"yes\"}",
 		"{\"method\":\"a.B\",\"oneway\":true,\"more\":true}",
-		"{\"method\":\"a.B\",\"method\":\"a.C\"}", "{\"method\":\"\xff\"}",
-		"{\"method\":\"a\\u0000b\"}", "{\"method\":\"a.B\"} x",
+		"{\"method\":\"a.B\",\"method\":\"a.C\"}",
+		"{\"method\":\"\xff\"}",
+		"{\"method\":\"a\\u0000b\"}",
+		"{\"method\":\"a.B\"} x",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {

@@ -17,10 +17,10 @@
 #include "qosd/host/virt_priv.h"
 #include "t/unit/harness.h"
 
-#define URI	"test:///default"
+#define URI     "test:///default"
 #define WAIT_MS 5000
-#define XML(name, uuid)                                                            \
-	"<domain type='test'><name>" name "</name><uuid>" uuid "</uuid>"            \
+#define XML(name, uuid)                                                                            \
+	"<domain type='test'><name>" name "</name><uuid>" uuid "</uuid>"                           \
 	"<memory unit='MiB'>16</memory><vcpu>2</vcpu><os><type>hvm</type></os></domain>"
 #define UUID_A "11111111-2222-3333-4444-555555555555"
 
@@ -144,7 +144,7 @@ static bool lacks_a(struct fixture *f)
 static void test_start_stop(void)
 {
 	struct fixture f = start_default();
-	virConnectPtr operator = virConnectOpen(URI);
+	virConnectPtr operator= virConnectOpen(URI);
 	struct guest *test = guest_ref(find(&f, "test"));
 	virDomainPtr dom;
 	uint32_t first;
@@ -179,7 +179,7 @@ static void test_start_stop(void)
 static void test_short_lives(void)
 {
 	struct fixture f = start_default();
-	virConnectPtr operator = virConnectOpen(URI);
+	virConnectPtr operator= virConnectOpen(URI);
 
 	for (int i = 0; i < 50; i++) {
 		virDomainPtr dom = virDomainCreateXML(operator, XML("a", UUID_A), 0);
@@ -215,6 +215,42 @@ static void test_no_change_no_inventory(void)
 	stop(&f);
 }
 
+#define MANY 300 /* more than are remembered one by one */
+
+static bool has_many(struct fixture *f)
+{
+	return f->inv && f->inv->count == MANY + 1;
+}
+
+static bool has_one(struct fixture *f)
+{
+	return f->inv && f->inv->count == 1;
+}
+
+static void test_many_guests(void)
+{
+	struct fixture f = start_default();
+	virConnectPtr operator= virConnectOpen(URI);
+	virDomainPtr doms[MANY];
+	char xml[512];
+
+	for (int i = 0; i < MANY; i++) {
+		snprintf(xml, sizeof(xml), XML("g%d", "11111111-2222-3333-4444-%012d"), i, i);
+		doms[i] = virDomainCreateXML(operator, xml, 0);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(doms[i]);
+	}
+	CU_ASSERT(until(&f, has_many));
+	for (size_t i = 1; i < f.inv->count; i++)
+		CU_ASSERT(strcmp(f.inv->guests[i - 1]->name, f.inv->guests[i]->name) < 0);
+	for (int i = 0; i < MANY; i++) {
+		virDomainDestroy(doms[i]);
+		virDomainFree(doms[i]);
+	}
+	CU_ASSERT(until(&f, has_one));
+	virConnectClose(operator);
+	stop(&f);
+}
+
 /* ---- class ---- */
 
 static bool is_gold(struct fixture *f)
@@ -239,16 +275,17 @@ static bool is_classless(struct fixture *f)
 static void test_class(void)
 {
 	struct fixture f = start_default();
-	virConnectPtr operator = virConnectOpen(URI);
+	virConnectPtr operator= virConnectOpen(URI);
 	virDomainPtr dom = virDomainLookupByName(operator, "test");
 	uint32_t id = find(&f, "test")->id;
 	char uuid[GUEST_UUID_MAX];
 
 	strcpy(uuid, find(&f, "test")->uuid);
-	CU_ASSERT_EQUAL(virDomainSetMetadata(dom, VIR_DOMAIN_METADATA_ELEMENT,
-					     "<qos class='gold'><set key='cpu.limit' value='50%'/></qos>",
-					     "qosd", VIRT_QOS_URI, VIR_DOMAIN_AFFECT_LIVE),
-			0);
+	CU_ASSERT_EQUAL(
+		virDomainSetMetadata(dom, VIR_DOMAIN_METADATA_ELEMENT,
+				     "<qos class='gold'><set key='cpu.limit' value='50%'/></qos>",
+				     "qosd", VIRT_QOS_URI, VIR_DOMAIN_AFFECT_LIVE),
+		0);
 	CU_ASSERT_FATAL(until(&f, is_gold));
 	CU_ASSERT_EQUAL(find(&f, "test")->id, id);
 	CU_ASSERT_EQUAL(find(&f, "test")->noverrides, 1);
@@ -413,9 +450,10 @@ static void test_start_ticks(void)
 
 static struct change pin_to(const struct guest *g, uint8_t kind, uint32_t index, unsigned int cpu)
 {
-	struct change c = { .target = { .kind = kind, .index = index, .guest = g,
-					.guest_id = g->id },
-			    .knob = KNOB_CPU_AFFINITY };
+	struct change c = {
+		.target = { .kind = kind, .index = index, .guest = g, .guest_id = g->id },
+		.knob = KNOB_CPU_AFFINITY
+	};
 	struct cpuset set = { 0 };
 
 	cpuset_add(&set, cpu);
@@ -428,7 +466,7 @@ static void test_pin(void)
 	struct fixture f = start_default();
 	struct adapter *a = virt_adapter(f.v);
 	struct change c = pin_to(find(&f, "test"), TARGET_EMULATOR, 0, 1);
-	virConnectPtr operator = virConnectOpen(URI);
+	virConnectPtr operator= virConnectOpen(URI);
 	virDomainPtr dom = virDomainLookupByName(operator, "test");
 	unsigned char map[2] = { 0 };
 	struct qerr err = { 0 };
@@ -481,7 +519,9 @@ static void test_read(void)
 	struct fixture f = start_default();
 	struct adapter *a = virt_adapter(f.v);
 	int tids[2] = { getpid(), -1 };
-	struct guest g = { .name = (char *)"self", .pid = getpid(), .vcpu_tids = tids, .nvcpu_tids = 2 };
+	struct guest g = {
+		.name = (char *)"self", .pid = getpid(), .vcpu_tids = tids, .nvcpu_tids = 2
+	};
 	struct target t = { .kind = TARGET_VCPU, .guest = &g };
 	struct knob_value value;
 	cpu_set_t mask;
@@ -535,8 +575,8 @@ static void test_queue_and_hung(void)
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
 	pid = make_child(dir);
-	f = start(&(struct virt_config){ .uri = URI, .run_dir = dir, .bind = bind_guest,
-					 .bind_ctx = &b, .hung_us = 50000 });
+	f = start(&(struct virt_config){
+		.uri = URI, .run_dir = dir, .bind = bind_guest, .bind_ctx = &b, .hung_us = 50000 });
 	CU_ASSERT_FATAL(until(&f, is_bound));
 	a = virt_adapter(f.v);
 
@@ -628,7 +668,8 @@ static void test_unreachable(void)
 	virt_adapter(f.v)->ops->probe(virt_adapter(f.v), &findings);
 	CU_ASSERT_FATAL(findings.count >= 1);
 	CU_ASSERT_EQUAL(findings.items[0].severity, DIAG_ERROR);
-	CU_ASSERT_PTR_NOT_NULL(strstr(findings.items[0].text, "cannot connect to test:///nonexistent"));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(findings.items[0].text, "cannot connect to test:///nonexistent"));
 	diag_clear(&findings);
 	CU_ASSERT_EQUAL(virt_adapter(f.v)->ops->apply(virt_adapter(f.v), &c, 1, &err), -EAGAIN);
 	CU_ASSERT_EQUAL(virt_set_class(f.v, UUID_A, "gold", 1), -EAGAIN);
@@ -664,6 +705,7 @@ static const struct test tests[] = {
 	{ "connects and lists", test_connects },
 	{ "guests start and stop", test_start_stop },
 	{ "short lives", test_short_lives },
+	{ "many guests", test_many_guests },
 	{ "nothing new, nothing published", test_no_change_no_inventory },
 	{ "the class in the metadata", test_class },
 	{ "the class of a guest that is not there", test_class_of_nobody },

@@ -171,14 +171,21 @@ static void test_refused(void)
 		"<network><name>x</name></network>",
 		"<domain/>",
 		"<domain><name>x</name><uuid>no</uuid><memory>1</memory><vcpu>1</vcpu></domain>",
-		"<domain><name>x</name><uuid>" UUID "0</uuid><memory>1</memory><vcpu>1</vcpu></domain>",
-		"<domain><name>a&#10;b</name><uuid>" UUID "</uuid><memory>1</memory><vcpu>1</vcpu></domain>",
+		"<domain><name>x</name><uuid>" UUID
+		"0</uuid><memory>1</memory><vcpu>1</vcpu></domain>",
+		"<domain><name>a&#10;b</name><uuid>" UUID
+		"</uuid><memory>1</memory><vcpu>1</vcpu></domain>",
 		"<domain><name/><uuid>" UUID "</uuid><memory>1</memory><vcpu>1</vcpu></domain>",
-		"<domain><name>x</name><uuid>" UUID "</uuid><memory>-1</memory><vcpu>1</vcpu></domain>",
-		"<domain><name>x</name><uuid>" UUID "</uuid><memory unit='parsec'>1</memory><vcpu>1</vcpu></domain>",
-		"<domain><name>x</name><uuid>" UUID "</uuid><memory unit='TiB'>99999999</memory><vcpu>1</vcpu></domain>",
-		"<domain><name>x</name><uuid>" UUID "</uuid><memory>1</memory><vcpu>0</vcpu></domain>",
-		"<domain><name>x</name><uuid>" UUID "</uuid><memory>1</memory><vcpu>1e3</vcpu></domain>",
+		"<domain><name>x</name><uuid>" UUID
+		"</uuid><memory>-1</memory><vcpu>1</vcpu></domain>",
+		"<domain><name>x</name><uuid>" UUID
+		"</uuid><memory unit='parsec'>1</memory><vcpu>1</vcpu></domain>",
+		"<domain><name>x</name><uuid>" UUID
+		"</uuid><memory unit='TiB'>99999999</memory><vcpu>1</vcpu></domain>",
+		"<domain><name>x</name><uuid>" UUID
+		"</uuid><memory>1</memory><vcpu>0</vcpu></domain>",
+		"<domain><name>x</name><uuid>" UUID
+		"</uuid><memory>1</memory><vcpu>1e3</vcpu></domain>",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -194,8 +201,9 @@ static void test_bounds(void)
 	memset(xml, ' ', sizeof(xml));
 	CU_ASSERT_EQUAL(virt_parse_domain_xml(xml, VIRT_XML_MAX + 1, &g, NULL), -E2BIG);
 
-	n = (size_t)sprintf(xml, "<domain><name>%0255d</name><uuid>" UUID "</uuid><memory>1</memory>"
-				 "<vcpu>1</vcpu><metadata><qos xmlns='urn:qosd:1' class='%0100d'>",
+	n = (size_t)sprintf(xml,
+			    "<domain><name>%0255d</name><uuid>" UUID "</uuid><memory>1</memory>"
+			    "<vcpu>1</vcpu><metadata><qos xmlns='urn:qosd:1' class='%0100d'>",
 			    1, 1);
 	for (int i = 0; i < 100; i++)
 		n += (size_t)sprintf(xml + n, "<set key='k%d' value='v'/>", i);
@@ -212,7 +220,10 @@ static void test_bounds(void)
 	CU_ASSERT_EQUAL(g->ndisks, 512);
 	guest_unref(g);
 
-	sprintf(xml, "<domain><name>%0256d</name><uuid>" UUID "</uuid><memory>1</memory><vcpu>1</vcpu></domain>", 1);
+	sprintf(xml,
+		"<domain><name>%0256d</name><uuid>" UUID
+		"</uuid><memory>1</memory><vcpu>1</vcpu></domain>",
+		1);
 	CU_ASSERT_EQUAL(parse_text(xml), -EINVAL);
 }
 

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What of the network adapter needs no kernel: the entry for a rate, and rtnetlink messages.
+ */
+#include <linux/pkt_cls.h>
+#include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_mirred.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
+
+#include "qosd/host/net_bpf.h"
+#include "qosd/host/net_link.h"
+#include "qosd/host/net_parse.h"
+#include "t/unit/harness.h"
+
+static void test_profile(void)
+{
+	struct edt_cfg cfg = net_bpf_profile(20000000, EDT_OWNS_CLSACT);
+
+	CU_ASSERT_EQUAL(cfg.rate_bps, 20000000);
+	CU_ASSERT_EQUAL(cfg.horizon_ns, 100000000);
+	CU_ASSERT_EQUAL(cfg.target_ns, 15000000);
+	CU_ASSERT_EQUAL(cfg.flags, EDT_OWNS_CLSACT);
+	cfg = net_bpf_profile(64000, 0); /* a packet takes 189 ms */
+	CU_ASSERT_EQUAL(cfg.horizon_ns, 3 * 189250000ULL);
+	CU_ASSERT_EQUAL(cfg.target_ns, 2 * 189250000ULL);
+	cfg = net_bpf_profile(1, 0);
+	CU_ASSERT(cfg.horizon_ns <= 5000000000ULL);
+	cfg = net_bpf_profile(100000000000, 0);
+	CU_ASSERT_EQUAL(cfg.horizon_ns, 100000000);
+	cfg = net_bpf_profile(0, 0);
+	CU_ASSERT_EQUAL(cfg.rate_bps, 0);
+}
+
+static struct nl_msg *tc_new(int type, uint32_t parent, uint32_t handle, const char *kind)
+{
+	struct tcmsg tc = { .tcm_ifindex = 7, .tcm_parent = parent, .tcm_handle = handle };
+	struct nl_msg *msg = nlmsg_alloc_simple(type, 0);
+
+	nlmsg_append(msg, &tc, sizeof(tc), NLMSG_ALIGNTO);
+	nla_put_string(msg, TCA_KIND, kind);
+	return msg;
+}
+
+static void qdisc(struct net_dev *dev, int type, uint32_t parent, uint32_t handle, const char *kind,
+		  uint32_t limit)
+{
+	struct nl_msg *msg = tc_new(type, parent, handle, kind);
+	struct nlattr *options = nla_nest_start(msg, TCA_OPTIONS);
+
+	if (limit) {
+		nla_put_u32(msg, TCA_FQ_PLIMIT, limit);
+		nla_put_u32(msg, TCA_FQ_FLOW_PLIMIT, limit);
+	}
+	nla_nest_end(msg, options);
+	net_parse_qdisc(dev, nlmsg_hdr(msg));
+	nlmsg_free(msg);
+}
+
+static void test_root(void)
+{
+	struct net_dev dev = { .ifindex = 7 };
+
+	qdisc(&dev, RTM_NEWQDISC, TC_H_ROOT, NET_ROOT_HANDLE, "fq", NET_FQ_LIMIT);
+	ASSERT_STR(dev.root_kind, "fq");
+	CU_ASSERT_EQUAL(dev.root_handle, NET_ROOT_HANDLE);
+	CU_ASSERT_EQUAL(dev.fq_limit, NET_FQ_LIMIT);
+	qdisc(&dev, RTM_DELQDISC, TC_H_ROOT, 0x10000, "htb", 0); /* another one */
+	CU_ASSERT_EQUAL(dev.root_handle, NET_ROOT_HANDLE);
+	qdisc(&dev, RTM_NEWQDISC, TC_H_ROOT, 0x10000, "htb", 0);
+	CU_ASSERT_EQUAL(dev.root_handle, 0x10000);
+	CU_ASSERT_EQUAL(dev.fq_limit, 0);
+	qdisc(&dev, RTM_DELQDISC, TC_H_ROOT, 0x10000, "htb", 0);
+	CU_ASSERT_EQUAL(dev.root_handle, 0);
+	ASSERT_STR(dev.root_kind, "");
+}
+
+static void test_children(void)
+{
+	struct net_dev dev = { .ifindex = 7 };
+
+	qdisc(&dev, RTM_NEWQDISC, TC_H_ROOT, NET_ROOT_HANDLE, "mq", 0);
+	qdisc(&dev, RTM_NEWQDISC, NET_ROOT_HANDLE | 1, 0x71060000, "fq", NET_FQ_LIMIT);
+	qdisc(&dev, RTM_NEWQDISC, NET_ROOT_HANDLE | 2, 0x71070000, "fq", 100);
+	CU_ASSERT_EQUAL(dev.fq_children, 1);
+	qdisc(&dev, RTM_NEWQDISC, NET_ROOT_HANDLE | 2, 0x71070000, "fq", NET_FQ_LIMIT);
+	CU_ASSERT_EQUAL(dev.fq_children, 3);
+	qdisc(&dev, RTM_NEWQDISC, NET_ROOT_HANDLE | 1, 0x80010000, "pfifo", 0);
+	CU_ASSERT_EQUAL(dev.fq_children, 2);
+	qdisc(&dev, RTM_DELQDISC, TC_H_ROOT, NET_ROOT_HANDLE, "mq", 0);
+	CU_ASSERT_EQUAL(dev.fq_children, 0);
+}
+
+static void test_slot(void)
+{
+	struct net_dev dev = { .ifindex = 7, .filters_known = true };
+
+	qdisc(&dev, RTM_NEWQDISC, TC_H_INGRESS, NET_SLOT_HANDLE, "ingress", 0);
+	CU_ASSERT_EQUAL(dev.slot, NET_SLOT_INGRESS);
+	CU_ASSERT_FALSE(dev.filters_known);
+	qdisc(&dev, RTM_DELQDISC, TC_H_INGRESS, NET_SLOT_HANDLE, "ingress", 0);
+	CU_ASSERT_EQUAL(dev.slot, NET_SLOT_NONE);
+	qdisc(&dev, RTM_NEWQDISC, TC_H_CLSACT, NET_SLOT_HANDLE, "clsact", 0);
+	CU_ASSERT_EQUAL(dev.slot, NET_SLOT_CLSACT);
+}
+
+static void filter(struct net_dev *dev, struct nl_msg *msg, uint32_t pref)
+{
+	((struct tcmsg *)nlmsg_data(nlmsg_hdr(msg)))->tcm_info = TC_H_MAKE(pref << 16, 0x300);
+	net_parse_filter(dev, nlmsg_hdr(msg));
+	nlmsg_free(msg);
+}
+
+static struct nl_msg *program(uint32_t handle, uint32_t id)
+{
+	struct nl_msg *msg = tc_new(RTM_NEWTFILTER, NET_HOOK_EGRESS, handle, "bpf");
+	struct nlattr *options = nla_nest_start(msg, TCA_OPTIONS);
+
+	nla_put_u32(msg, TCA_BPF_ID, id);
+	nla_nest_end(msg, options);
+	return msg;
+}
+
+static struct nl_msg *redirect(int eaction, uint32_t to)
+{
+	struct tc_mirred parms = { .eaction = eaction, .ifindex = to };
+	struct nl_msg *msg =
+		tc_new(RTM_NEWTFILTER, NET_HOOK_INGRESS, NET_FILTER_HANDLE, "matchall");
+	struct nlattr *options = nla_nest_start(msg, TCA_OPTIONS);
+	struct nlattr *list = nla_nest_start(msg, TCA_MATCHALL_ACT);
+	struct nlattr *action = nla_nest_start(msg, 1), *inner;
+
+	nla_put_string(msg, TCA_ACT_KIND, "mirred");
+	inner = nla_nest_start(msg, TCA_ACT_OPTIONS);
+	nla_put(msg, TCA_MIRRED_PARMS, sizeof(parms), &parms);
+	nla_nest_end(msg, inner);
+	nla_nest_end(msg, action);
+	nla_nest_end(msg, list);
+	nla_nest_end(msg, options);
+	return msg;
+}
+
+static void test_filters(void)
+{
+	struct net_dev dev = { .ifindex = 7 };
+
+	filter(&dev, program(NET_FILTER_HANDLE, 42), NET_FILTER_PREF);
+	CU_ASSERT_EQUAL(dev.program_id, 42);
+	filter(&dev, program(1, 43), NET_FILTER_PREF);
+	filter(&dev, program(NET_FILTER_HANDLE, 44), 1);
+	CU_ASSERT_EQUAL(dev.program_id, 42);
+	CU_ASSERT_EQUAL(dev.foreign_egress, 2);
+	filter(&dev, redirect(TCA_EGRESS_MIRROR, 9), NET_FILTER_PREF);
+	CU_ASSERT_FALSE(dev.redirect_there);
+	CU_ASSERT_EQUAL(dev.foreign_ingress, 1);
+	filter(&dev, redirect(TCA_EGRESS_REDIR, 9), NET_FILTER_PREF);
+	CU_ASSERT(dev.redirect_there);
+	CU_ASSERT_EQUAL(dev.redirect, 9);
+}
+
+static void test_rubbish(void)
+{
+	struct net_dev dev = { .ifindex = 7 };
+	struct nl_msg *msg =
+		tc_new(RTM_NEWTFILTER, NET_HOOK_INGRESS, NET_FILTER_HANDLE, "matchall");
+
+	nla_put_u32(msg, TCA_OPTIONS, 0x00ff0003);
+	filter(&dev, msg, NET_FILTER_PREF);
+	CU_ASSERT_FALSE(dev.redirect_there);
+	msg = tc_new(RTM_NEWQDISC, TC_H_ROOT, NET_ROOT_HANDLE, "a-name-that-is-far-too-long");
+	net_parse_qdisc(&dev, nlmsg_hdr(msg));
+	nlmsg_free(msg);
+	CU_ASSERT_EQUAL(strlen(dev.root_kind), NET_KIND_MAX - 1);
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		{ "the entry for a rate", test_profile },
+		{ "root qdisc", test_root },
+		{ "fq below mq", test_children },
+		{ "clsact and ingress", test_slot },
+		{ "filters", test_filters },
+		{ "rubbish", test_rubbish },
+	};
+
+	return harness_run("net", tests, ARRAY_SIZE(tests));
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The shaper's program itself, run by the kernel (BPF_PROG_TEST_RUN) on packets that go nowhere:
+ * clock, carry, horizon, CoDel, sparse lane. Needs the right to load programs, else it passes with
+ * a word. The packets stand for those of the loopback device (ifindex 1).
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/pkt_cls.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bpf/edt.h"
+#include "bpf/edt.skel.h"
+#include "t/unit/harness.h"
+
+#define IFINDEX  1
+#define LATER_NS 1000000000000ULL /* so far ahead that time does not pass meanwhile */
+
+static struct edt *skel; /* set once by main */
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
+}
+
+static void put(const struct edt_cfg *cfg, const struct edt_state *state)
+{
+	uint32_t key = EDT_KEY(IFINDEX, EDT_IN);
+
+	CU_ASSERT_EQUAL(bpf_map_update_elem(bpf_map__fd(skel->maps.qosd_cfg), &key, cfg, 0), 0);
+	CU_ASSERT_EQUAL(bpf_map_update_elem(bpf_map__fd(skel->maps.qosd_st), &key, state, 0), 0);
+}
+
+static struct edt_state get(void)
+{
+	uint32_t key = EDT_KEY(IFINDEX, EDT_IN);
+	struct edt_state state = { 0 };
+
+	CU_ASSERT_EQUAL(bpf_map_lookup_elem_flags(bpf_map__fd(skel->maps.qosd_st), &key, &state,
+						  BPF_F_LOCK),
+			0);
+	return state;
+}
+
+/* An IPv4 UDP packet of so many bytes; ecn: the two bits. Returns the program's verdict. */
+static int send_packet(uint32_t bytes, uint8_t ecn)
+{
+	static unsigned char packet[1514];
+	struct __sk_buff context = { .wire_len = bytes, .ifindex = IFINDEX };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = bytes,
+		    .ctx_in = &context, .ctx_size_in = sizeof(context));
+
+	packet[12] = 8; /* IPv4 */
+	packet[14] = 0x45;
+	packet[15] = ecn;
+	packet[22] = 64;
+	packet[23] = 17;
+	packet[26] = 10;
+	packet[30] = 10;
+	CU_ASSERT_EQUAL(bpf_prog_test_run_opts(bpf_program__fd(skel->progs.edt_in), &opts), 0);
+	return (int)opts.retval;
+}
+
+static void test_unlimited(void)
+{
+	struct edt_cfg cfg = { .rate_bps = 0 };
+	struct edt_state state = { .next = 5 };
+
+	put(&cfg, &state);
+	CU_ASSERT_EQUAL(send_packet(1514, 0), TC_ACT_UNSPEC);
+	state = get();
+	CU_ASSERT_EQUAL(state.next, 5);
+	CU_ASSERT_EQUAL(state.packets, 0);
+}
+
+/* A thousand packets move the clock by exactly their length, at any rate. */
+static void check_rate(uint64_t rate_bps, uint32_t bytes)
+{
+	struct edt_cfg cfg = { .rate_bps = rate_bps, .horizon_ns = UINT64_MAX / 2 };
+	uint64_t start = now_ns() + LATER_NS;
+	struct edt_state state = { .next = start };
+	long double want = 1000.0L * bytes * 8 * 1e9L / rate_bps;
+
+	put(&cfg, &state);
+	for (int i = 0; i < 1000; i++)
+		CU_ASSERT_EQUAL(send_packet(bytes, 0), TC_ACT_UNSPEC);
+	state = get();
+	CU_ASSERT(state.next - start <= (uint64_t)want + 1);
+	CU_ASSERT(state.next - start + 1 >= (uint64_t)want);
+	CU_ASSERT_EQUAL(state.packets, 1000);
+	CU_ASSERT_EQUAL(state.bytes, 1000ULL * bytes);
+}
+
+static void test_rates(void)
+{
+	check_rate(64000, 1514);
+	check_rate(20000000, 1514);
+	check_rate(1000000007, 60);
+	check_rate(100000000000, 60); /* 4.8 ns */
+	check_rate(100000000000, 1514);
+}
+
+static void test_idle_credit(void)
+{
+	struct edt_cfg cfg = { .rate_bps = 8000, .horizon_ns = 1, .burst_ns = 5000000000 };
+	struct edt_state state = { .next = 0 };
+	uint64_t now;
+
+	put(&cfg, &state); /* 125 bytes take 125 ms: 40 fit into 5 s */
+	for (int i = 0; i < 40; i++)
+		CU_ASSERT_EQUAL(send_packet(125, 0), TC_ACT_UNSPEC);
+	now = now_ns();
+	state = get();
+	CU_ASSERT(state.next <= now + 1000000);
+	CU_ASSERT(state.next + 2000000000 > now);
+}
+
+static void test_horizon(void)
+{
+	struct edt_cfg cfg = { .rate_bps = 1000000, .horizon_ns = LATER_NS };
+	struct edt_state state = { .next = now_ns() + 2 * LATER_NS };
+
+	put(&cfg, &state);
+	CU_ASSERT_EQUAL(send_packet(1514, 0), TC_ACT_SHOT);
+	state = get();
+	CU_ASSERT_EQUAL(state.dropped_packets, 1);
+	CU_ASSERT_EQUAL(state.dropped_bytes, 1514);
+	CU_ASSERT_EQUAL(state.packets, 0);
+	CU_ASSERT_EQUAL(state.carry, 0);
+	CU_ASSERT(state.queue_ns > LATER_NS);
+}
+
+/* Above the target for longer than an interval: drop what cannot be marked, mark what can. */
+static void test_codel(void)
+{
+	struct edt_cfg cfg = { .rate_bps = 1000000000,
+			       .horizon_ns = 2 * LATER_NS,
+			       .target_ns = 5000000,
+			       .interval_ns = 1000000 };
+	uint64_t start = now_ns() + LATER_NS;
+	struct edt_state state = { .next = start };
+
+	put(&cfg, &state);
+	CU_ASSERT_EQUAL(send_packet(1514, 0), TC_ACT_UNSPEC); /* the interval begins */
+	CU_ASSERT(get().codel_due != 0);
+	usleep(2000);
+	CU_ASSERT_EQUAL(send_packet(1514, 0), TC_ACT_SHOT);
+	state = get();
+	CU_ASSERT_EQUAL(state.dropped_packets, 1);
+	CU_ASSERT_EQUAL(state.packets, 1);
+	CU_ASSERT_EQUAL(state.next, start + 12112);
+	usleep(2000);
+	CU_ASSERT_EQUAL(send_packet(1514, 2), TC_ACT_UNSPEC);
+	state = get();
+	CU_ASSERT_EQUAL(state.marked_packets, 1);
+	CU_ASSERT_EQUAL(state.packets, 2);
+	CU_ASSERT_EQUAL(state.codel_count, 2); /* one step of Newton from 1: */
+	CU_ASSERT(state.codel_inv_sqrt >> 28 == 7 || state.codel_inv_sqrt >> 28 == 8); /* 0.5 */
+}
+
+/* Small packets of a flow with nothing queued pass a full queue, but not without end. */
+static void test_sparse(void)
+{
+	struct edt_cfg cfg = { .rate_bps = 80000000, .horizon_ns = 100000000, .sparse_bytes = 200 };
+	struct edt_state state = { .next = now_ns() + 3000000000 };
+	int passed = 0;
+
+	put(&cfg, &state);
+	CU_ASSERT_EQUAL(send_packet(1514, 0), TC_ACT_SHOT);
+	CU_ASSERT_EQUAL(send_packet(200, 0), TC_ACT_UNSPEC);
+	for (int i = 0; i < 10000;
+	     i++) /* 200 bytes take 160 us of the lane, whose credit is 20 ms */
+		passed += send_packet(200, 0) == TC_ACT_UNSPEC;
+	CU_ASSERT(passed >= 120);
+	CU_ASSERT(passed < 9000);
+	state = get();
+	CU_ASSERT_EQUAL(state.packets, (uint64_t)passed + 1); /* charged like any other */
+	CU_ASSERT_EQUAL(state.bytes, (uint64_t)(passed + 1) * 200);
+}
+
+/* The flow has something queued: a small packet must not overtake it. */
+static void test_no_reordering(void)
+{
+	struct edt_cfg cfg = { .rate_bps = 1000000, .horizon_ns = 1000000000, .sparse_bytes = 200 };
+	struct edt_state state = { .next = now_ns() + 500000000 };
+	uint64_t before;
+
+	put(&cfg, &state);
+	CU_ASSERT_EQUAL(send_packet(1514, 0), TC_ACT_UNSPEC);
+	before = get().next;
+	CU_ASSERT_EQUAL(send_packet(100, 0), TC_ACT_UNSPEC);
+	state = get();
+	CU_ASSERT_EQUAL(state.sparse_next, 0);
+	CU_ASSERT_EQUAL(state.next, before + 800000);
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		{ "rate 0 is no limit", test_unlimited },
+		{ "rates are exact from 64 kbit/s to 100 Gbit/s", test_rates },
+		{ "credit while idle", test_idle_credit },
+		{ "the horizon drops", test_horizon },
+		{ "CoDel drops and marks", test_codel },
+		{ "the sparse lane", test_sparse },
+		{ "no flow is reordered", test_no_reordering },
+	};
+	int status;
+
+	libbpf_set_print(NULL);
+	skel = edt__open_and_load();
+	if (!skel) {
+		printf("skipped: programs cannot be loaded here (%s)\n", strerror(errno));
+		return 77;
+	}
+	status = harness_run("net_edt", tests, ARRAY_SIZE(tests));
+	edt__destroy(skel);
+	return status;
+}
