@@ -17,9 +17,9 @@
 #include "qosd/daemon/control_private.h"
 
 #define ACCEPTS_PER_TURN 16
-#define SWEEP_US	 5000000ULL  /* at the longest */
-#define LOG_WINDOW_US	 10000000ULL
-#define LOGS_PER_WINDOW	 5
+#define SWEEP_US         5000000ULL /* at the longest */
+#define LOG_WINDOW_US    10000000ULL
+#define LOGS_PER_WINDOW  5
 
 uint64_t control_now(const struct control *c)
 {
@@ -29,8 +29,8 @@ uint64_t control_now(const struct control *c)
 	return now;
 }
 
-__attribute__((format(printf, 3, 0)))
-static void log_va(const struct control *c, int priority, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void log_va(const struct control *c, int priority,
+							 const char *fmt, va_list ap)
 {
 	char sentence[512];
 
@@ -115,8 +115,8 @@ static void turn_away(struct control *c, int fd)
 
 static void arm_sweep(struct control *c)
 {
-	uint64_t limit = c->config.idle_us < c->config.stall_us ? c->config.idle_us :
-								  c->config.stall_us;
+	uint64_t limit =
+		c->config.idle_us < c->config.stall_us ? c->config.idle_us : c->config.stall_us;
 	uint64_t period = limit / 4 < SWEEP_US ? limit / 4 : SWEEP_US;
 
 	sd_event_source_set_time_relative(c->sweeper, period);
@@ -157,7 +157,7 @@ static int on_connect(sd_event_source *source, int listen_fd, uint32_t revents, 
 {
 	struct control *c = user;
 
-	(void) revents;
+	(void)revents;
 	for (int n = 0; n < ACCEPTS_PER_TURN; n++) {
 		int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -202,15 +202,16 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *user)
 	struct control_client *client = c->clients;
 	uint64_t now = control_now(c);
 
-	(void) source;
-	(void) usec;
+	(void)source;
+	(void)usec;
 	while (client) {
 		struct control_client *next = client->next;
 		const char *why = overdue(client, now);
 
 		if (why) {
-			control_complain(c, LOG_INFO, "control: dropped a client that %s (uid %u, pid %d)",
-					 why, client->peer.uid, client->peer.pid);
+			control_complain(c, LOG_INFO,
+					 "control: dropped a client that %s (uid %u, pid %d)", why,
+					 client->peer.uid, client->peer.pid);
 			control_client_drop(client);
 		}
 		client = next;
@@ -233,7 +234,7 @@ static void reap(struct control *c)
 
 static int on_reap(sd_event_source *source, void *user)
 {
-	(void) source;
+	(void)source;
 	reap(user);
 	return 0;
 }
@@ -251,7 +252,7 @@ static int copy_string(const char **field, const char *fallback)
 /* Own copies of the strings. On failure the rest is NULL, so that free_config() is safe. */
 static int copy_config(struct control_config *to, const struct control_config *from)
 {
-	const char **fields[] = { &to->path, &to->interface, &to->description,
+	const char **fields[] = { &to->path,    &to->interface,   &to->description,
 				  &to->version, &to->admin_group, &to->read_group };
 	static const char *const fallbacks[] = { "", "", "", "", "qosd-admin", "qosd" };
 	int r = 0;
@@ -270,11 +271,11 @@ static int copy_config(struct control_config *to, const struct control_config *f
 
 static void free_config(struct control_config *config)
 {
-	const char *fields[] = { config->path, config->interface, config->description,
+	const char *fields[] = { config->path,    config->interface,   config->description,
 				 config->version, config->admin_group, config->read_group };
 
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
-		free((void *) (uintptr_t) fields[i]);
+		free((void *)(uintptr_t)fields[i]);
 }
 
 static int attach_sources(struct control *c, int fd)
@@ -288,8 +289,8 @@ static int attach_sources(struct control *c, int fd)
 		return r;
 	}
 	sd_event_source_set_io_fd_own(c->listener, true);
-	r = sd_event_add_time_relative(c->event, &c->sweeper, CLOCK_MONOTONIC, SWEEP_US, 0, on_sweep,
-				       c);
+	r = sd_event_add_time_relative(c->event, &c->sweeper, CLOCK_MONOTONIC, SWEEP_US, 0,
+				       on_sweep, c);
 	if (r < 0)
 		return r;
 	r = sd_event_add_defer(c->event, &c->reaper, on_reap, c);

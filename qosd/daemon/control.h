@@ -29,21 +29,23 @@
 
 #include "qosd/core/err.h"
 
-#define CONTROL_MESSAGE_MAX	   ((size_t) 64 << 10) /* bytes, from those who may only read */
-#define CONTROL_WRITER_MESSAGE_MAX ((size_t) 2 << 20)  /* from those who may write: domain XML */
-#define CONTROL_OUTPUT_MAX	   ((size_t) 32 << 20) /* of one client, not yet taken */
-#define CONTROL_STREAM_OUTPUT_MAX  ((size_t) 256 << 10) /* a stream's reader this far behind is dropped */
-#define CONTROL_CLIENTS_MAX	   64
-#define CONTROL_CLIENTS_KEPT	   16 /* of these for root alone */
-#define CONTROL_CLIENTS_OF_USER	   16 /* of one user other than root */
-#define CONTROL_CLIENTS_REFUSED	   4  /* who have no right at all and wait to be told so */
-#define CONTROL_IDLE_US		   60000000ULL /* without a call or a stream */
-#define CONTROL_STALL_US	   10000000ULL /* output waits and the peer takes nothing */
+#define CONTROL_MESSAGE_MAX        ((size_t)64 << 10) /* bytes, from those who may only read */
+#define CONTROL_WRITER_MESSAGE_MAX ((size_t)2 << 20)  /* from those who may write: domain XML */
+#define CONTROL_OUTPUT_MAX         ((size_t)32 << 20) /* of one client, not yet taken */
+#define CONTROL_STREAM_OUTPUT_MAX                                                                  \
+	((size_t)256 << 10) /* a stream's reader this far behind is dropped */
+#define CONTROL_CLIENTS_MAX     64
+#define CONTROL_CLIENTS_KEPT    16          /* of these for root alone */
+#define CONTROL_CLIENTS_OF_USER 16          /* of one user other than root */
+#define CONTROL_CLIENTS_REFUSED 4           /* who have no right at all and wait to be told so */
+#define CONTROL_IDLE_US         60000000ULL /* without a call or a stream */
+#define CONTROL_STALL_US        10000000ULL /* output waits and the peer takes nothing */
 
 struct control;
 struct control_call;
 
-enum control_right { CONTROL_READ, CONTROL_WRITE, CONTROL_ROOT }; /* who may call: each includes the next */
+/* Who may call; who may the later may the earlier, too. */
+enum control_right { CONTROL_READ, CONTROL_WRITE, CONTROL_ROOT };
 
 enum control_type { CONTROL_STRING, CONTROL_INT, CONTROL_NUMBER, CONTROL_BOOL };
 
@@ -68,6 +70,7 @@ struct control_method {
 	enum control_right right;
 	control_handler handler;
 	struct control_param params[CONTROL_PARAMS_MAX + 1];
+	bool routine; /* called by programs all the time: not worth a line in the log */
 };
 
 struct control_peer {
@@ -78,17 +81,18 @@ struct control_peer {
 };
 
 struct control_config {
-	const char *path;	  /* of the socket; a socket file that nobody serves is replaced */
-	const char *interface;	  /* "org.qosd.Control" */
-	const char *description;  /* its text in varlink's language (qosd.varlink) */
-	const char *version;	  /* for GetInfo */
+	const char *path;        /* of the socket; a socket file that nobody serves is replaced */
+	const char *interface;   /* "org.qosd.Control" */
+	const char *description; /* its text in varlink's language (qosd.varlink) */
+	const char *version;     /* for GetInfo */
 	const struct control_method *methods; /* must outlive the server */
 	size_t nmethods;
-	void *user; /* given to handlers and log */
-	void (*log)(void *user, int priority, const char *sentence); /* syslog priorities; NULL: none */
-	const char *admin_group, *read_group; /* NULL: "qosd-admin", "qosd"; a missing group is nobody */
-	uint64_t idle_us, stall_us;	      /* 0: the constants above */
-	int64_t priority;		      /* of its event sources; larger is served later */
+	void *user;                                                  /* given to handlers and log */
+	void (*log)(void *user, int priority, const char *sentence); /* as syslog; NULL: none */
+	const char *admin_group;    /* NULL: "qosd-admin"; a missing group is nobody */
+	const char *read_group;     /* NULL: "qosd" */
+	uint64_t idle_us, stall_us; /* 0: the constants above */
+	int64_t priority;           /* of its event sources; larger is served later */
 };
 
 /*
@@ -112,7 +116,8 @@ const struct control_peer *control_call_peer(const struct control_call *call);
 const char *control_call_method(const struct control_call *call); /* "Status" */
 bool control_call_more(const struct control_call *call); /* the client asked for a stream */
 bool control_call_gone(const struct control_call *call); /* nobody waits: answered or hung up */
-/* Called at most once, from the loop, when the client goes before the answer. May unref the call. */
+/* Called at most once, from the loop, when the client goes before the answer. May unref the call.
+ */
 void control_call_on_gone(struct control_call *call, void (*gone)(struct control_call *, void *),
 			  void *arg);
 
@@ -124,7 +129,8 @@ void control_call_on_gone(struct control_call *call, void (*gone)(struct control
 int control_reply(struct control_call *call, json_t *parameters);
 /*
  * One answer of a stream ("continues"); only when control_call_more(), else -EINVAL. Takes over
- * `parameters` (NULL: -ENOMEM). -EPIPE also when the reader was so far behind that it has been dropped.
+ * `parameters` (NULL: -ENOMEM). -EPIPE also when the reader was so far behind that it has been
+ * dropped.
  */
 int control_reply_more(struct control_call *call, json_t *parameters);
 /*

@@ -31,7 +31,8 @@ static int queue(struct control_client *client, json_t *message, size_t limit)
 	int r = -ENOMEM;
 
 	if (message)
-		r = waiting > limit ? -EMSGSIZE : varlink_append(&client->out, message, limit - waiting);
+		r = waiting > limit ? -EMSGSIZE
+				    : varlink_append(&client->out, message, limit - waiting);
 	json_decref(message);
 	if (r == 0)
 		control_client_flush(client);
@@ -117,9 +118,10 @@ int control_reply_more(struct control_call *call, json_t *parameters)
 			return client->fd < 0 ? -EPIPE : 0;
 	} else {
 		json_decref(message);
-		control_complain(client->server, LOG_NOTICE,
-				 "control: dropped a reader that is too slow for %s (uid %u, pid %d)",
-				 call->method->name, client->peer.uid, client->peer.pid);
+		control_complain(
+			client->server, LOG_NOTICE,
+			"control: dropped a reader that is too slow for %s (uid %u, pid %d)",
+			call->method->name, client->peer.uid, client->peer.pid);
 	}
 	control_client_drop(client);
 	return -EPIPE;
@@ -134,9 +136,9 @@ static void full_code(const struct control_call *call, const char *code, char *b
 		snprintf(buf, size, "%s.%s", call->client->server->config.interface, code);
 }
 
-__attribute__((format(printf, 4, 0)))
-static int error_va(struct control_call *call, const char *code, json_t *parameters,
-		    const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static int error_va(struct control_call *call,
+							  const char *code, json_t *parameters,
+							  const char *fmt, va_list ap)
 {
 	char sentence[1024], full[256];
 
@@ -277,7 +279,7 @@ static bool check_parameters(struct control_call *call)
 	json_t *parameters = call->request.parameters, *value;
 	const char *name;
 
-	json_object_foreach(parameters, name, value) {
+	json_object_foreach (parameters, name, value) {
 		if (!find_param(call->method, name)) {
 			control_invalid(call, name, "%s has no parameter %s", call->method->name,
 					name);
@@ -336,7 +338,7 @@ static void run_handler(struct control_call *call, void *user)
 	const struct control *server = call->client->server;
 	int r;
 
-	if (call->method->right == CONTROL_WRITE)
+	if (call->method->right == CONTROL_WRITE && !call->method->routine)
 		control_log(server, LOG_INFO, "control: %s by uid %u (pid %d)", call->method->name,
 			    call->peer.uid, call->peer.pid);
 	r = call->method->handler(call, call->request.parameters, user);
@@ -378,8 +380,8 @@ static bool resolve(struct control_call *call, void **ret_user)
 		}
 		if (!is_ours && !is_service) {
 			control_error_with(call, CONTROL_SERVICE_INTERFACE ".InterfaceNotFound",
-					   json_pack("{s:s#}", "interface", method, (int) size),
-					   "this service has no interface %.*s", (int) size, method);
+					   json_pack("{s:s#}", "interface", method, (int)size),
+					   "this service has no interface %.*s", (int)size, method);
 			return false;
 		}
 	}

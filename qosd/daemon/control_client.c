@@ -17,8 +17,8 @@
 #include "qosd/daemon/control_private.h"
 
 #define TURN_MESSAGES 16
-#define READ_BYTES    ((size_t) 8 << 10)  /* least room for one read */
-#define OUTPUT_BUSY   ((size_t) 64 << 10) /* no new call while more than this waits */
+#define READ_BYTES    ((size_t)8 << 10)  /* least room for one read */
+#define OUTPUT_BUSY   ((size_t)64 << 10) /* no new call while more than this waits */
 
 static size_t message_limit(const struct control_client *client)
 {
@@ -65,8 +65,7 @@ static void work(struct control_client *client)
 			control_call_begin(client, text, size);
 			continue;
 		}
-		control_client_error(client, CONTROL_INVALID_PARAMETER,
-				     "the message is too long");
+		control_client_error(client, CONTROL_INVALID_PARAMETER, "the message is too long");
 		client->closing = true;
 	}
 	if (client->fd < 0)
@@ -97,7 +96,7 @@ static bool take_input(struct control_client *client)
 		return false;
 	}
 	client->eof = n == 0;
-	in->end += (size_t) n;
+	in->end += (size_t)n;
 	return true;
 }
 
@@ -105,8 +104,8 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *user)
 {
 	struct control_client *client = user;
 
-	(void) source;
-	(void) fd;
+	(void)source;
+	(void)fd;
 	if (revents & EPOLLOUT)
 		control_client_flush(client);
 	if (client->fd >= 0 && (revents & EPOLLIN) && !take_input(client))
@@ -118,11 +117,12 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *user)
 	return 0;
 }
 
-static int on_again(sd_event_source *source, void *user)
+static int on_again(sd_event_source *source, uint64_t usec, void *user)
 {
 	struct control_client *client = user;
 
-	(void) source;
+	(void)source;
+	(void)usec;
 	if (client->fd >= 0)
 		work(client);
 	return 0;
@@ -150,7 +150,7 @@ void control_client_flush(struct control_client *client)
 			control_client_drop(client);
 			return;
 		}
-		varlink_buffer_consume(out, (size_t) n);
+		varlink_buffer_consume(out, (size_t)n);
 		client->active_us = control_now(client->server);
 	}
 	watch(client);
@@ -164,7 +164,11 @@ static int attach(struct control_client *client)
 	r = sd_event_add_io(c->event, &client->io, client->fd, EPOLLIN, on_io, client);
 	if (r < 0)
 		return r;
-	r = sd_event_add_defer(c->event, &client->again, on_again, client);
+	/*
+	 * A timer that is due at once, no defer source: the latter counts as pending since it was
+	 * made and so would always go before the input of others. This one stands in line.
+	 */
+	r = sd_event_add_time(c->event, &client->again, CLOCK_MONOTONIC, 0, 1, on_again, client);
 	if (r < 0)
 		return r;
 	sd_event_source_set_enabled(client->again, SD_EVENT_OFF);

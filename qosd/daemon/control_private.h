@@ -26,14 +26,14 @@
 struct control_client {
 	struct control *server;
 	struct control_client *next; /* in server->clients or server->dead */
-	int fd;			     /* -1: dropped */
+	int fd;                      /* -1: dropped */
 	struct control_peer peer;
 	sd_event_source *io, *again; /* again: messages are left, but others had to get a turn */
 	struct varlink_buffer in, out;
 	struct control_call *call; /* in work, not owned */
-	uint64_t active_us;	   /* last call begun or ended, or output taken (CLOCK_MONOTONIC) */
-	bool eof;		   /* nothing more will come; answers are still wanted */
-	bool closing;		   /* close when the output is out */
+	uint64_t active_us;        /* last call begun or ended, or output taken (CLOCK_MONOTONIC) */
+	bool eof;                  /* nothing more will come; answers are still wanted */
+	bool closing;              /* close when the output is out */
 };
 
 struct control_call {
@@ -54,7 +54,7 @@ struct control {
 	struct control_client *clients, *dead;
 	size_t nclients;
 	gid_t admin_gid, read_gid; /* (gid_t) -1: no such group */
-	dev_t socket_dev;	   /* identity of the socket file */
+	dev_t socket_dev;          /* identity of the socket file */
 	ino_t socket_ino;
 	uint64_t log_window_us; /* complaints about clients: a few in a window of time */
 	unsigned int logged;
@@ -85,7 +85,8 @@ void control_call_begin(struct control_client *client, const char *text, size_t 
 void control_call_abandon(struct control_call *call);
 /* Queue an error that answers no particular call (`code` in full). */
 void control_client_error(struct control_client *client, const char *code, const char *sentence);
-/* {"error": CODE, "parameters": {.., "message": SENTENCE}}; `parameters` taken over, may be NULL. */
+/* {"error": CODE, "parameters": {.., "message": SENTENCE}}; `parameters` taken over, may be NULL.
+ */
 json_t *control_error_message(const char *code, json_t *parameters, const char *sentence);
 
 /* control_service.c */

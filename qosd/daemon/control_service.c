@@ -33,7 +33,7 @@ static int get_info(struct control_call *call, json_t *parameters, void *user)
 {
 	const struct control *server = user;
 
-	(void) parameters;
+	(void)parameters;
 	return control_reply(call, json_pack("{s:s, s:s, s:s, s:s, s:[s, s]}", "vendor", "qosd",
 					     "product", "qosd", "version", server->config.version,
 					     "url", "", "interfaces", CONTROL_SERVICE_INTERFACE,

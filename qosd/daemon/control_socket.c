@@ -39,7 +39,7 @@ static bool is_served(const struct sockaddr_un *address)
 
 	if (fd < 0)
 		return false;
-	return connect(fd, (const struct sockaddr *) address, sizeof(*address)) == 0 ||
+	return connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
 	       errno == EAGAIN || errno == EINPROGRESS;
 }
 
@@ -64,7 +64,7 @@ static int clear_path(const struct sockaddr_un *address, struct qerr *err)
 static int bind_and_listen(int fd, const struct sockaddr_un *address, struct stat *ret_st)
 {
 	if (fchmod(fd, 0600) < 0 ||
-	    bind(fd, (const struct sockaddr *) address, sizeof(*address)) < 0)
+	    bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
 		return -errno;
 	if (listen(fd, LISTEN_BACKLOG) < 0 || chmod(address->sun_path, 0666) < 0 ||
 	    lstat(address->sun_path, ret_st) < 0) {
@@ -115,7 +115,7 @@ gid_t control_group(const char *name)
 {
 	const struct group *group = getgrnam(name);
 
-	return group ? group->gr_gid : (gid_t) -1;
+	return group ? group->gr_gid : (gid_t)-1;
 }
 
 /* The peer's supplementary groups, malloc'd; their number or negative errno. */
@@ -132,7 +132,7 @@ static ssize_t peer_groups(int fd, gid_t **ret)
 		groups = larger;
 		if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) == 0) {
 			*ret = groups;
-			return (ssize_t) (size / sizeof(gid_t));
+			return (ssize_t)(size / sizeof(gid_t));
 		}
 		if (errno != ERANGE) /* ERANGE: size says how much is needed */
 			break;
@@ -143,7 +143,7 @@ static ssize_t peer_groups(int fd, gid_t **ret)
 
 static bool in_group(gid_t wanted, gid_t primary, const gid_t *groups, ssize_t count)
 {
-	if (wanted == (gid_t) -1)
+	if (wanted == (gid_t)-1)
 		return false;
 	if (wanted == primary)
 		return true;

@@ -123,6 +123,7 @@ static void on_guest_gone(void *user, const struct guest_row *row)
 	for (size_t i = 0; i < ARRAY_SIZE(e->adapters); i++)
 		if (e->adapters[i] && e->adapters[i]->ops->forget)
 			e->adapters[i]->ops->forget(e->adapters[i], g);
+	(void)baseline_drop_guest(e->baseline, g);
 	log_message(&e->log, LOG_INFO, &(struct log_about){ .guest = g->name },
 		    "guest %s has stopped", g->name);
 }

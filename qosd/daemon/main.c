@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,6 +129,16 @@ static void make_run_directory(const struct engine_options *o)
 		(void)mkdir("/run/qosd", 0755);
 }
 
+/*
+ * Each turn makes and drops a plan of the same size: memory given back to the kernel in between
+ * would only be faulted in again (about half the time of a turn for 1000 guests).
+ */
+static void keep_memory(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, 64 << 20);
+	(void)mallopt(M_TRIM_THRESHOLD, 64 << 20);
+}
+
 int main(int argc, char **argv)
 {
 	struct engine_options options = { .state_dir = QOSD_LOCALSTATEDIR "/lib/qosd" };
@@ -141,6 +152,7 @@ int main(int argc, char **argv)
 	if (check)
 		return check_policy(options.config_path ? options.config_path :
 							  QOSD_SYSCONFDIR "/qosd/qosd.conf");
+	keep_memory();
 	make_run_directory(&options);
 	if (engine_new(&options, &e, &err) < 0) {
 		fprintf(stderr, "qosd: %s\n", err.text);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "qosd/daemon/picture.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "qosd/core/mem.h"
 
 static struct inventory *copy_inventory(const struct inventory *inv)
 {
@@ -17,13 +20,32 @@ static struct inventory *copy_inventory(const struct inventory *inv)
 	return copy;
 }
 
-static struct plan *make_plan(const struct picture *p, const struct picture_input *in)
+/*
+ * What counts in ledger, placement and plan: a released guest owns nothing, but is still shown with
+ * the class that it would have.
+ */
+static struct assignment *counted(const struct picture *p, const struct picture_input *in)
+{
+	size_t n = p->inventory->count;
+	struct assignment *copy = calloc(n + 1, sizeof(*copy));
+
+	if (!copy)
+		return NULL;
+	memcpy(copy, p->assign, n * sizeof(*copy));
+	for (size_t i = 0; in->treatment && i < n; i++)
+		if (in->treatment[i] == GUEST_RELEASED)
+			classify_none("released", &copy[i]);
+	return copy;
+}
+
+static struct plan *make_plan(const struct picture *p, const struct picture_input *in,
+			      const struct assignment *assign)
 {
 	struct plan_input pi = {
 		.policy = in->policy,
 		.host = in->host,
 		.inventory = p->inventory,
-		.assign = p->assign,
+		.assign = assign,
 		.admitted = p->admitted,
 		.placement = p->placement,
 		.treatment = in->treatment,
@@ -38,6 +60,20 @@ static struct plan *make_plan(const struct picture *p, const struct picture_inpu
 	return plan;
 }
 
+/* Ledger, placement and plan of the classified guests. -ENOMEM. */
+static int compose(struct picture *p, const struct picture_input *in)
+{
+	struct assignment *assign CLEANUP_FREE = counted(p, in);
+
+	if (!assign || ledger_build(&p->ledger, in->policy, in->host, p->inventory, assign, p->admitted,
+				    p->refusals) < 0)
+		return -ENOMEM;
+	p->placement = placement_compute(in->policy, in->host, p->inventory, assign, p->admitted,
+					 in->previous);
+	p->plan = p->placement ? make_plan(p, in, assign) : NULL;
+	return p->plan ? 0 : -ENOMEM;
+}
+
 struct picture *picture_make(const struct picture_input *in)
 {
 	struct picture *p = calloc(1, sizeof(*p));
@@ -50,22 +86,17 @@ struct picture *picture_make(const struct picture_input *in)
 	p->assign = calloc(n + 1, sizeof(*p->assign));
 	p->admitted = calloc(n + 1, sizeof(*p->admitted));
 	p->refusals = calloc(n + 1, sizeof(*p->refusals));
-	if (!p->inventory || !p->assign || !p->admitted || !p->refusals)
-		goto fail;
+	if (!p->inventory || !p->assign || !p->admitted || !p->refusals) {
+		picture_free(p);
+		return NULL;
+	}
 	for (size_t i = 0; i < n; i++)
 		classify(in->policy, p->inventory->guests[i], &p->assign[i]);
-	if (ledger_build(&p->ledger, in->policy, in->host, p->inventory, p->assign, p->admitted,
-			 p->refusals) < 0)
-		goto fail;
-	p->placement = placement_compute(in->policy, in->host, p->inventory, p->assign, p->admitted,
-					 in->previous);
-	p->plan = p->placement ? make_plan(p, in) : NULL;
-	if (!p->plan)
-		goto fail;
+	if (compose(p, in) < 0) {
+		picture_free(p);
+		return NULL;
+	}
 	return p;
-fail:
-	picture_free(p);
-	return NULL;
 }
 
 void picture_free(struct picture *p)

@@ -13,7 +13,7 @@
 
 #include "qosd/core/mem.h"
 
-#define BUFFER_KEPT ((size_t) 16 << 10) /* bytes that an empty buffer may keep */
+#define BUFFER_KEPT ((size_t)16 << 10) /* bytes that an empty buffer may keep */
 
 void varlink_buffer_done(struct varlink_buffer *b)
 {
@@ -79,10 +79,11 @@ int varlink_buffer_next(struct varlink_buffer *b, size_t limit, const char **ret
 	size_t size;
 
 	if (b->begin == b->end)
-		varlink_buffer_consume(b, 0); /* empty: start at the front, give large memory back */
+		varlink_buffer_consume(b,
+				       0); /* empty: start at the front, give large memory back */
 	if (b->scanned < b->end)
 		nul = memchr(b->data + b->scanned, '\0', b->end - b->scanned);
-	size = nul ? (size_t) (nul - b->data) - b->begin : b->end - b->begin;
+	size = nul ? (size_t)(nul - b->data) - b->begin : b->end - b->begin;
 	if (size > limit)
 		return -EMSGSIZE;
 	if (!nul) {
@@ -189,8 +190,7 @@ void varlink_request_done(struct varlink_request *r)
 	*r = (struct varlink_request){ 0 };
 }
 
-int varlink_reply_parse(const char *text, size_t size, struct varlink_reply *ret,
-			struct qerr *err)
+int varlink_reply_parse(const char *text, size_t size, struct varlink_reply *ret, struct qerr *err)
 {
 	struct varlink_reply reply = { 0 };
 	int r = load_object(text, size, &reply.root, err);
@@ -249,7 +249,7 @@ bool varlink_split(const char *method, size_t *ret_interface_size, const char **
 
 	if (!dot || dot == method || dot[1] == '\0')
 		return false;
-	*ret_interface_size = (size_t) (dot - method);
+	*ret_interface_size = (size_t)(dot - method);
 	*ret_name = dot + 1;
 	return true;
 }

@@ -40,7 +40,7 @@ int varlink_buffer_next(struct varlink_buffer *b, size_t limit, const char **ret
 /* ---- messages ---- */
 
 struct varlink_request {
-	json_t *root;	    /* owns all below */
+	json_t *root;       /* owns all below */
 	const char *method; /* "org.qosd.Control.Status" */
 	json_t *parameters; /* an object; an empty one when absent */
 	bool more, oneway;
@@ -58,14 +58,14 @@ struct varlink_reply {
 	bool continues;
 };
 
-int varlink_reply_parse(const char *text, size_t size, struct varlink_reply *ret,
-			struct qerr *err);
+int varlink_reply_parse(const char *text, size_t size, struct varlink_reply *ret, struct qerr *err);
 void varlink_reply_done(struct varlink_reply *r);
 
 /* Append `message` (borrowed) and its NUL. 0, -ENOMEM, or -EMSGSIZE when longer than `limit`. */
 int varlink_append(struct varlink_buffer *b, const json_t *message, size_t limit);
 
-/* "org.qosd.Control" of "org.qosd.Control.Status"; false if there is no dot. Length in *ret_size. */
+/* "org.qosd.Control" of "org.qosd.Control.Status"; false if there is no dot. Length in *ret_size.
+ */
 bool varlink_split(const char *method, size_t *ret_interface_size, const char **ret_name);
 
 #endif
