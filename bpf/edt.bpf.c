@@ -23,20 +23,21 @@
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
-#include <bpf/bpf_helpers.h>
+
+#include <bpf/bpf_helpers.h> /* after the types it needs */
 
 #include "bpf/edt.h"
 
-#define NSEC_PER_SEC	   1000000000ULL
-#define SPARSE_SHARE	   8		/* the lane has an eighth of the rate */
-#define SPARSE_CREDIT_NS   20000000ULL	/* what it may save up */
-#define SPARSE_DEBT_NS	   10000000000ULL /* how far it may push the main clock */
-#define FLOW_SHIFT	   16		/* unit of flow_until: 65.5 us */
-#define FLOW_STALE	   (SPARSE_DEBT_NS * 2 >> FLOW_SHIFT)
-#define PACKET_BYTES_MAX   0x1fffffU	/* keeps bytes * 8e9 within 64 bits */
-#define CODEL_FORGET	   16		/* intervals after which a dropping state is new */
-#define PRIORITY_MASK	   15
-#define PRIORITY_CONTROL   7 /* fq lets TC_PRIO_CONTROL pass by the departure time */
+#define NSEC_PER_SEC     1000000000ULL
+#define SPARSE_SHARE     8              /* the lane has an eighth of the rate */
+#define SPARSE_CREDIT_NS 20000000ULL    /* what it may save up */
+#define SPARSE_DEBT_NS   10000000000ULL /* how far it may push the main clock */
+#define FLOW_SHIFT       16             /* unit of flow_until: 65.5 us */
+#define FLOW_STALE       (SPARSE_DEBT_NS * 2 >> FLOW_SHIFT)
+#define PACKET_BYTES_MAX 0x1fffffU /* keeps bytes * 8e9 within 64 bits */
+#define CODEL_FORGET     16        /* intervals after which a dropping state is new */
+#define PRIORITY_MASK    15
+#define PRIORITY_CONTROL 7 /* fq lets TC_PRIO_CONTROL pass by the departure time */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -163,9 +164,8 @@ static __always_inline int codel(struct edt_state *s, const struct edt_cfg *c, _
 }
 
 /* Everything that is decided under the lock. *departure and *ns are set unless DROP. */
-static __always_inline enum verdict decide(struct edt_state *s, const struct edt_cfg *c,
-					   __u64 now, __u32 bytes, __u32 flow, __u64 *departure,
-					   __u64 *ns)
+static __always_inline enum verdict decide(struct edt_state *s, const struct edt_cfg *c, __u64 now,
+					   __u32 bytes, __u32 flow, __u64 *departure, __u64 *ns)
 {
 	__u64 start = s->next, delay, carry = s->carry;
 	enum verdict v = PASS_LATER;

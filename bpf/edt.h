@@ -18,7 +18,7 @@
 
 #define EDT_LAYOUT  1
 #define EDT_ENTRIES 16384 /* two for each NIC */
-#define EDT_FLOWS   256	  /* power of two */
+#define EDT_FLOWS   256   /* power of two */
 
 enum edt_direction { EDT_IN, EDT_OUT }; /* towards the guest, from the guest */
 #define EDT_KEY(ifindex, direction) ((__u32)(ifindex) << 1 | (__u32)(direction))
@@ -32,10 +32,10 @@ struct edt_cfg {
 	__u64 horizon_ns;   /* a packet that would wait longer is dropped */
 	__u64 target_ns;    /* CoDel's target; 0: no CoDel */
 	__u64 interval_ns;  /* CoDel's interval */
-	__u64 burst_ns;	    /* credit kept while idle */
+	__u64 burst_ns;     /* credit kept while idle */
 	__u32 sparse_bytes; /* packets up to this size may use the sparse lane; 0: no lane */
-	__u32 class_id;	    /* 0 */
-	__u32 flags;	    /* EDT_OWNS_CLSACT, EDT_HAD_INGRESS */
+	__u32 class_id;     /* 0 */
+	__u32 flags;        /* EDT_OWNS_CLSACT, EDT_HAD_INGRESS */
 	__u32 spare[5];
 };
 
@@ -44,14 +44,14 @@ struct edt_cfg {
 struct edt_state {
 	struct bpf_spin_lock lock;
 	__u32 class_id; /* 0 */
-	__u64 next;	/* when the line is free again */
-	__u64 carry;	/* what the division left over, bit * 1e9 */
+	__u64 next;     /* when the line is free again */
+	__u64 carry;    /* what the division left over, bit * 1e9 */
 	__u64 sparse_next;
 	__u64 bytes, packets;
 	__u64 dropped_bytes, dropped_packets;
 	__u64 marked_packets;
-	__u64 window;	    /* now >> EDT_WINDOW_SHIFT of queue_ns */
-	__u64 queue_ns;	    /* largest delay in that window */
+	__u64 window;       /* now >> EDT_WINDOW_SHIFT of queue_ns */
+	__u64 queue_ns;     /* largest delay in that window */
 	__u64 queue_old_ns; /* ... in the window before */
 	__u64 codel_due;    /* delay above target since this time less one interval; 0: below */
 	__u64 codel_next;   /* when to drop next */

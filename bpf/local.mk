@@ -17,9 +17,3 @@ bpf/edt.bpf.o: $(top_srcdir)/bpf/edt.bpf.c $(top_srcdir)/bpf/edt.h
 bpf/edt.skel.h: bpf/edt.bpf.o
 	$(BPFTOOL) gen skeleton bpf/edt.bpf.o name edt > $@.new
 	mv -f $@.new $@
-
-# A command line over the network adapter, for the lab's tests.
-check_PROGRAMS += t/lab/lab-netctl
-t_lab_lab_netctl_SOURCES = t/lab/netctl.c
-t_lab_lab_netctl_LDADD = libqos-host.a libqos-core.a $(HOST_LIBS)
-lab-programs: t/lab/lab-netctl$(EXEEXT)

@@ -48,9 +48,8 @@ static int adapter_apply(struct adapter *a, const struct change *c, uint64_t tic
 		return cgroup_knob_apply(ctx, c, ticket, err);
 	if (c->target.kind != TARGET_GUEST || !c->target.guest)
 		return qerr_set(err, -EOPNOTSUPP, "%s is a guest's", knob_get(c->knob)->name);
-	return c->knob == KNOB_CPU_MAX
-		       ? cgroup_quota_apply(ctx, c->target.guest, &c->to, err)
-		       : cgroup_burst_apply(ctx, c->target.guest, c->to.u64, err);
+	return c->knob == KNOB_CPU_MAX ? cgroup_quota_apply(ctx, c->target.guest, &c->to, err)
+				       : cgroup_burst_apply(ctx, c->target.guest, c->to.u64, err);
 }
 
 static void adapter_forget(struct adapter *a, const struct guest *g)
@@ -113,7 +112,8 @@ static int find_roots(struct cgroup_ctx *ctx, struct qerr *err)
 	for (int i = 0; i < CGROUP_TREES; i++) {
 		r = cgroup_lib_mount_point(controllers[i], &ctx->roots[i]);
 		if (r < 0)
-			return qerr_set(err, r, "the kernel's %s controller is not mounted; enable "
+			return qerr_set(err, r,
+					"the kernel's %s controller is not mounted; enable "
 					"it (kernel parameter cgroup_enable=%s) and mount it",
 					controllers[i], controllers[i]);
 	}

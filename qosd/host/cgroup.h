@@ -14,22 +14,26 @@
 #include "qosd/host/worker.h"
 
 struct cgroup_config {
-	const char *root;      /* NULL: find the mounts with libcgroup; else a v2 tree (tests, bench) */
-	struct worker *worker; /* for systemd's D-Bus; NULL: systemd-owned values cannot be written */
+	const char *root; /* NULL: find the mounts with libcgroup; else a tree (tests, bench) */
+	struct worker *worker; /* for systemd's D-Bus; NULL: what systemd owns stays as it is */
 	const char *proc;      /* NULL: "/proc" */
 };
 
-struct cgroup_usage { /* of one guest */
-	uint64_t cpu_us;	  /* all threads */
+struct cgroup_usage {                       /* of one guest */
+	uint64_t cpu_us;                    /* all threads */
 	uint64_t vcpu_run_ns, vcpu_wait_ns; /* sums over vCPU threads, from schedstat */
 	uint64_t memory_bytes, swap_bytes;
 	uint64_t nr_throttled;
 };
 
 int cgroup_new(const struct cgroup_config *config, struct adapter **ret, struct qerr *err);
-void cgroup_adapter_free(struct adapter *a); /* NULL is fine. Not "cgroup_free": libcgroup has that name */
+/* NULL is fine. Not cgroup_free(): libcgroup has a function of that name. */
+void cgroup_adapter_free(struct adapter *a);
 bool cgroup_is_v1(const struct adapter *a);
-/* virt_config.bind: cgroup paths, systemd flag, start time and vCPU thread ids of g->pid. Thread safe. ctx: the adapter. */
+/*
+ * virt_config.bind: cgroup paths, systemd flag, start time and vCPU thread ids of g->pid. Thread
+ * safe. ctx: the adapter. -ESRCH: no such process; -ENOENT: it is in no group of its own.
+ */
 int cgroup_bind_guest(void *ctx, struct guest *g);
 int cgroup_read_usage(struct adapter *a, const struct guest *g, struct cgroup_usage *ret);
 /*

@@ -59,7 +59,8 @@ uint64_t cgroup_effective_step(const struct cgroup_protection *p, uint64_t paren
 	if (!recursive || parent_effective == siblings || usage == p->min ||
 	    parent_usage == siblings)
 		return p->min;
-	return p->min + scale(parent_effective - siblings, less(usage - p->min, parent_usage - siblings),
+	return p->min + scale(parent_effective - siblings,
+			      less(usage - p->min, parent_usage - siblings),
 			      parent_usage - siblings);
 }
 

@@ -66,8 +66,7 @@ void cgroup_dir_init(struct cgroup_dir *d)
 		d->files[i] = -1;
 }
 
-int cgroup_dir_open(struct cgroup_dir *d, struct cgroup_fs *fs, int root_fd,
-		    const char *path)
+int cgroup_dir_open(struct cgroup_dir *d, struct cgroup_fs *fs, int root_fd, const char *path)
 {
 	cgroup_dir_close(d, fs);
 	while (*path == '/')
@@ -138,8 +137,8 @@ static int file_fd(struct cgroup_dir *d, struct cgroup_fs *fs, enum cgroup_file 
 	return fd;
 }
 
-int cgroup_dir_read(struct cgroup_dir *d, struct cgroup_fs *fs, enum cgroup_file file,
-		    char *buf, size_t size)
+int cgroup_dir_read(struct cgroup_dir *d, struct cgroup_fs *fs, enum cgroup_file file, char *buf,
+		    size_t size)
 {
 	bool kept;
 	int fd = file_fd(d, fs, file, false, &kept);
@@ -185,8 +184,8 @@ int cgroup_dir_read_u64(struct cgroup_dir *d, struct cgroup_fs *fs, enum cgroup_
 	return r < 0 ? r : cgroup_text_u64(buf, ret);
 }
 
-int cgroup_dir_write_u64(struct cgroup_dir *d, struct cgroup_fs *fs,
-			 enum cgroup_file file, uint64_t value)
+int cgroup_dir_write_u64(struct cgroup_dir *d, struct cgroup_fs *fs, enum cgroup_file file,
+			 uint64_t value)
 {
 	char buf[32];
 

@@ -8,8 +8,8 @@
  * its successor. All descriptors count against one budget; beyond it, files are opened for one use
  * (directories always stay open: the owner closes them when the budget is used up).
  *
- * Errors: -ENOENT the group has gone; -EOPNOTSUPP the group has no such file; else the kernel's own.
- * A directory is not thread safe; the budget is.
+ * Errors: -ENOENT the group has gone; -EOPNOTSUPP the group has no such file; else the kernel's
+ * own. A directory is not thread safe; the budget is.
  */
 #ifndef QOSD_HOST_CGROUP_FS_H
 #define QOSD_HOST_CGROUP_FS_H
@@ -53,30 +53,29 @@ struct cgroup_fs {
 };
 
 struct cgroup_dir {
-	int fd; /* O_PATH, -1: not open */
+	int fd;                  /* O_PATH, -1: not open */
 	int files[CGROUP_FILES]; /* -1: not open */
-	uint32_t writable; /* bit per file: its descriptor is for writing, too */
+	uint32_t writable;       /* bit per file: its descriptor is for writing, too */
 };
 
 void cgroup_dir_init(struct cgroup_dir *d);
 /* Open `path` ("/" or "/a/b") below `root_fd`. 0, -ENOENT, -ENAMETOOLONG, other. */
-int cgroup_dir_open(struct cgroup_dir *d, struct cgroup_fs *fs, int root_fd,
-		    const char *path);
+int cgroup_dir_open(struct cgroup_dir *d, struct cgroup_fs *fs, int root_fd, const char *path);
 /* Has the group of an open directory been removed? */
 bool cgroup_dir_gone(const struct cgroup_dir *d, const struct cgroup_fs *fs);
 void cgroup_dir_close(struct cgroup_dir *d, struct cgroup_fs *fs);
 
 #define CGROUP_TEXT_MAX 4096
 /* Read the whole file as a string. Length or negative errno; -E2BIG: it does not fit. */
-int cgroup_dir_read(struct cgroup_dir *d, struct cgroup_fs *fs, enum cgroup_file file,
-		    char *buf, size_t size);
+int cgroup_dir_read(struct cgroup_dir *d, struct cgroup_fs *fs, enum cgroup_file file, char *buf,
+		    size_t size);
 int cgroup_dir_write(struct cgroup_dir *d, struct cgroup_fs *fs, enum cgroup_file file,
 		     const char *text);
 int cgroup_dir_read_u64(struct cgroup_dir *d, struct cgroup_fs *fs, enum cgroup_file file,
 			uint64_t *ret);
 /* KNOB_MAX is written as "max". */
-int cgroup_dir_write_u64(struct cgroup_dir *d, struct cgroup_fs *fs,
-			 enum cgroup_file file, uint64_t value);
+int cgroup_dir_write_u64(struct cgroup_dir *d, struct cgroup_fs *fs, enum cgroup_file file,
+			 uint64_t value);
 
 /* Read a whole file by path as a string. Length or negative errno; longer than `size`: -E2BIG. */
 int cgroup_read_path(int dir_fd, const char *path, char *buf, size_t size);

@@ -25,10 +25,10 @@
 #include "qosd/host/cgroup_systemd.h"
 #include "qosd/host/cgroup_text.h"
 
-#define NO_FILE CGROUP_FILES
-#define WEIGHT_MIN 1
+#define NO_FILE        CGROUP_FILES
+#define WEIGHT_MIN     1
 #define WEIGHT_DEFAULT 100
-#define WEIGHT_MAX 10000
+#define WEIGHT_MAX     10000
 /* What an unlimited counter reads as in v1: LONG_MAX rounded down to a page of up to 64 KiB. */
 #define V1_UNLIMITED_FROM UINT64_C(9223372036854710272)
 
@@ -41,7 +41,7 @@ struct knob_file {
 	enum cgroup_file v2, v1;
 	enum v1_form v1_form;
 	const char *property; /* systemd's, of v2; NULL: none */
-	bool of_groups;	      /* TARGET_CGROUP has it, too */
+	bool of_groups;       /* TARGET_CGROUP has it, too */
 };
 
 static const struct knob_file knob_files[] = {
@@ -146,8 +146,7 @@ static int parent_swappiness(struct cgroup_ctx *ctx, const char *path, char *buf
 
 	if (r < 0)
 		return r;
-	snprintf(file, sizeof(file), "%s/%s", parent + 1,
-		 cgroup_file_name(CGROUP_V1_SWAPPINESS));
+	snprintf(file, sizeof(file), "%s/%s", parent + 1, cgroup_file_name(CGROUP_V1_SWAPPINESS));
 	r = cgroup_read_path(ctx->root_fds[CGROUP_MEMORY], file + strspn(file, "/"), buf, size);
 	if (r > 0 && buf[r - 1] == '\n')
 		buf[r - 1] = '\0';
@@ -190,8 +189,10 @@ static int missing(const struct place *p, int r, const char *verb, struct qerr *
 	if (r == -ENOENT || r == -ESRCH)
 		return qerr_set(err, r, "%s has gone", *p->path ? p->path : "the guest's group");
 	if (r == -EOPNOTSUPP)
-		return qerr_set(err, r, "%s has no %s: this kernel, or the controllers enabled "
-				"above the group, do not offer it", p->path, file);
+		return qerr_set(err, r,
+				"%s has no %s: this kernel, or the controllers enabled "
+				"above the group, do not offer it",
+				p->path, file);
 	return qerr_set(err, r, "cannot %s %s of %s: %s", verb, file, p->path, strerror(-r));
 }
 
@@ -250,15 +251,18 @@ static int ask_systemd(struct cgroup_ctx *ctx, const struct place *p, const char
 	struct cgroup_unit_setting setting = {
 		.unit = unit,
 		.property = p->knob->property,
-		/* The default weight is said by not saying one, so that nothing is left at release. */
+		/* The default weight is said by not saying one, so that nothing is left at release.
+		 */
 		.value = weight && value == WEIGHT_DEFAULT ? UINT64_MAX : value,
 		.file = file,
 		.shows = ctx->v1 ? cgroup_weight_to_shares(value) : as_shown(p, value),
 	};
 
 	if (!ctx->worker)
-		return qerr_set(err, -EOPNOTSUPP, "%s belongs to systemd, and there is no thread "
-				"to ask it", unit);
+		return qerr_set(err, -EOPNOTSUPP,
+				"%s belongs to systemd, and there is no thread "
+				"to ask it",
+				unit);
 	if ((size_t)snprintf(file, sizeof(file), "%s%s/%s", ctx->roots[p->tree], p->path,
 			     cgroup_file_name(p->file)) >= sizeof(file))
 		return qerr_set(err, -ENAMETOOLONG, "the path of %s is too long", unit);
@@ -275,8 +279,7 @@ static int write_text(struct cgroup_ctx *ctx, const struct place *p, const char 
 	if (r < 0)
 		return r;
 	if (!ctx->own_root) {
-		r = cgroup_lib_write(p->path, p->knob->controller, cgroup_file_name(p->file),
-				     text);
+		r = cgroup_lib_write(p->path, p->knob->controller, cgroup_file_name(p->file), text);
 		if (r != -ENODATA)
 			return r == -ENODEV ? -ENOENT : r;
 	}

@@ -30,8 +30,9 @@ int cgroup_lib_init(struct qerr *err)
 	if (r == 0)
 		return 0;
 	if (r == ECGROUPNOTMOUNTED)
-		return qerr_set(err, -ENOENT,
-				"no cgroup file system is mounted; mount cgroup2 at /sys/fs/cgroup");
+		return qerr_set(
+			err, -ENOENT,
+			"no cgroup file system is mounted; mount cgroup2 at /sys/fs/cgroup");
 	return qerr_set(err, -EIO, "libcgroup cannot read the cgroup mounts: %s",
 			cgroup_strerror(r));
 }
@@ -65,8 +66,7 @@ static int set_value(struct cgroup *group, const char *controller, const char *f
 	return r == ECGOTHER && cgroup_get_last_errno() > 0 ? -cgroup_get_last_errno() : -ENODATA;
 }
 
-int cgroup_lib_write(const char *path, const char *controller, const char *file,
-		     const char *text)
+int cgroup_lib_write(const char *path, const char *controller, const char *file, const char *text)
 {
 	struct cgroup *group;
 	int r;

@@ -31,10 +31,11 @@ struct cgroup_thread {
 
 struct cgroup_node {
 	struct cgroup_node *next; /* in its bucket */
-	uint32_t guest_id;	  /* key; 0: */
-	char *path;		  /* ... the path is */
+	uint32_t guest_id;        /* key; 0: */
+	char *path;               /* ... the path is */
 	struct cgroup_dir top[CGROUP_TREES];
-	struct cgroup_dir unit; /* guest: the group that holds its weight, when that is not its top */
+	struct cgroup_dir
+		unit; /* guest: the group that holds its weight, when that is not its top */
 	struct cgroup_vcpu *vcpus; /* ascending by index */
 	size_t nvcpus;
 	struct cgroup_thread *threads;
@@ -51,8 +52,8 @@ struct cgroup_ctx {
 	struct adapter adapter;
 	struct cgroup_fs fs;
 	bool v1;
-	bool own_root;	    /* config.root was given: no libcgroup, no systemd */
-	bool booted;	    /* systemd runs this host */
+	bool own_root;      /* config.root was given: no libcgroup, no systemd */
+	bool booted;        /* systemd runs this host */
 	bool recursive_min; /* mounted with memory_recursiveprot */
 	char *roots[CGROUP_TREES];
 	int root_fds[CGROUP_TREES];
@@ -104,8 +105,7 @@ int cgroup_burst_apply(struct cgroup_ctx *ctx, const struct guest *g, uint64_t b
 int cgroup_lib_init(struct qerr *err);
 int cgroup_lib_mount_point(const char *controller, char **ret);
 /* 0 or negative errno; -ENODATA: refused for a reason that libcgroup does not tell. */
-int cgroup_lib_write(const char *path, const char *controller, const char *file,
-		     const char *text);
+int cgroup_lib_write(const char *path, const char *controller, const char *file, const char *text);
 
 /* ---- cgroup_proc.c ---- */
 /* Is this still the process that was bound? 0, -ESRCH. A guest without a pid passes. */

@@ -16,7 +16,7 @@
 #include "qosd/host/cgroup_priv.h"
 #include "qosd/host/cgroup_text.h"
 
-#define TOPIC "cgroup"
+#define TOPIC      "cgroup"
 #define BUS_SOCKET "/run/dbus/system_bus_socket"
 
 static void note(struct diag_list *list, enum diag_severity severity, const char *text,
@@ -110,10 +110,12 @@ static void probe_v2(struct cgroup_ctx *ctx, struct diag_list *list)
 		     "does not reach groups below it that have none of their own",
 		     "mount -o remount,nsdelegate,memory_recursiveprot /sys/fs/cgroup");
 	if (group_has(ctx, CGROUP_MEMORY, "memory.max", "memory.swap.max") == 0)
-		note(list, DIAG_WARNING, "memory.swap.max is missing: swap cannot be kept from a class",
+		note(list, DIAG_WARNING,
+		     "memory.swap.max is missing: swap cannot be kept from a class",
 		     "boot with swapaccount=1");
 	if (group_has(ctx, CGROUP_CPU, "cpu.max", "cpu.max.burst") == 0)
-		note(list, DIAG_INFO, "this kernel has no cpu.max.burst: capped guests get no bursts",
+		note(list, DIAG_INFO,
+		     "this kernel has no cpu.max.burst: capped guests get no bursts",
 		     "kernel 5.14 or later");
 }
 

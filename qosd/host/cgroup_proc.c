@@ -56,7 +56,8 @@ static int top_group(const char *text, const char *controller, char **ret)
 
 	if (r < 0)
 		return r;
-	/* A QEMU that shares its group with others (a login session's) is nothing to set values on. */
+	/* A QEMU that shares its group with others (a login session's) is nothing to set values on.
+	 */
 	if (!cgroup_text_strip_to_top(path) && !cgroup_text_is_guest(path))
 		return -ENOENT;
 	*ret = strdup(path);

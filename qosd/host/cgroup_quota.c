@@ -48,8 +48,7 @@ static int read_one(struct cgroup_ctx *ctx, struct cgroup_dir *dir, struct quota
 	if (!ctx->v1)
 		return cgroup_text_quota(buf, &ret->quota_us, &ret->period_us);
 	r = cgroup_text_v1_quota(buf, &ret->quota_us);
-	return r < 0 ? r
-		     : cgroup_dir_read_u64(dir, &ctx->fs, CGROUP_V1_PERIOD, &ret->period_us);
+	return r < 0 ? r : cgroup_dir_read_u64(dir, &ctx->fs, CGROUP_V1_PERIOD, &ret->period_us);
 }
 
 static enum cgroup_file burst_file(const struct cgroup_ctx *ctx)
@@ -243,15 +242,20 @@ static int explain(const struct guest *g, const char *what, int r, struct qerr *
 	case -ESRCH:
 		return qerr_set(err, r, "the groups of guest %s have gone", g->name);
 	case -EINVAL:
-		return qerr_set(err, r, "the kernel refuses this %s for guest %s: the period is "
-				"1 ms to 1 s, a burst is no more than the quota", what, g->name);
+		return qerr_set(err, r,
+				"the kernel refuses this %s for guest %s: the period is "
+				"1 ms to 1 s, a burst is no more than the quota",
+				what, g->name);
 	case -ENXIO:
 		return qerr_set(err, -EOPNOTSUPP,
 				"guest %s has no vCPU groups; let libvirt use the cpu controller "
-				"(cgroup_controllers in qemu.conf)", g->name);
+				"(cgroup_controllers in qemu.conf)",
+				g->name);
 	case -EOPNOTSUPP:
-		return qerr_set(err, r, "the vCPU groups of guest %s have no %s: the kernel does "
-				"not offer it, or the cpu controller is off", g->name, what);
+		return qerr_set(err, r,
+				"the vCPU groups of guest %s have no %s: the kernel does "
+				"not offer it, or the cpu controller is off",
+				g->name, what);
 	default:
 		return qerr_set(err, r, "cannot set or read %s of guest %s: %s", what, g->name,
 				strerror(-r));

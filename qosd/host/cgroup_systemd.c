@@ -13,8 +13,8 @@
 #include "qosd/host/cgroup_text.h"
 
 #define CALL_LIMIT_US UINT64_C(2000000)
-#define SHOW_STEP_NS 2000000L /* systemd answers before it writes the file: look again */
-#define SHOW_STEPS 50
+#define SHOW_STEP_NS  2000000L /* systemd answers before it writes the file: look again */
+#define SHOW_STEPS    50
 
 struct cgroup_systemd {
 	pthread_mutex_t lock; /* guards refs alone: `bus` is the worker thread's */
@@ -97,10 +97,9 @@ static bool is_broken(int r)
 
 static int make_call(sd_bus *bus, const struct set_job *job, sd_bus_message **ret)
 {
-	int r = sd_bus_message_new_method_call(bus, ret, "org.freedesktop.systemd1",
-					       "/org/freedesktop/systemd1",
-					       "org.freedesktop.systemd1.Manager",
-					       "SetUnitProperties");
+	int r = sd_bus_message_new_method_call(
+		bus, ret, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+		"org.freedesktop.systemd1.Manager", "SetUnitProperties");
 
 	if (r < 0)
 		return r;
@@ -114,8 +113,10 @@ static int answer_error(const struct set_job *job, const sd_bus_error *error, in
 	if (sd_bus_error_has_name(error, "org.freedesktop.systemd1.NoSuchUnit"))
 		return qerr_set(err, -ENOENT, "systemd has no unit %s (any more)", job->unit);
 	if (r == -ETIMEDOUT)
-		return qerr_set(err, r, "systemd did not answer within %d s when asked to set %s "
-				"of %s", (int)(CALL_LIMIT_US / 1000000), job->property, job->unit);
+		return qerr_set(err, r,
+				"systemd did not answer within %d s when asked to set %s "
+				"of %s",
+				(int)(CALL_LIMIT_US / 1000000), job->property, job->unit);
 	return qerr_set(err, r, "systemd does not set %s of %s: %s", job->property, job->unit,
 			error->message ? error->message : strerror(-r));
 }
@@ -172,8 +173,7 @@ static int run_set(void *arg, struct qerr *err)
 }
 
 int cgroup_systemd_set(struct cgroup_systemd *s, struct worker *w,
-		       const struct cgroup_unit_setting *setting, uint64_t ticket,
-		       struct qerr *err)
+		       const struct cgroup_unit_setting *setting, uint64_t ticket, struct qerr *err)
 {
 	struct set_job *job = calloc(1, sizeof(*job));
 	int r;
@@ -192,7 +192,9 @@ int cgroup_systemd_set(struct cgroup_systemd *s, struct worker *w,
 	}
 	r = worker_submit(w, run_set, job, set_job_free, ticket);
 	if (r < 0)
-		return qerr_set(err, r, "too many settings wait for systemd; %s of %s is tried "
-				"again later", setting->property, setting->unit);
+		return qerr_set(err, r,
+				"too many settings wait for systemd; %s of %s is tried "
+				"again later",
+				setting->property, setting->unit);
 	return -EINPROGRESS;
 }

@@ -23,9 +23,9 @@ void cgroup_systemd_unref(struct cgroup_systemd *s); /* NULL is fine */
 struct cgroup_unit_setting {
 	const char *unit;     /* "machine.slice" */
 	const char *property; /* "MemoryMin" */
-	uint64_t value;	      /* as the property has it */
+	uint64_t value;       /* as the property has it */
 	const char *file;     /* the group's file in which the value will show */
-	uint64_t shows;	      /* ... and what it will then hold */
+	uint64_t shows;       /* ... and what it will then hold */
 };
 
 /*

@@ -178,7 +178,8 @@ int cgroup_text_path(const char *text, const char *controller, char *buf, size_t
 		len = (size_t)(end - path);
 		if (len == 0 || *path != '/')
 			return -EINVAL;
-		if (len >= sizeof(gone) && strncmp(end - (sizeof(gone) - 1), gone, sizeof(gone) - 1) == 0)
+		if (len >= sizeof(gone) &&
+		    strncmp(end - (sizeof(gone) - 1), gone, sizeof(gone) - 1) == 0)
 			return -ENOENT;
 		if (len >= size)
 			return -ENAMETOOLONG;
@@ -354,7 +355,8 @@ uint64_t cgroup_weight_to_shares(uint64_t weight)
 
 uint64_t cgroup_shares_to_weight(uint64_t shares)
 {
-	uint64_t weight = shares > UINT64_MAX / 200 ? UINT64_MAX / 1024 : (shares * 100 + 512) / 1024;
+	uint64_t weight =
+		shares > UINT64_MAX / 200 ? UINT64_MAX / 1024 : (shares * 100 + 512) / 1024;
 
 	return weight ? weight : 1;
 }

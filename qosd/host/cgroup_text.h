@@ -34,7 +34,8 @@ int cgroup_text_schedstat(const char *text, uint64_t *ret_run_ns, uint64_t *ret_
 /* /proc/self/mountinfo: does the file system mounted at `mount_point` have `option`? */
 bool cgroup_text_mount_option(const char *text, const char *mount_point, const char *option);
 
-/* Strip what libvirt makes below a guest's top group: "/emulator", "/vcpuN", "/iothreadN". True: did. */
+/* Strip what libvirt makes below a guest's top group: "/emulator", "/vcpuN", "/iothreadN". True:
+ * did. */
 bool cgroup_text_strip_to_top(char *path);
 /* Is the group named as libvirt names those that hold one guest and nothing else? */
 bool cgroup_text_is_guest(const char *path);

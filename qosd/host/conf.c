@@ -34,8 +34,8 @@ static void refuse_parse(const config_t *config, const char *name, struct diag_l
 		if (strcmp(parse_fixes[i].text, text) == 0)
 			fix = parse_fixes[i].fix;
 	file = file ? conf_display_name(file) : name;
-	diag_add(findings, DIAG_ERROR, file, line > 0 ? (unsigned int)line : 0, NULL,
-		 fix, "%s", text);
+	diag_add(findings, DIAG_ERROR, file, line > 0 ? (unsigned int)line : 0, NULL, fix, "%s",
+		 text);
 }
 
 /* `include_dir` NULL refuses @include. As conf_tree_read, or NULL after findings. */

@@ -21,13 +21,19 @@
 
 #include "qosd/core/mem.h"
 
+/* What a file shares with the files that it includes. */
+struct shared {
+	size_t included_bytes;
+	unsigned int settings[CONF_DEPTH_MAX + 1]; /* seen in the open group of each depth */
+};
+
 struct scan {
 	const char *p, *end;
 	const char *name, *include_dir;
 	unsigned int line, depth;
 	bool line_start; /* only blanks since the line began: @include may stand here */
 	unsigned int include_depth;
-	size_t *included_bytes; /* of all files so far */
+	struct shared *shared;
 	struct diag_list *findings;
 };
 
@@ -192,15 +198,13 @@ static bool integer_fits(const char *text, const char *end)
 	bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
 	uint64_t n = 0, max = wide ? INT64_MAX : INT32_MAX;
 
-	if (strpbrk(text, ".eE") && strpbrk(text, ".eE") < end && !hex)
-		return true; /* not an integer: refused later by its type */
 	for (const char *p = hex ? text + 2 : text; p < end && *p != 'L' && *p != 'l'; p++) {
 		unsigned int base = hex ? 16 : 10;
 		unsigned int digit = is_digit(*p) ? (unsigned int)(*p - '0')
 						  : ((unsigned int)*p | 0x20) - 'a' + 10;
 
 		if (digit >= base)
-			return true; /* no literal at all: a syntax error for libconfig */
+			return true; /* a point or exponent, or no number: refused later */
 		n = n * base + digit;
 		if (n > max)
 			return false;
@@ -228,10 +232,25 @@ static int take_bracket(struct scan *s)
 	else if (s->depth > 0)
 		s->depth--;
 	s->p++;
-	if (s->depth <= CONF_DEPTH_MAX)
+	if (s->depth <= CONF_DEPTH_MAX) {
+		if (strchr("{([", s->p[-1]))
+			s->shared->settings[s->depth] = 0;
 		return 0;
+	}
 	diag_add(s->findings, DIAG_ERROR, s->name, s->line, NULL, "remove the extra brackets",
 		 "groups and lists are nested more than %d deep", CONF_DEPTH_MAX);
+	return -EINVAL;
+}
+
+/* One more setting in the open group. libconfig compares each with all before it. */
+static int take_assignment(struct scan *s)
+{
+	s->p++;
+	if (++s->shared->settings[s->depth] != CONF_SETTINGS_MAX + 1)
+		return 0;
+	diag_add(s->findings, DIAG_ERROR, s->name, s->line, NULL,
+		 "remove those that qosd has no use for",
+		 "there are more than %d settings in one group", CONF_SETTINGS_MAX);
 	return -EINVAL;
 }
 
@@ -253,8 +272,8 @@ static int scan_included(const struct scan *from, const char *path)
 
 	if (!text)
 		return -EINVAL;
-	*s.included_bytes += len;
-	if (*s.included_bytes > CONF_BYTES_MAX)
+	s.shared->included_bytes += len;
+	if (s.shared->included_bytes > CONF_BYTES_MAX)
 		return refuse_include(from, "all files together are larger than 1MiB",
 				      "include less");
 	s.p = text;
@@ -288,8 +307,7 @@ static int take_include(struct scan *s)
 		return refuse_include(s, "the file's name must be relative",
 				      "name it relative to the main file's directory");
 	if (s->include_depth >= CONF_INCLUDE_DEPTH_MAX)
-		return refuse_include(s, "files include each other too deep",
-				      "remove the loop");
+		return refuse_include(s, "files include each other too deep", "remove the loop");
 	n = snprintf(path, sizeof(path), "%s/%.*s", s->include_dir, (int)(quote - name), name);
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return refuse_include(s, "the file's name is too long", "use a shorter one");
@@ -313,6 +331,8 @@ static int take_token(struct scan *s)
 		return take_include(s);
 	else if (strchr("{([])}", *s->p))
 		return take_bracket(s);
+	else if (*s->p == '=' || *s->p == ':')
+		return take_assignment(s);
 	else if (is_letter(*s->p))
 		take_name(s);
 	else if (is_digit(*s->p))
@@ -345,7 +365,7 @@ static int scan_all(struct scan *s)
 int conf_scan(const char *text, size_t len, const char *name, const char *include_dir,
 	      struct diag_list *findings)
 {
-	size_t included_bytes = 0;
+	struct shared shared = { 0 };
 	struct scan s = {
 		.p = text,
 		.end = text + len,
@@ -353,7 +373,7 @@ int conf_scan(const char *text, size_t len, const char *name, const char *includ
 		.include_dir = include_dir,
 		.line = 1,
 		.line_start = true,
-		.included_bytes = &included_bytes,
+		.shared = &shared,
 		.findings = findings,
 	};
 

@@ -3,8 +3,9 @@
  * conf_scan - look over a configuration's text before libconfig reads it.
  *
  * libconfig 1.5 wraps integers silently (4294967297 reads as 1), ends the program when an @include
- * names a directory, waits for ever on a FIFO, and leaks on an unfinished string. So a small
- * scanner of the same lexical rules goes first and reports these, with file and line.
+ * names a directory, waits for ever on a FIFO, leaks on an unfinished string, and needs minutes for
+ * a group of 100000 settings. So a small scanner of the same lexical rules goes first and reports
+ * these, with file and line.
  */
 #ifndef QOSD_HOST_CONF_SCAN_H
 #define QOSD_HOST_CONF_SCAN_H
@@ -13,8 +14,9 @@
 
 #include "qosd/core/diag.h"
 
-#define CONF_BYTES_MAX ((size_t)1 << 20) /* of one file, and of all included ones together */
-#define CONF_DEPTH_MAX 16		 /* of nested groups and lists */
+#define CONF_BYTES_MAX         ((size_t)1 << 20) /* of one file, and of all included together */
+#define CONF_DEPTH_MAX         16                /* of nested groups and lists */
+#define CONF_SETTINGS_MAX      256               /* in one group */
 #define CONF_INCLUDE_DEPTH_MAX 8
 
 /*

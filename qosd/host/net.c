@@ -20,7 +20,7 @@
 #include "qosd/host/net_probe.h"
 #include "qosd/host/net_shape.h"
 
-#define PIN_DIR	 "/sys/fs/bpf/qosd"
+#define PIN_DIR  "/sys/fs/bpf/qosd"
 #define IFB_NAME "qosd-ifb"
 
 /* ---- targets ---- */
@@ -167,8 +167,11 @@ static void op_forget(struct adapter *a, const struct guest *g)
 
 int net_new(const struct net_config *config, struct adapter **ret, struct qerr *err)
 {
-	static const struct adapter_ops ops = { .name = "net", .probe = op_probe, .read = op_read,
-						.apply = op_apply, .forget = op_forget };
+	static const struct adapter_ops ops = { .name = "net",
+						.probe = op_probe,
+						.read = op_read,
+						.apply = op_apply,
+						.forget = op_forget };
 	struct net *n = calloc(1, sizeof(*n));
 	int r;
 

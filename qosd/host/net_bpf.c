@@ -30,15 +30,22 @@ static const char *const prog_pins[2] = { [EDT_IN] = "in", [EDT_OUT] = "out" };
 
 /* ---- the entry for a rate ---- */
 
-#define NSEC_PER_SEC	 1000000000ULL
-#define NSEC_PER_MSEC	 1000000ULL
-#define MTU_BITS	 (1514 * 8)
-#define HORIZON_NS	 (100 * NSEC_PER_MSEC)
-#define HORIZON_MAX_NS	 (5 * NSEC_PER_SEC) /* fq drops what is stamped 10 s ahead */
-#define TARGET_NS	 (5 * NSEC_PER_MSEC)
-#define INTERVAL_NS	 (100 * NSEC_PER_MSEC)
-#define BURST_NS	 (5 * NSEC_PER_MSEC)
-#define SPARSE_BYTES	 200
+/*
+ * Why these numbers. Horizon: the queue's hard end, room for TCP's bursts; never under 3 packets.
+ * CoDel's target: the standing queue of bulk traffic. 5 ms costs a lone TCP flow over 60 ms of
+ * round trip 12 % at 20 Mbit/s, 15 ms costs 7 %; what must be quick takes the sparse lane anyway.
+ * Burst: what a sender that was late for a moment may catch up.
+ */
+
+#define NSEC_PER_SEC   1000000000ULL
+#define NSEC_PER_MSEC  1000000ULL
+#define MTU_BITS       (1514 * 8)
+#define HORIZON_NS     (100 * NSEC_PER_MSEC)
+#define HORIZON_MAX_NS (5 * NSEC_PER_SEC) /* fq drops what is stamped 10 s ahead */
+#define TARGET_NS      (15 * NSEC_PER_MSEC)
+#define INTERVAL_NS    (100 * NSEC_PER_MSEC)
+#define BURST_NS       (5 * NSEC_PER_MSEC)
+#define SPARSE_BYTES   200
 
 static uint64_t larger(uint64_t a, uint64_t b)
 {
@@ -294,8 +301,7 @@ int net_bpf_unpin(struct net_bpf *b, struct qerr *err)
 	net_bpf_done(b);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (unlink(pin_path(b, names[i], path)) < 0 && errno != ENOENT)
-			return qerr_set(err, -errno, "cannot remove %s: %s", path,
-					strerror(errno));
+			return qerr_set(err, -errno, "cannot remove %s: %s", path, strerror(errno));
 	if (rmdir(b->dir) < 0 && errno != ENOENT)
 		return qerr_set(err, -errno, "cannot remove %s: %s", b->dir, strerror(errno));
 	memcpy(path, b->dir, sizeof(b->dir));

@@ -17,11 +17,11 @@
 #include "qosd/core/err.h"
 
 struct net_bpf {
-	char dir[128];	     /* PIN_DIR/v1 */
+	char dir[128];       /* PIN_DIR/v1 */
 	int cfg_fd, st_fd;   /* -1: not open */
-	int prog_fd[2];	     /* by enum edt_direction; -1: not open */
+	int prog_fd[2];      /* by enum edt_direction; -1: not open */
 	uint32_t prog_id[2]; /* 0: not known */
-	bool loaded;	     /* the programs are those of this build */
+	bool loaded;         /* the programs are those of this build */
 };
 
 /* Remembers the directory only. -EINVAL: too long. */

@@ -44,8 +44,10 @@ static int absent_is_fine(int r)
 static struct nl_msg *tc_message(int type, int flags, uint32_t ifindex, uint32_t parent,
 				 uint32_t handle, const char *kind)
 {
-	struct tcmsg tc = { .tcm_family = AF_UNSPEC, .tcm_ifindex = (int)ifindex,
-			    .tcm_parent = parent, .tcm_handle = handle };
+	struct tcmsg tc = { .tcm_family = AF_UNSPEC,
+			    .tcm_ifindex = (int)ifindex,
+			    .tcm_parent = parent,
+			    .tcm_handle = handle };
 	struct nl_msg *msg = nlmsg_alloc_simple(type, flags);
 
 	if (!msg)
@@ -60,21 +62,24 @@ static struct nl_msg *tc_message(int type, int flags, uint32_t ifindex, uint32_t
 
 int net_link_add_clsact(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
 {
-	return request(nl, tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex,
-				      TC_H_CLSACT, NET_SLOT_HANDLE, "clsact"),
+	return request(nl,
+		       tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex, TC_H_CLSACT,
+				  NET_SLOT_HANDLE, "clsact"),
 		       ifindex, "add clsact", err);
 }
 
 int net_link_add_ingress(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
 {
-	return request(nl, tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex,
-				      TC_H_INGRESS, NET_SLOT_HANDLE, "ingress"),
+	return request(nl,
+		       tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex, TC_H_INGRESS,
+				  NET_SLOT_HANDLE, "ingress"),
 		       ifindex, "add ingress", err);
 }
 
 int net_link_del_slot(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
 {
-	return absent_is_fine(request(nl, tc_message(RTM_DELQDISC, 0, ifindex, TC_H_CLSACT, 0, NULL),
+	return absent_is_fine(request(nl,
+				      tc_message(RTM_DELQDISC, 0, ifindex, TC_H_CLSACT, 0, NULL),
 				      ifindex, "remove clsact", err));
 }
 
@@ -95,16 +100,17 @@ int net_link_set_fq(struct net_nl *nl, uint32_t ifindex, uint32_t parent, uint32
 
 int net_link_set_mq(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
 {
-	return request(nl, tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, ifindex, TC_H_ROOT,
-				      NET_ROOT_HANDLE, "mq"),
+	return request(nl,
+		       tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, ifindex, TC_H_ROOT,
+				  NET_ROOT_HANDLE, "mq"),
 		       ifindex, "set the mq qdisc", err);
 }
 
 int net_link_del_root(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
 {
-	return absent_is_fine(request(nl, tc_message(RTM_DELQDISC, 0, ifindex, TC_H_ROOT,
-						     NET_ROOT_HANDLE, NULL),
-				      ifindex, "remove our root qdisc", err));
+	return absent_is_fine(
+		request(nl, tc_message(RTM_DELQDISC, 0, ifindex, TC_H_ROOT, NET_ROOT_HANDLE, NULL),
+			ifindex, "remove our root qdisc", err));
 }
 
 int net_link_set_program(struct net_nl *nl, uint32_t ifindex, int prog_fd, const char *name,
@@ -164,7 +170,7 @@ int net_link_set_redirect(struct net_nl *nl, uint32_t ifindex, uint32_t ifb_ifin
 	struct nl_msg *msg = NULL;
 
 	if (cls)
-		rtnl_cls_build_add_request(cls, NLM_F_CREATE | NLM_F_REPLACE, &msg);
+		rtnl_cls_build_add_request(cls, NLM_F_CREATE | NLM_F_EXCL, &msg);
 	rtnl_cls_put(cls);
 	return request(nl, msg, ifindex, "redirect to the ifb", err);
 }
@@ -203,8 +209,10 @@ int net_link_add_ifb(struct net_nl *nl, const char *name, uint32_t queues, struc
 
 static struct nl_msg *link_message(int type, uint32_t ifindex, unsigned int flags)
 {
-	struct ifinfomsg info = { .ifi_family = AF_UNSPEC, .ifi_index = (int)ifindex,
-				  .ifi_flags = flags, .ifi_change = flags };
+	struct ifinfomsg info = { .ifi_family = AF_UNSPEC,
+				  .ifi_index = (int)ifindex,
+				  .ifi_flags = flags,
+				  .ifi_change = flags };
 	struct nl_msg *msg = nlmsg_alloc_simple(type, 0);
 
 	if (msg && nlmsg_append(msg, &info, sizeof(info), NLMSG_ALIGNTO) < 0) {
@@ -231,7 +239,8 @@ int net_link_set_up(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
 
 int net_link_del(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
 {
-	int r = request(nl, link_message(RTM_DELLINK, ifindex, 0), ifindex, "remove the device", err);
+	int r = request(nl, link_message(RTM_DELLINK, ifindex, 0), ifindex, "remove the device",
+			err);
 
 	return r == -ENODEV ? 0 : r;
 }

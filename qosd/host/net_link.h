@@ -14,15 +14,15 @@
 
 #include "qosd/host/net_nl.h"
 
-#define NET_ROOT_HANDLE 0x71050000u /* tc shows 7105: */
-#define NET_FILTER_PREF 7u
+#define NET_ROOT_HANDLE   0x71050000u /* tc shows 7105: */
+#define NET_FILTER_PREF   7u
 #define NET_FILTER_HANDLE 0x7105u
-#define NET_SLOT_HANDLE 0xffff0000u /* where clsact and ingress sit */
-#define NET_HOOK_EGRESS	 (TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS))
-#define NET_HOOK_INGRESS (TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS))
+#define NET_SLOT_HANDLE   0xffff0000u /* where clsact and ingress sit */
+#define NET_HOOK_EGRESS   (TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS))
+#define NET_HOOK_INGRESS  (TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS))
 
 /* The program's horizon is to be the only dropper, so fq gets room for everything in it. */
-#define NET_FQ_LIMIT	  200000u
+#define NET_FQ_LIMIT      200000u
 #define NET_FQ_FLOW_LIMIT 100000u
 
 int net_link_add_clsact(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
@@ -38,7 +38,7 @@ int net_link_del_root(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
 /* Our program on the egress hook; an earlier one is replaced without a gap. */
 int net_link_set_program(struct net_nl *nl, uint32_t ifindex, int prog_fd, const char *name,
 			 struct qerr *err);
-/* Everything that comes in goes to ifb_ifindex; an earlier redirect of ours is replaced. */
+/* Everything that comes in goes to ifb_ifindex. -EEXIST: there is a redirect of ours already. */
 int net_link_set_redirect(struct net_nl *nl, uint32_t ifindex, uint32_t ifb_ifindex,
 			  struct qerr *err);
 /* Our filter on the hook. */

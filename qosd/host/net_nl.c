@@ -35,11 +35,20 @@ int net_nl_errno(int nl_error)
 	static const struct {
 		int nl, code;
 	} map[] = {
-		{ NLE_SUCCESS, 0 },	    { NLE_INTR, -EINTR },	{ NLE_AGAIN, -EAGAIN },
-		{ NLE_EXIST, -EEXIST },	    { NLE_NOADDR, -ENODEV },	{ NLE_OBJ_NOTFOUND, -ENOENT },
-		{ NLE_NODEV, -ENODEV },	    { NLE_PERM, -EPERM },	{ NLE_NOACCESS, -EACCES },
-		{ NLE_NOMEM, -ENOMEM },	    { NLE_BUSY, -EBUSY },	{ NLE_INVAL, -EINVAL },
-		{ NLE_OPNOTSUPP, -EOPNOTSUPP }, { NLE_DUMP_INTR, -EAGAIN },
+		{ NLE_SUCCESS, 0 },
+		{ NLE_INTR, -EINTR },
+		{ NLE_AGAIN, -EAGAIN },
+		{ NLE_EXIST, -EEXIST },
+		{ NLE_NOADDR, -ENODEV },
+		{ NLE_OBJ_NOTFOUND, -ENOENT },
+		{ NLE_NODEV, -ENODEV },
+		{ NLE_PERM, -EPERM },
+		{ NLE_NOACCESS, -EACCES },
+		{ NLE_NOMEM, -ENOMEM },
+		{ NLE_BUSY, -EBUSY },
+		{ NLE_INVAL, -EINVAL },
+		{ NLE_OPNOTSUPP, -EOPNOTSUPP },
+		{ NLE_DUMP_INTR, -EAGAIN },
 	};
 
 	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
@@ -70,8 +79,8 @@ static void keep_explanation(struct net_nl *nl, struct nlmsgerr *e)
 		skip += NLMSG_ALIGN(e->msg.nlmsg_len) - NLMSG_HDRLEN;
 	if (h->nlmsg_len < NLMSG_HDRLEN + skip)
 		return;
-	text = nla_find((struct nlattr *)((char *)e + skip), (int)(h->nlmsg_len - NLMSG_HDRLEN - skip),
-			NLMSGERR_ATTR_MSG);
+	text = nla_find((struct nlattr *)((char *)e + skip),
+			(int)(h->nlmsg_len - NLMSG_HDRLEN - skip), NLMSGERR_ATTR_MSG);
 	if (text)
 		snprintf(nl->why, sizeof(nl->why), "%.*s", nla_len(text), (char *)nla_data(text));
 	nl->why[strcspn(nl->why, "\n")] = '\0';
@@ -169,8 +178,8 @@ int net_nl_talk(struct net_nl *nl, struct nl_msg *msg)
 	return exchange(nl, msg, NLM_F_ACK);
 }
 
-int net_nl_dump(struct net_nl *nl, struct nl_msg *msg,
-		void (*seen)(void *user, struct nlmsghdr *h), void *user)
+int net_nl_dump(struct net_nl *nl, struct nl_msg *msg, void (*seen)(void *user, struct nlmsghdr *h),
+		void *user)
 {
 	nl->seen = seen;
 	nl->user = user;

@@ -20,8 +20,8 @@ void net_nl_close(struct net_nl *nl); /* NULL is fine */
 /* Send a request and wait for its answer. Frees msg. 0 or the kernel's negative errno. */
 int net_nl_talk(struct net_nl *nl, struct nl_msg *msg);
 /* Send a dump request and call back for each message. Frees msg. 0 or negative errno. */
-int net_nl_dump(struct net_nl *nl, struct nl_msg *msg,
-		void (*seen)(void *user, struct nlmsghdr *h), void *user);
+int net_nl_dump(struct net_nl *nl, struct nl_msg *msg, void (*seen)(void *user, struct nlmsghdr *h),
+		void *user);
 /* Why the last request failed: the kernel's explanation, or that of the errno. Never NULL. */
 const char *net_nl_why(const struct net_nl *nl);
 /* libnl's error codes are not errnos. */

@@ -65,7 +65,7 @@ static void on_root(struct net_dev *dev, const struct tcmsg *tc, const char *kin
 
 static void on_slot(struct net_dev *dev, const char *kind, bool gone)
 {
-	dev->slot = gone			  ? NET_SLOT_NONE
+	dev->slot = gone                          ? NET_SLOT_NONE
 		    : strcmp(kind, "clsact") == 0 ? NET_SLOT_CLSACT
 						  : NET_SLOT_INGRESS;
 	dev->filters_known = false;

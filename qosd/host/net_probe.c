@@ -20,7 +20,7 @@
 #include "qosd/core/mem.h"
 
 #define BPFFS_MAGIC 0xcafe4a11L
-#define TOPIC	    "net"
+#define TOPIC       "net"
 
 static const struct part {
 	const char *module, *symbol, *use;

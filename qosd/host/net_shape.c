@@ -163,22 +163,23 @@ void net_shape_drop_ifb(struct net *n)
 
 /* ---- attaching ---- */
 
-static int refuse_foreign(const struct net_dev *dev, enum edt_direction direction,
-			  struct qerr *err)
+static int refuse_foreign(const struct net_dev *dev, enum edt_direction direction, struct qerr *err)
 {
 	if (direction == EDT_IN && dev->root_handle != 0 &&
 	    !(dev->root_handle == NET_ROOT_HANDLE && strcmp(dev->root_kind, "fq") == 0))
-		return qerr_set(err, -EBUSY,
-				"%s has a root qdisc that is not qosd's (%s %x:); remove <bandwidth> "
-				"from the domain XML, or run: tc qdisc del dev %s root",
-				dev->name, dev->root_kind, dev->root_handle >> 16, dev->name);
+		return qerr_set(
+			err, -EBUSY,
+			"%s has a root qdisc that is not qosd's (%s %x:); remove <bandwidth> "
+			"from the domain XML, or run: tc qdisc del dev %s root",
+			dev->name, dev->root_kind, dev->root_handle >> 16, dev->name);
 	if (dev->foreign_ingress == 0 || (direction == EDT_IN && dev->slot == NET_SLOT_CLSACT))
 		return 0;
-	return qerr_set(err, -EBUSY,
-			"%s has %u ingress filters that are not qosd's; remove <bandwidth> from the "
-			"domain XML, or run: tc qdisc del dev %s %s",
-			dev->name, dev->foreign_ingress, dev->name,
-			dev->slot == NET_SLOT_CLSACT ? "clsact" : "ingress");
+	return qerr_set(
+		err, -EBUSY,
+		"%s has %u ingress filters that are not qosd's; remove <bandwidth> from the "
+		"domain XML, or run: tc qdisc del dev %s %s",
+		dev->name, dev->foreign_ingress, dev->name,
+		dev->slot == NET_SLOT_CLSACT ? "clsact" : "ingress");
 }
 
 /* The notes on what will have to be given back. */
@@ -226,16 +227,23 @@ static int attach_in(struct net *n, const struct net_dev *dev, struct qerr *err)
 	return r;
 }
 
+/* The ifb first, which drains: so the device is looked up only then. */
 static int attach_out(struct net *n, uint32_t ifindex, struct qerr *err)
 {
 	int r = ensure_ifb(n, err);
+	uint32_t ifb_ifindex = net_watch_ifb(n->watch)->ifindex;
+	struct net_dev *dev = net_watch_device(n->watch, ifindex, NULL);
 
-	if (r < 0)
+	if (r == 0 && !dev)
+		r = qerr_set(err, -ENODEV, "device %u has gone", ifindex);
+	if (r == 0)
+		r = net_watch_filters(n->watch, dev, err);
+	if (r < 0 || dev->redirect == ifb_ifindex)
 		return r;
-	return net_link_set_redirect(n->nl, ifindex, net_watch_ifb(n->watch)->ifindex, err);
+	if (dev->redirect_there) /* matchall cannot be changed */
+		r = net_link_del_filter(n->nl, ifindex, NET_HOOK_INGRESS, err);
+	return r < 0 ? r : net_link_set_redirect(n->nl, ifindex, ifb_ifindex, err);
 }
-
-/* Note that ensure_ifb() drains: dev may be freed by then. */
 
 static int attach(struct net *n, struct net_dev *dev, enum edt_direction direction,
 		  uint64_t rate_bps, bool limited, struct qerr *err)
@@ -250,8 +258,7 @@ static int attach(struct net *n, struct net_dev *dev, enum edt_direction directi
 		r = ensure_clsact(n, dev, err);
 	dev->shaped[direction] = true;
 	if (r == 0)
-		r = direction == EDT_IN ? attach_in(n, dev, err)
-					: attach_out(n, key >> 1, err);
+		r = direction == EDT_IN ? attach_in(n, dev, err) : attach_out(n, key >> 1, err);
 	if (r == 0 && !limited) {
 		cfg = net_bpf_profile(rate_bps, flags);
 		r = net_bpf_set_cfg(&n->bpf, key, &cfg, err);

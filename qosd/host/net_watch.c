@@ -23,7 +23,7 @@
 #include "qosd/host/net_link.h"
 #include "qosd/host/net_parse.h"
 
-#define BUCKETS	     1024u
+#define BUCKETS      1024u
 #define EVENT_BYTES  (64 << 10)
 #define SOCKET_BYTES (4 << 20)
 #define DUMP_TRIES   3
@@ -117,7 +117,8 @@ static void on_filter(void *user, struct nlmsghdr *h)
 
 static int dump_filters(struct net_watch *w, struct net_dev *dev, uint32_t parent)
 {
-	struct tcmsg tc = { .tcm_family = AF_UNSPEC, .tcm_ifindex = (int)dev->ifindex,
+	struct tcmsg tc = { .tcm_family = AF_UNSPEC,
+			    .tcm_ifindex = (int)dev->ifindex,
 			    .tcm_parent = parent };
 	struct nl_msg *msg = nlmsg_alloc_simple(RTM_GETTFILTER, 0);
 
@@ -140,8 +141,8 @@ int net_watch_filters(struct net_watch *w, struct net_dev *dev, struct qerr *err
 	if (dev->slot == NET_SLOT_CLSACT)
 		r = dump_filters(w, dev, NET_HOOK_EGRESS);
 	if (r == 0 && dev->slot != NET_SLOT_NONE)
-		r = dump_filters(w, dev, dev->slot == NET_SLOT_CLSACT ? NET_HOOK_INGRESS
-								      : NET_SLOT_HANDLE);
+		r = dump_filters(w, dev,
+				 dev->slot == NET_SLOT_CLSACT ? NET_HOOK_INGRESS : NET_SLOT_HANDLE);
 	if (r < 0)
 		return qerr_set(err, r, "cannot list the filters of device %u: %s", dev->ifindex,
 				net_nl_why(w->nl));
@@ -388,7 +389,8 @@ static int open_events(void)
 	if (bind(fd, (struct sockaddr *)&self, sizeof(self)) < 0)
 		goto fail;
 	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
-		if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i], sizeof(int)) < 0)
+		if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i], sizeof(int)) <
+		    0)
 			goto fail;
 	return fd;
 fail:

@@ -32,22 +32,22 @@ struct net_dev {
 	char root_kind[NET_KIND_MAX];
 	uint32_t root_handle;
 	uint32_t fq_limit, fq_flow_limit; /* kind fq */
-	uint64_t fq_children;		  /* kind mq: bit N-1: class N has fq with our limits */
+	uint64_t fq_children;             /* kind mq: bit N-1: class N has fq with our limits */
 	/* the place that clsact and ingress share, and its filters */
 	enum net_slot slot;
 	bool filters_known;
-	uint32_t program_id;	/* our filter on the egress hook, 0 none */
-	uint32_t redirect;	/* our redirect on the ingress hook: target ifindex, 0 none */
-	bool redirect_there;	/* also when its target has gone */
+	uint32_t program_id; /* our filter on the egress hook, 0 none */
+	uint32_t redirect;   /* our redirect on the ingress hook: target ifindex, 0 none */
+	bool redirect_there; /* also when its target has gone */
 	uint16_t foreign_egress, foreign_ingress;
 	/* the owner's notes */
 	bool shaped[2]; /* by enum edt_direction */
-	bool changed;	/* something happened since the owner looked */
+	bool changed;   /* something happened since the owner looked */
 };
 
 struct net_ifb {
 	uint32_t ifindex; /* 0: there is none */
-	bool is_ifb;	  /* false: another kind of device has the name */
+	bool is_ifb;      /* false: another kind of device has the name */
 	bool up;
 	uint32_t queues;
 };

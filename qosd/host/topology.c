@@ -11,7 +11,6 @@
 
 #include "qosd/host/topology.h"
 
-
 static uint32_t core_index(hwloc_obj_t pu)
 {
 	for (hwloc_obj_t o = pu->parent; o; o = o->parent)
@@ -90,8 +89,7 @@ static int load(hwloc_topology_t topology, const char *xml_path, struct qerr *er
 	const char *what = xml_path ? xml_path : "this machine";
 
 	if (hwloc_topology_set_flags(topology, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED) < 0)
-		return qerr_set(err, -errno, "hwloc refuses to show all CPUs: %s",
-				strerror(errno));
+		return qerr_set(err, -errno, "hwloc refuses to show all CPUs: %s", strerror(errno));
 	if (xml_path && hwloc_topology_set_xml(topology, xml_path) < 0)
 		return qerr_set(err, errno ? -errno : -EINVAL,
 				"%s cannot be read as an hwloc XML file: %s", what,

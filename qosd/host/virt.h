@@ -3,9 +3,9 @@
  * virt - libvirt on its own threads: the inventory of running guests, their class metadata, and
  * vCPU/emulator pins. The loop never waits for libvirt.
  *
- * Three threads: one runs libvirt's event loop (keepalive, callbacks: they only mark domains dirty);
- * one makes all calls (connect, list, XML, pins, metadata) and publishes whole inventories; one
- * pings each 2 s and so finds a hung libvirtd, which is not the same as one domain that keeps a
+ * Three threads: one runs libvirt's event loop (keepalive, callbacks: they only mark domains
+ * dirty); one makes all calls (connect, list, XML, pins, metadata) and publishes whole inventories;
+ * one pings each 2 s and so finds a hung libvirtd, which is not the same as one domain that keeps a
  * call waiting. An eventfd tells the loop that a new inventory, or a finished job, is there.
  * libvirtd gone is retried with back-off (the last inventory stays until then). libvirt's event
  * loop is one per process, and so is a running `struct virt` (-EBUSY).
@@ -19,14 +19,15 @@
 enum virt_state { VIRT_CONNECTING, VIRT_CONNECTED, VIRT_RECONNECTING, VIRT_HUNG };
 
 struct virt_config {
-	const char *uri; /* NULL: qemu:///system */
+	const char *uri;     /* NULL: qemu:///system */
 	const char *run_dir; /* where libvirt keeps NAME.pid; NULL: /run/libvirt/qemu */
-	uint64_t resync_us; /* slow full resync; 0: 60 s */
-	uint64_t hung_us;   /* a ping, or a tenth of another call, that takes longer means hung; 0: 1 s */
+	uint64_t resync_us;  /* slow full resync; 0: 60 s */
+	/* A ping that takes longer, or another call that takes ten times as long: hung; 0: 1 s. */
+	uint64_t hung_us;
 	/*
-	 * Fill pid-dependent fields (pid is given; start_ticks, cgroup, cgroup_memory, systemd, vcpu_tids).
-	 * Called on virt's thread; must be thread safe. 0 or negative errno (the guest is then shown
-	 * without a group). May be NULL.
+	 * Fill pid-dependent fields (pid is given; start_ticks, cgroup, cgroup_memory, systemd,
+	 * vcpu_tids). Called on virt's thread; must be thread safe. 0 or negative errno (the guest
+	 * is then shown without a group). May be NULL.
 	 */
 	int (*bind)(void *ctx, struct guest *g);
 	void *bind_ctx;
@@ -34,19 +35,32 @@ struct virt_config {
 
 struct virt;
 
-int virt_new(const struct virt_config *config, struct virt **ret, struct qerr *err); /* starts the threads */
+/* Starts the threads; connecting goes on behind. The config's texts are copied. */
+int virt_new(const struct virt_config *config, struct virt **ret, struct qerr *err);
+/* Waits that long for a running call; a thread that still hangs is left behind with `v`. */
 void virt_free(struct virt *v, uint64_t timeout_us);
 int virt_fd(const struct virt *v); /* eventfd: inventory or completion is there */
 /* The newest inventory not yet taken (caller frees), or NULL. Never blocks. */
 struct inventory *virt_take_inventory(struct virt *v);
-void virt_collect(struct virt *v, void (*done)(void *user, uint64_t ticket, int r, const struct qerr *err), void *user);
+/* Calls `done` once for each ticket that has completed. */
+void virt_collect(struct virt *v,
+		  void (*done)(void *user, uint64_t ticket, int r, const struct qerr *err),
+		  void *user);
 enum virt_state virt_state(const struct virt *v);
-const char *virt_state_name(enum virt_state s); /* "connecting", "connected", "reconnecting", "hung" */
+/* "connecting", "connected", "reconnecting", "hung" */
+const char *virt_state_name(enum virt_state s);
 /* Ask for a refresh of all, or of one guest by uuid. Never blocks. */
 void virt_refresh(struct virt *v, const char *uuid);
-/* Set or clear (class NULL) the class in the domain's urn:qosd:1 metadata, live and persistent. Asynchronous. */
+/*
+ * Set or clear (NULL) the class in the domain's urn:qosd:1 metadata, running and stored definition.
+ * 0: `ticket` completes later, -ENOENT if there is no such domain; -EAGAIN not connected or hung.
+ */
 int virt_set_class(struct virt *v, const char *uuid, const char *class_name, uint64_t ticket);
-/* The adapter for KNOB_CPU_AFFINITY: read by sched_getaffinity, apply by virDomainPinVcpuFlags/PinEmulator/PinIOThread. */
+/*
+ * The adapter for KNOB_CPU_AFFINITY of TARGET_VCPU and TARGET_EMULATOR (with the I/O threads).
+ * apply: -EINPROGRESS; -EAGAIN not connected, hung or too many queued. Completions: -ECANCELED a
+ * later change of the same target took its place, -ESRCH or -ENOENT the guest has gone.
+ */
 struct adapter *virt_adapter(struct virt *v);
 
 /*

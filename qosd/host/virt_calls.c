@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * virt_calls - the thread that makes all calls of libvirt: connect, refresh, jobs.
+ * virt_calls - the thread that makes all calls of libvirt but the ping.
  *
  * One turn does one kind of work, a due refresh before jobs, so that neither starves the other.
  * Before each call the clock is started (virt_calling), before each wait it is stopped: the age of
- * the running call, and that of the ping, tell that libvirt hangs. Keepalive breaks a hung connection
- * after some 8 s; connecting again to a stopped libvirtd blocks until it runs again, which is how
- * its return is noticed.
+ * the running call, and that of the ping, tell that libvirt hangs. Keepalive breaks a hung
+ * connection after some 8 s; connecting again to a stopped libvirtd blocks until it runs again,
+ * which is how its return is noticed.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -16,8 +16,8 @@
 #include "qosd/host/virt_priv.h"
 
 #define KEEPALIVE_INTERVAL_S 2
-#define KEEPALIVE_COUNT	     3
-#define PATIENCE	     10 /* a call other than the ping may take that many times hung_us */
+#define KEEPALIVE_COUNT      3
+#define PATIENCE             10 /* a call other than the ping may take that many times hung_us */
 
 enum work { WORK_STOP, WORK_LOST, WORK_REFRESH, WORK_JOB, WORK_CARE };
 
@@ -141,7 +141,8 @@ static void drop_connection(struct virt *v)
 	pthread_mutex_unlock(&v->lock);
 	atomic_store(&v->state, hung ? VIRT_HUNG : VIRT_RECONNECTING);
 	close_connection(v);
-	set_last_error(v, hung ? "libvirtd stopped to answer" : "the connection to libvirt was lost");
+	set_last_error(v,
+		       hung ? "libvirtd stopped to answer" : "the connection to libvirt was lost");
 	virt_jobs_fail_all(v, -EAGAIN, "the connection to libvirt was lost");
 	virt_notify(v);
 }
@@ -290,8 +291,8 @@ static void do_job(struct virt *v)
 
 	if (!job)
 		return;
-	r = job->kind == VIRT_JOB_PIN ? virt_pin_run(v, job, &job->err) :
-					virt_class_run(v, job, &job->err);
+	r = job->kind == VIRT_JOB_PIN ? virt_pin_run(v, job, &job->err)
+				      : virt_class_run(v, job, &job->err);
 	virt_job_finish(v, job, r);
 }
 

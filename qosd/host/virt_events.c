@@ -13,7 +13,7 @@
 
 static pthread_once_t loop_once = PTHREAD_ONCE_INIT;
 static int loop_registered = -1; /* written under loop_once only */
-static atomic_bool loop_used;	 /* libvirt's loop is one per process */
+static atomic_bool loop_used;    /* libvirt's loop is one per process */
 
 void virt_mark_dirty(struct virt *v, const char *uuid)
 {

@@ -58,12 +58,11 @@ static bool guest_same(const struct guest *a, const struct guest *b)
 	return strcmp(a->uuid, b->uuid) == 0 && text_same(a->name, b->name) &&
 	       text_same(a->title, b->title) && text_same(a->flavor, b->flavor) &&
 	       text_same(a->project, b->project) && text_same(a->class_name, b->class_name) &&
-	       a->vcpus == b->vcpus && a->memory_bytes == b->memory_bytes &&
-	       overrides_same(a, b) && devices_same(a, b) && process_same(a, b);
+	       a->vcpus == b->vcpus && a->memory_bytes == b->memory_bytes && overrides_same(a, b) &&
+	       devices_same(a, b) && process_same(a, b);
 }
 
-static bool same_incarnation(const struct virt_record *record, int domain_id,
-			     const struct guest *g)
+static bool same_incarnation(const struct virt_record *record, int domain_id, const struct guest *g)
 {
 	const struct guest *old = record->guest;
 

@@ -91,8 +91,8 @@ static int get_element(struct virt *v, virDomainPtr dom, unsigned int flags, cha
 	return virt_failed(v, err, "the class cannot be read from the guest's metadata");
 }
 
-static int set_element(struct virt *v, virDomainPtr dom, unsigned int flags,
-		       const char *class_name, struct qerr *err)
+static int set_element(struct virt *v, virDomainPtr dom, unsigned int flags, const char *class_name,
+		       struct qerr *err)
 {
 	char *old CLEANUP_FREE = NULL, *new CLEANUP_FREE = NULL;
 	int r = get_element(v, dom, flags, &old, err);
@@ -101,7 +101,8 @@ static int set_element(struct virt *v, virDomainPtr dom, unsigned int flags,
 		return r;
 	r = virt_metadata_edit(old, class_name, &new);
 	if (r < 0)
-		return qerr_set(err, r, "the guest's metadata of %s cannot be edited", VIRT_QOS_URI);
+		return qerr_set(err, r, "the guest's metadata of %s cannot be edited",
+				VIRT_QOS_URI);
 	if (!old && !new)
 		return 0;
 	virt_calling(v);

@@ -34,12 +34,12 @@ static void probe_connection(struct virt *v, struct diag_list *findings, const c
 		break;
 	case VIRT_HUNG:
 		diag_add(findings, DIAG_ERROR, NULL, 0, "libvirt", "restart libvirtd",
-			 "libvirtd does not answer; limits hold, but guests and pins are not followed");
+			 "libvirtd does not answer: limits hold, guests are not followed");
 		break;
 	default:
 		diag_add(findings, DIAG_ERROR, NULL, 0, "libvirt",
-			 "start libvirtd (systemctl start libvirtd)", "libvirt is not connected%s%s",
-			 why[0] ? ": " : "", why);
+			 "start libvirtd (systemctl start libvirtd)",
+			 "libvirt is not connected%s%s", why[0] ? ": " : "", why);
 		break;
 	}
 }
@@ -56,7 +56,8 @@ static void pin_probe(struct adapter *a, struct diag_list *findings)
 	probe_connection(v, findings, last_error);
 	if (guest_error[0])
 		diag_add(findings, DIAG_WARNING, NULL, 0, "libvirt",
-			 "see `virsh dumpxml` of this guest", "a guest is left out: %s", guest_error);
+			 "see `virsh dumpxml` of this guest", "a guest is left out: %s",
+			 guest_error);
 	if (strcmp(v->uri, "qemu:///system") == 0 && access(v->run_dir, R_OK | X_OK) < 0)
 		diag_add(findings, DIAG_ERROR, NULL, 0, "libvirt", "run qosd as root",
 			 "%s cannot be read: %s", v->run_dir, strerror(errno));

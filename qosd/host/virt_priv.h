@@ -16,17 +16,17 @@
 
 #include "qosd/host/virt.h"
 
-#define VIRT_QOS_URI	    "urn:qosd:1"
-#define VIRT_XML_MAX	    ((size_t)1 << 20) /* bytes of one domain XML */
+#define VIRT_QOS_URI        "urn:qosd:1"
+#define VIRT_XML_MAX        ((size_t)1 << 20) /* bytes of one domain XML */
 #define VIRT_COALESCE_US    UINT64_C(20000)   /* events closer together make one refresh */
 #define VIRT_ANNOUNCE_US    UINT64_C(500000)  /* after foreign (or own) changes of tunables */
-#define VIRT_PING_US	    UINT64_C(2000000)
+#define VIRT_PING_US        UINT64_C(2000000)
 #define VIRT_BACKOFF_MIN_US UINT64_C(200000)
 #define VIRT_BACKOFF_MAX_US UINT64_C(5000000)
-#define VIRT_JOBS_MAX	    4096 /* queued; one per target, so 1000 guests of 3 vCPUs fit */
+#define VIRT_JOBS_MAX       4096 /* queued; one per target, so 1000 guests of 3 vCPUs fit */
 #define VIRT_JOB_BUCKETS    256
-#define VIRT_DIRTY_MAX	    256 /* more dirty domains at once become a full refresh */
-#define VIRT_EVENTS	    5
+#define VIRT_DIRTY_MAX      256 /* more dirty domains at once become a full refresh */
+#define VIRT_EVENTS         5
 
 enum virt_job_kind { VIRT_JOB_PIN, VIRT_JOB_CLASS };
 
@@ -74,26 +74,26 @@ struct virt {
 
 	/* any thread */
 	atomic_bool stop;
-	atomic_int state;		  /* enum virt_state, without the running call */
-	_Atomic uint64_t call_since_us;	  /* when the calls thread's call began; 0: none runs */
-	_Atomic uint64_t call_limit_us;	  /* longer means hung */
-	_Atomic uint64_t ping_since_us;	  /* the same of the ping; longer than hung_us means hung */
+	atomic_int state;               /* enum virt_state, without the running call */
+	_Atomic uint64_t call_since_us; /* when the calls thread's call began; 0: none runs */
+	_Atomic uint64_t call_limit_us; /* longer means hung */
+	_Atomic uint64_t ping_since_us; /* the same of the ping; longer than hung_us means hung */
 
 	pthread_mutex_t lock;
 	pthread_cond_t wake; /* threads wait here for work and for the end */
 	/* under lock */
 	unsigned int threads; /* that use libvirt's calls and have not ended */
 	virConnectPtr conn;   /* changed by the calls thread only, under lock; read there without */
-	bool lost;	      /* the connection closed */
+	bool lost;            /* the connection closed */
 	bool broke_hung;      /* ... because libvirt did not answer */
 	bool dirty_all;
 	char dirty[VIRT_DIRTY_MAX][GUEST_UUID_MAX];
 	size_t ndirty;
-	uint64_t dirty_at_us;	 /* when to refresh; 0: nothing is dirty */
+	uint64_t dirty_at_us;    /* when to refresh; 0: nothing is dirty */
 	uint64_t announce_at_us; /* when to publish anew although no guest differs; 0: not */
 	struct virt_jobs jobs;
 	struct inventory *pending;
-	char last_error[QERR_TEXT_MAX];	 /* of the connection; "" when it is well */
+	char last_error[QERR_TEXT_MAX];  /* of the connection; "" when it is well */
 	char guest_error[QERR_TEXT_MAX]; /* the latest domain that could not be read */
 
 	/* calls thread */
@@ -107,8 +107,8 @@ struct virt {
 };
 
 /* virt.c */
-uint64_t virt_now_us(void); /* CLOCK_MONOTONIC */
-void virt_notify(struct virt *v); /* make the eventfd readable */
+uint64_t virt_now_us(void);                              /* CLOCK_MONOTONIC */
+void virt_notify(struct virt *v);                        /* make the eventfd readable */
 void virt_wait_until(struct virt *v, uint64_t until_us); /* on `wake`, under lock */
 void virt_thread_ends(struct virt *v);
 
@@ -141,8 +141,8 @@ void virt_records_free(struct virt *v);
 
 /* virt_process.c: what the host knows of a guest's process and devices, without libvirt */
 int virt_process_find(const char *run_dir, const char *name); /* pid or 0 */
-uint64_t virt_process_start_ticks(int pid);		       /* 0: gone */
-uint32_t virt_device_ifindex(const char *device);	       /* 0: none */
+uint64_t virt_process_start_ticks(int pid);                   /* 0: gone */
+uint32_t virt_device_ifindex(const char *device);             /* 0: none */
 
 /* virt_jobs.c */
 struct virt_job *virt_job_new(enum virt_job_kind kind, uint64_t ticket);

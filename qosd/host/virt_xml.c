@@ -16,15 +16,15 @@
 #include "qosd/core/mem.h"
 #include "qosd/host/virt_priv.h"
 
-#define TITLE_MAX	 512
-#define CLASS_MAX	 64
-#define OVERRIDES_MAX	 32
+#define TITLE_MAX        512
+#define CLASS_MAX        64
+#define OVERRIDES_MAX    32
 #define OVERRIDE_KEY_MAX 64
 #define OVERRIDE_VAL_MAX 128
-#define NOVA_NAME_MAX	 256
-#define NICS_MAX	 128
-#define DISKS_MAX	 512
-#define VCPUS_MAX	 4096
+#define NOVA_NAME_MAX    256
+#define NICS_MAX         128
+#define DISKS_MAX        512
+#define VCPUS_MAX        4096
 
 /* ---- reading nodes; `parent` may be NULL everywhere ---- */
 
@@ -54,7 +54,8 @@ static xmlNode *child_ns(const xmlNode *parent, const char *ns, const char *name
 	return parent ? first_from(parent->children, ns, name) : NULL;
 }
 
-/* Text as a malloc'ed string; NULL when empty, longer than max - 1 bytes or with control characters. */
+/* Text as a malloc'ed string; NULL when empty, of `max` bytes or more, or with control characters.
+ */
 static char *sound_text(xmlChar *text, size_t max)
 {
 	const unsigned char *p = text;
@@ -126,11 +127,19 @@ static uint64_t unit_bytes(const char *unit)
 		const char *name;
 		uint64_t bytes;
 	} units[] = {
-		{ "b", 1 }, { "bytes", 1 },
-		{ "KB", 1000 }, { "k", 1024 }, { "KiB", 1024 },
-		{ "MB", 1000000 }, { "M", UINT64_C(1) << 20 }, { "MiB", UINT64_C(1) << 20 },
-		{ "GB", 1000000000 }, { "G", UINT64_C(1) << 30 }, { "GiB", UINT64_C(1) << 30 },
-		{ "TB", UINT64_C(1000000000000) }, { "T", UINT64_C(1) << 40 },
+		{ "b", 1 },
+		{ "bytes", 1 },
+		{ "KB", 1000 },
+		{ "k", 1024 },
+		{ "KiB", 1024 },
+		{ "MB", 1000000 },
+		{ "M", UINT64_C(1) << 20 },
+		{ "MiB", UINT64_C(1) << 20 },
+		{ "GB", 1000000000 },
+		{ "G", UINT64_C(1) << 30 },
+		{ "GiB", UINT64_C(1) << 30 },
+		{ "TB", UINT64_C(1000000000000) },
+		{ "T", UINT64_C(1) << 40 },
 		{ "TiB", UINT64_C(1) << 40 },
 	};
 
@@ -162,8 +171,8 @@ static int read_vcpus(const xmlNode *root, struct guest *g, struct qerr *err)
 	uint64_t value;
 
 	if (!most || parse_number(now ? now : most, VCPUS_MAX, &value) < 0 || value == 0)
-		return qerr_set(err, -EINVAL, "guest %s: its number of vCPUs is missing or malformed",
-				g->name);
+		return qerr_set(err, -EINVAL,
+				"guest %s: its number of vCPUs is missing or malformed", g->name);
 	g->vcpus = (uint32_t)value;
 	return 0;
 }
@@ -187,11 +196,13 @@ static int read_identity(const xmlNode *root, struct guest *g, struct qerr *err)
 
 	g->name = content(child(root, "name"), GUEST_NAME_MAX);
 	if (!g->name)
-		return qerr_set(err, -EINVAL,
-				"a guest's name is missing, longer than %d bytes or has control characters",
-				GUEST_NAME_MAX - 1);
+		return qerr_set(
+			err, -EINVAL,
+			"a guest's name is missing, longer than %d bytes or has control characters",
+			GUEST_NAME_MAX - 1);
 	if (!uuid || !uuid_sound(uuid))
-		return qerr_set(err, -EINVAL, "guest %s: its uuid is missing or malformed", g->name);
+		return qerr_set(err, -EINVAL, "guest %s: its uuid is missing or malformed",
+				g->name);
 	for (size_t i = 0; i < GUEST_UUID_MAX; i++)
 		g->uuid[i] = (char)tolower((unsigned char)uuid[i]);
 	g->title = content(child(root, "title"), TITLE_MAX);
@@ -217,7 +228,7 @@ static int add_override(struct guest *g, size_t *capacity, const xmlNode *node)
 	return 0;
 }
 
-/* <qosd:qos class="gold"><qosd:set key="cpu.limit" value="50%"/></qosd:qos>; <set> without prefix too. */
+/* <qosd:qos class="gold"><qosd:set key="cpu.limit" value="50%"/></qosd:qos> */
 static int read_qos(const xmlNode *metadata, struct guest *g)
 {
 	const xmlNode *qos = child_ns(metadata, VIRT_QOS_URI, "qos");
@@ -325,8 +336,8 @@ static int read_devices(const xmlNode *devices, struct guest *g)
 				return -ENOMEM;
 			read_nic(n, &g->nics[g->nnics++]);
 		} else if (is_element(n, NULL, "disk") && g->ndisks < DISKS_MAX) {
-			if (mem_grow(&g->disks, &disk_capacity, g->ndisks + 1,
-				     sizeof(*g->disks)) < 0)
+			if (mem_grow(&g->disks, &disk_capacity, g->ndisks + 1, sizeof(*g->disks)) <
+			    0)
 				return -ENOMEM;
 			read_disk(n, &g->disks[g->ndisks++]);
 		}

@@ -32,7 +32,8 @@ struct queue {
 
 struct worker {
 	pthread_mutex_t lock; /* guards everything below but fd */
-	pthread_cond_t wake;  /* for the thread: a job or the end; for the owner: the thread has ended */
+	pthread_cond_t
+		wake; /* for the thread: a job or the end; for the owner: the thread has ended */
 	unsigned int refs;
 	unsigned int queued, max_queued;
 	struct queue todo, done;
@@ -134,7 +135,8 @@ static void finish_job(struct worker *w, struct job *job)
 	pthread_mutex_lock(&w->lock);
 	queue_put(&w->done, job);
 	w->started_us = 0;
-	written = write(w->fd, &one, sizeof(one)); /* fails only at 2^64-1 results: readable anyway */
+	written =
+		write(w->fd, &one, sizeof(one)); /* fails only at 2^64-1 results: readable anyway */
 	(void)written;
 	pthread_mutex_unlock(&w->lock);
 }
@@ -281,7 +283,8 @@ void worker_collect(struct worker *w, worker_done done, void *user)
 
 	queue_init(&taken);
 	pthread_mutex_lock(&w->lock);
-	got = read(w->fd, &count, sizeof(count)); /* EAGAIN: nothing was ready, and nothing is taken */
+	got = read(w->fd, &count,
+		   sizeof(count)); /* EAGAIN: nothing was ready, and nothing is taken */
 	(void)got;
 	while ((job = queue_get(&w->done)))
 		queue_put(&taken, job);

@@ -219,8 +219,8 @@ static const struct {
 	const char *name;
 	int (*run)(struct adapter *a, const struct line *l);
 } commands[] = {
-	{ "set", do_set },	   { "read", do_read },	  { "stat", do_stat },
-	{ "forget", do_forget },   { "watch", do_watch }, { "probe", do_probe },
+	{ "set", do_set },           { "read", do_read },       { "stat", do_stat },
+	{ "forget", do_forget },     { "watch", do_watch },     { "probe", do_probe },
 	{ "teardown", do_teardown }, { "readall", do_readall },
 };
 
@@ -243,6 +243,7 @@ static int run_all(struct adapter *a, char **args, int count)
 			continue;
 		l.count = (int)(&args[i] - l.args);
 		r = run_line(a, &l);
+		fflush(stdout);
 		l.args = &args[i + 1];
 	}
 	return r;

@@ -63,7 +63,7 @@ rate() { # in|out GUEST-NUMBER [lab-netio's arguments]: goodput in bit/s
 }
 
 qdiscs() { # what tc shows of a device, without counters and refcounts
-	tc qdisc show dev "$1" | sed 's/ refcnt [0-9]*//'
+	tc qdisc show dev "$1" | sed 's/ refcnt [0-9]*//; s/direct_packets_stat [0-9]*//'
 	tc filter show dev "$1" egress 2> /dev/null
 	tc filter show dev "$1" ingress 2> /dev/null
 }
