@@ -21,6 +21,8 @@ HOST_TESTS = \
 	t/conf/run_golden \
 	t/conf/test_roundtrip \
 	t/unit/test_cgroup \
+	t/unit/test_net \
+	t/unit/test_net_edt \
 	t/unit/test_proc \
 	t/unit/test_topology \
 	t/unit/test_virt \
@@ -28,6 +30,7 @@ HOST_TESTS = \
 	t/unit/test_worker
 DAEMON_TESTS = \
 	t/unit/test_control \
+	t/unit/test_control_limits \
 	t/unit/test_hook \
 	t/unit/test_varlink
 FUZZ_TESTS = \
@@ -35,7 +38,8 @@ FUZZ_TESTS = \
 	t/fuzz/fuzz_cpuset \
 	t/fuzz/fuzz_domain_xml \
 	t/fuzz/fuzz_proc \
-	t/fuzz/fuzz_unit
+	t/fuzz/fuzz_unit \
+	t/fuzz/fuzz_varlink
 SCRIPT_TESTS = \
 	t/check-layering \
 	t/conf/check-man.sh \
@@ -43,7 +47,7 @@ SCRIPT_TESTS = \
 
 if HAVE_CUNIT
 check_PROGRAMS += $(CORE_TESTS) $(HOST_TESTS) $(DAEMON_TESTS) $(FUZZ_TESTS) \
-	t/unit/fake_qosd t/lab/cgctl t/lab/virtctl
+	t/unit/fake_qosd
 TESTS += $(CORE_TESTS) $(HOST_TESTS) $(DAEMON_TESTS) $(FUZZ_TESTS) $(SCRIPT_TESTS)
 endif
 
@@ -54,16 +58,28 @@ HOST_TEST_LIBS = libqos-host.a libqos-core.a $(HOST_LIBS) $(JANSSON_LIBS) $(CUNI
 t_conf_run_golden_LDADD = $(HOST_TEST_LIBS)
 t_conf_test_roundtrip_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_cgroup_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_net_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_net_edt_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_proc_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_topology_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_virt_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_virt_xml_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_worker_LDADD = $(HOST_TEST_LIBS)
-t_lab_cgctl_LDADD = $(HOST_TEST_LIBS)
-t_lab_virtctl_LDADD = $(HOST_TEST_LIBS)
+
+# Adapters on the command line, for the lab: one step is one process, as after a restart.
+LAB_TOOLS = t/lab/lab-cgctl t/lab/lab-netctl t/lab/lab-virtctl
+LAB_TOOL_LIBS = libqos-host.a libqos-core.a $(HOST_LIBS) $(JANSSON_LIBS)
+t_lab_lab_cgctl_SOURCES = t/lab/cgctl.c
+t_lab_lab_cgctl_LDADD = $(LAB_TOOL_LIBS)
+t_lab_lab_netctl_SOURCES = t/lab/netctl.c
+t_lab_lab_netctl_LDADD = $(LAB_TOOL_LIBS)
+t_lab_lab_virtctl_SOURCES = t/lab/virtctl.c
+t_lab_lab_virtctl_LDADD = $(LAB_TOOL_LIBS)
+lab-programs: $(LAB_TOOLS)
 
 DAEMON_TEST_LIBS = libqos-daemon.a $(HOST_TEST_LIBS)
 t_unit_test_control_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_control_limits_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_hook_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_varlink_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_fake_qosd_LDADD = $(DAEMON_TEST_LIBS)
@@ -85,6 +101,9 @@ t_fuzz_fuzz_domain_xml_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 t_fuzz_fuzz_proc_SOURCES = t/fuzz/fuzz_proc.c $(FUZZ_MAIN)
 t_fuzz_fuzz_proc_LDADD = $(DAEMON_TEST_LIBS)
 t_fuzz_fuzz_proc_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+t_fuzz_fuzz_varlink_SOURCES = t/fuzz/fuzz_varlink.c $(FUZZ_MAIN)
+t_fuzz_fuzz_varlink_LDADD = $(DAEMON_TEST_LIBS)
+t_fuzz_fuzz_varlink_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 t_fuzz_fuzz_unit_SOURCES = t/fuzz/fuzz_unit.c $(FUZZ_MAIN)
 t_fuzz_fuzz_unit_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 
@@ -97,10 +116,10 @@ AM_TESTS_ENVIRONMENT = \
 	ASAN_OPTIONS=detect_leaks=1; export ASAN_OPTIONS;
 
 # ---- benchmarks: built and run by hand or by t/bench/run ----------------------------------------
-EXTRA_PROGRAMS = t/bench/bench_plan
+EXTRA_PROGRAMS = t/bench/bench_plan $(LAB_TOOLS)
 CLEANFILES += $(EXTRA_PROGRAMS)
 t_bench_bench_plan_LDADD = libqos-core.a
-bench: $(EXTRA_PROGRAMS)
+bench: t/bench/bench_plan
 .PHONY: bench
 
 # ---- for developers ------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ static int compare_ids(const void *pa, const void *pb, void *context)
 	return (a > b) - (a < b);
 }
 
-static struct placement *placement_new(const struct inventory *inv)
+struct placement *placement_new(const struct inventory *inv)
 {
 	struct placement *p = calloc(1, sizeof(*p));
 

@@ -47,6 +47,8 @@ struct placement {
 struct placement *placement_compute(const struct policy *policy, const struct host *host,
 				    const struct inventory *inv, const struct assignment *assign,
 				    const bool *admitted, const struct placement *previous);
+/* One row for each guest, none dedicated: for who knows a placement from elsewhere. NULL: no memory. */
+struct placement *placement_new(const struct inventory *inv);
 void placement_free(struct placement *p); /* NULL is fine */
 /* NULL if there is no such guest. */
 const struct placement_guest *placement_find(const struct placement *p, uint32_t guest_id);

@@ -29,7 +29,7 @@
 #include "qosd/core/unit.h"
 #include "qosd/host/conf.h"
 
-#define SHIPPED "../../etc/qosd.conf"
+#define SHIPPED         "../../etc/qosd.conf"
 #define NAME_MAX_LENGTH 200
 
 /* What a case gives: texts, NULL when there is nothing of the kind. */
@@ -129,8 +129,7 @@ static bool round_trips(const char *printed)
 	struct diag_list findings = { 0 };
 	struct policy *p = conf_read_text(printed, "printed", &findings);
 	CLEANUP_FREE char *again = p ? policy_print(p) : NULL;
-	bool good = again && strcmp(again, printed) == 0 &&
-		    policy_check(p, NULL, &findings) == 0;
+	bool good = again && strcmp(again, printed) == 0 && policy_check(p, NULL, &findings) == 0;
 	CLEANUP_FREE char *text = good ? NULL : findings_text(&findings);
 
 	if (text)

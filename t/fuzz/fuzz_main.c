@@ -23,7 +23,7 @@
 
 #define RUNS_DEFAULT 20000
 #define SEED_DEFAULT 1
-#define INPUT_MAX ((size_t)1 << 16)
+#define INPUT_MAX    ((size_t)1 << 16)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -247,8 +247,8 @@ static int run_in_child(const struct corpus *c, const char *name)
 	const char *runs_text = getenv("FUZZ_RUNS"), *seed_text = getenv("FUZZ_SEED");
 	size_t runs = runs_text ? strtoul(runs_text, NULL, 10) : RUNS_DEFAULT;
 	uint64_t seed = seed_text ? strtoull(seed_text, NULL, 10) : SEED_DEFAULT;
-	size_t *now = mmap(NULL, sizeof(*now), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-			   -1, 0);
+	size_t *now =
+		mmap(NULL, sizeof(*now), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int status = 0;
 	pid_t child = now == MAP_FAILED ? -1 : fork();
 

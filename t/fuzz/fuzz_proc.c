@@ -71,8 +71,7 @@ static void group(const char *text)
 			demand(path[0] == 'x');
 			continue;
 		}
-		demand(memchr(path, '\0', sizeof(path)) && path[0] == '/' &&
-		       !strchr(path, '\n'));
+		demand(memchr(path, '\0', sizeof(path)) && path[0] == '/' && !strchr(path, '\n'));
 		cgroup_text_strip_to_top(path);
 		demand(path[0] == '/');
 		cgroup_text_is_guest(path);
@@ -105,7 +104,8 @@ static void names(const char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const parsers[])(const char *) = { number, quota, keyed, group, process, names };
+	static void (*const parsers[])(
+		const char *) = { number, quota, keyed, group, process, names };
 	char *text;
 
 	if (size == 0)

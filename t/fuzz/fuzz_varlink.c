@@ -65,30 +65,38 @@ static int fail(struct control_call *call, json_t *parameters, void *user)
 	return -5;
 }
 
-#define ALL_TYPES                                                                          \
-	{                                                                                  \
-		{ "s", CONTROL_STRING, true }, { "i", CONTROL_INT, true },                 \
-			{ "n", CONTROL_NUMBER, true }, { "b", CONTROL_BOOL, true },        \
+#define ALL_TYPES                                                                                  \
+	{                                                                                          \
+		{ "s", CONTROL_STRING, true }, { "i", CONTROL_INT, true },                         \
+			{ "n", CONTROL_NUMBER, true }, { "b", CONTROL_BOOL, true },                \
 	}
 
 static const struct control_method methods[] = {
-	{ "Echo", CONTROL_READ, echo, ALL_TYPES }, { "Write", CONTROL_WRITE, echo, ALL_TYPES },
-	{ "Root", CONTROL_ROOT, echo, ALL_TYPES }, { "Stream", CONTROL_READ, stream, ALL_TYPES },
-	{ "Keep", CONTROL_READ, keep, { { 0 } } }, { "Fail", CONTROL_READ, fail, { { 0 } } },
+	{ .name = "Echo", .right = CONTROL_READ, .handler = echo, .params = ALL_TYPES },
+	{ .name = "Write", .right = CONTROL_WRITE, .handler = echo, .params = ALL_TYPES },
+	{ .name = "Root", .right = CONTROL_ROOT, .handler = echo, .params = ALL_TYPES },
+	{ .name = "Stream", .right = CONTROL_READ, .handler = stream, .params = ALL_TYPES },
+	{ .name = "Keep", .right = CONTROL_READ, .handler = keep },
+	{ .name = "Fail", .right = CONTROL_READ, .handler = fail },
 };
 
 static void open_bench(void)
 {
 	char dir[] = "/tmp/fuzz-varlink-XXXXXX", path[64];
-	struct control_config config = { .path = path, .interface = "f.F", .description = "interface f.F\n",
-					 .version = "1", .methods = methods,
-					 .nmethods = ARRAY_SIZE(methods), .user = &bench };
+	struct control_config config = { .path = path,
+					 .interface = "f.F",
+					 .description = "interface f.F\n",
+					 .version = "1",
+					 .methods = methods,
+					 .nmethods = ARRAY_SIZE(methods),
+					 .user = &bench };
 
 	demand(mkdtemp(dir) != NULL);
 	snprintf(path, sizeof(path), "%s/sock", dir);
 	demand(sd_event_new(&bench.event) >= 0);
 	demand(control_new(bench.event, &config, &bench.control, NULL) == 0);
-	demand(unlink(path) == 0 && rmdir(dir) == 0); /* nobody connects: clients come by socketpair */
+	demand(unlink(path) == 0 &&
+	       rmdir(dir) == 0); /* nobody connects: clients come by socketpair */
 }
 
 static void run_loop(void)

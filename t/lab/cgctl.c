@@ -24,7 +24,7 @@
 
 #define WORKER_LIMIT_MS 5000
 #define FOLLOW_PAUSE_MS 2
-#define FOLLOW_TURNS 30000
+#define FOLLOW_TURNS    30000
 
 struct tool {
 	struct adapter *adapter;
@@ -229,10 +229,10 @@ static const struct command {
 	int target, operands; /* how many of each */
 	int (*run)(struct tool *t, char **argv);
 } commands[] = {
-	{ "probe", 0, 0, cmd_probe },	      { "meminfo", 0, 0, cmd_meminfo },
-	{ "bind", 1, 0, cmd_bind },	      { "usage", 1, 0, cmd_usage },
+	{ "probe", 0, 0, cmd_probe },         { "meminfo", 0, 0, cmd_meminfo },
+	{ "bind", 1, 0, cmd_bind },           { "usage", 1, 0, cmd_usage },
 	{ "effective", 1, 0, cmd_effective }, { "read", 1, 1, cmd_read },
-	{ "apply", 1, 2, cmd_apply },	      { "follow", 1, 0, cmd_follow },
+	{ "apply", 1, 2, cmd_apply },         { "follow", 1, 0, cmd_follow },
 };
 
 static int run(struct tool *t, const struct command *c, char **argv)

@@ -7,7 +7,8 @@
  * Output, each line after the seconds since the start:
  *	state NAME
  *	inventory COUNT
- *	+ NAME id=N pid=N vcpus=N threads=N class=C group=G nic=DEVICE/IFINDEX ...	(new or changed)
+ *	+ NAME id=N pid=N vcpus=N threads=N class=C group=G nic=DEVICE/IFINDEX ...	(new or
+ *changed)
  *	- NAME id=N
  *	done TICKET RESULT SENTENCE
  * Input:
@@ -198,7 +199,7 @@ static const struct {
 	int words;
 	void (*run)(struct tool *t, char **words);
 } commands[] = {
-	{ "pin", 4, cmd_pin },	       { "read", 3, cmd_read },	  { "class", 3, cmd_class },
+	{ "pin", 4, cmd_pin },         { "read", 3, cmd_read },   { "class", 3, cmd_class },
 	{ "refresh", 1, cmd_refresh }, { "probe", 1, cmd_probe }, { "quit", 1, cmd_quit },
 };
 
@@ -253,7 +254,7 @@ static void serve(struct tool *t)
 
 int main(int argc, char **argv)
 {
-	struct tool t = { .state = (enum virt_state)-1, .start_us = now_us() };
+	struct tool t = { .state = (enum virt_state) - 1, .start_us = now_us() };
 	struct virt_config config = { .uri = argc > 1 ? argv[1] : NULL };
 	struct qerr err = { 0 };
 

@@ -83,7 +83,8 @@ static void take_memory(struct light_options *o, const char *text)
 
 	if (!find_value(text, "size", size, sizeof(size)))
 		snprintf(size, sizeof(size), "%s", text);
-	o->ram_bytes = strtoull(size, &unit, 10) << (*unit == 'k' ? 10 : 20);
+	o->ram_bytes = strtoull(size, &unit, 10);
+	o->ram_bytes <<= *unit == 'k' ? 10 : 20;
 	if (o->ram_bytes < 8u << 20)
 		fail("-m %s: a guest needs 8 MiB at least.", text);
 }

@@ -191,9 +191,9 @@ static void serve_client(struct qmp *q)
 		send_json(q, json_pack("{s:o,s:O*}", "return",
 				       reply_to(q, command ? command : "",
 						json_object_get(request, "arguments")), "id", id));
-		json_decref(request);
 		if (command && !strcmp(command, "quit"))
 			exit(0);
+		json_decref(request);
 	}
 }
 

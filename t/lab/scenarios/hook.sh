@@ -8,8 +8,10 @@ hook=/etc/libvirt/hooks/qemu.d/50-qosd
 [ -x $hook ] || { skip "the hook" "it is not installed"; exit 0; }
 
 write_conf
-# A class whose guests start even when they do not fit.
-sed -i 's/classes = (/classes = ( { name = "easy"; rank = 0; admission = "degrade"; memory = { reservation = "100%"; }; },/' $conf
+# Two classes that own their memory: one whose guests start even when they do not fit.
+sed -i 's/classes = (/classes = (\
+	{ name = "solid"; rank = 0; memory = { reservation = "100%"; }; },\
+	{ name = "easy"; rank = 0; admission = "degrade"; memory = { reservation = "100%"; }; },/' $conf
 
 restart_libvirtd() {
 	if [ "$LAB_INIT" = systemd ]; then
@@ -34,6 +36,8 @@ ms() {
 	echo $((($(date +%s%N) - t0) / 1000000))
 }
 
+shortest() { for _ in 1 2 3; do ms "$@"; done | sort -n | head -n 1; }
+
 run_hook() { $hook web1 prepare begin - </run/lab/guests/silver1/domain.xml; }
 
 # ---- no daemon
@@ -42,29 +46,31 @@ check "the hook fails open" run_hook
 
 # ---- with one
 start_qosd || exit 1
-check "a guest that fits starts" lab-guest start gold1
+check "a guest that fits starts" lab-guest start solid1 --class solid
 domains=$(virsh -q list --all | wc -l)
-refusal=$(lab-guest start gold2 --memory 3000 2>&1)
+refusal=$(lab-guest start solid2 --class solid --memory 3000 2>&1)
 is "a guest that does not fit is refused" $? 1
 note "virsh said: $refusal"
 is "with qosd's sentence" "$(grep -cE 'qosd: .*(memory|RAM)' <<<"$refusal")" 1
 is "nothing is left of it" "$(virsh -q list --all | wc -l)" "$domains"
 refusal=$(lab-guest start easy1 --class easy --memory 1900 2>&1)
-is "admission = degrade never refuses: $refusal" $? 0
+is "admission = degrade never refuses${refusal:+: $refusal}" $? 0
 lab-guest stop easy1
-check "what was refused is not counted: another that fits" lab-guest start gold3
+check "what was refused is not counted: another that fits" lab-guest start solid3 --class solid
 
 # ---- a daemon that hangs
 kill -STOP "$(pgrep -o -x qosd)"
-within "a hanging daemon costs the hook at most 500 ms" "$(ms run_hook)" 1 650
+# Starting a process takes long in the lab: what counts is the wait, and the shortest of three.
+absent=$(QOSD_SOCKET=/nonexistent shortest run_hook)
+within "a hanging daemon costs the hook at most 500 ms" "$(($(shortest run_hook) - absent))" 0 500
 check "and the hook fails open" run_hook
-lab-guest stop gold3
-check "guests start all the same" lab-guest start gold3
+lab-guest stop solid3
+check "guests start all the same" lab-guest start solid3 --class solid
 kill -CONT "$(pgrep -o -x qosd)"
 
 # ---- reconnect: libvirt would kill the guest if the hook failed
-pid=$(pid_of gold1)
+pid=$(pid_of solid1)
 restart_libvirtd
-check "after a restart of libvirtd the guest runs" running gold1
-is "as the same process" "$(pid_of gold1)" "$pid"
+check "after a restart of libvirtd the guest runs" running solid1
+is "as the same process" "$(pid_of solid1)" "$pid"
 exit 0

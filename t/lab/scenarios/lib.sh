@@ -72,15 +72,15 @@ stat_of() { # stat_of GUEST FIELD
 cpu_rates() {
 	local s=$1 g
 	shift
-	declare -A before=()
+	declare -A cpu_before=()
 	local t0 t1
-	for g in "$@"; do before[$g]=$(stat_of "$g" cpu_seconds); done
+	for g in "$@"; do cpu_before[$g]=$(stat_of "$g" cpu_seconds); done
 	t0=$(cut -d' ' -f1 /proc/uptime)
 	sleep "$s"
-	declare -A after=()
-	for g in "$@"; do after[$g]=$(stat_of "$g" cpu_seconds); done
+	declare -A cpu_after=()
+	for g in "$@"; do cpu_after[$g]=$(stat_of "$g" cpu_seconds); done
 	t1=$(cut -d' ' -f1 /proc/uptime)
-	for g in "$@"; do calc "(${after[$g]} - ${before[$g]}) / ($t1 - $t0)"; echo; done
+	for g in "$@"; do calc "(${cpu_after[$g]} - ${cpu_before[$g]}) / ($t1 - $t0)"; echo; done
 }
 
 cgroup_of() { # the guest's top group as a path under /sys/fs/cgroup (v2)
@@ -96,6 +96,7 @@ tap_of() { # the guest's first tap
 }
 
 # ---- qosd ----
+# shellcheck disable=SC2120 # arguments are for those who want them
 start_qosd() { # start_qosd [ARG...]: with $conf
 	lab-qosd start --config "$conf" "$@" >/run/start.out 2>&1 || {
 		not_ok "qosd starts: $(tail -n 3 /run/start.out)"
@@ -130,7 +131,9 @@ snapshot() {
 		case $f in */system.slice/* | */lab* | */init.scope/*) continue ;; esac
 		printf '%s=%s\n' "$f" "$(cat "$f" 2>/dev/null)"
 	done
-	for pid in $(cat /run/libvirt/qemu/*.pid 2>/dev/null); do
+	for f in /run/libvirt/qemu/*.pid; do
+		[ -f "$f" ] || continue
+		pid=$(cat "$f")
 		for t in /proc/"$pid"/task/*; do
 			grep -qE '^(CPU|qemu)' "$t/comm" 2>/dev/null || continue
 			printf '%s %s\n' "${t##*/}" "$(sed -n 's/^Cpus_allowed_list:\s*//p' "$t/status")"
@@ -140,6 +143,7 @@ snapshot() {
 	ip -o link show type ifb | awk '{ print $2 }'
 }
 
+# shellcheck disable=SC2120
 write_conf() { # the standard three classes; $1: extra text
 	cat >"$conf" <<-EOF2
 		mode = "enforce";

@@ -3,6 +3,8 @@
 # The libvirt adapter on real guests: events, hot-plug, class, pins; libvirtd killed and stopped.
 . "$(dirname "$0")/lib.sh"
 
+command -v lab-virtctl >/dev/null || { skip "the libvirt adapter" "lab-virtctl is not built"; exit 0; }
+
 out=/run/virtctl.out
 mkfifo /run/virtctl.in
 exec 7<>/run/virtctl.in

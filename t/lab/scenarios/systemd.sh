@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# A host run by systemd: values that systemd owns are set through it and survive a daemon-reload;
+# the unit with its sandbox can do all that qosd does.
+. "$(dirname "$0")/lib.sh"
+write_conf
+
+lab-guest start silver1 --nic br0 --load cpu
+lab-guest start bronze1 --load cpu
+lab-guest start gold1 --load idle
+snapshot >/run/before
+start_qosd || exit 1
+until_true 15 settled
+is "qosd runs as a unit" "$(systemctl is-active qosd.service)" active
+rates=$(cpu_rates 15 silver1 bronze1)
+note "cpu: $(tr '\n' ' ' <<<"$rates")"
+within "weights 4:1 between scopes" "$(calc "$(sed -n 1p <<<"$rates") / $(sed -n 2p <<<"$rates")")" 3.6 4.4
+
+scope=$(dirname "$(cgroup_of gold1)")
+reserved=$(((64 + 32) * 1048576))
+is "the scope has the weight" "$(cat "$(dirname "$(cgroup_of silver1)")/cpu.weight")" 400
+is "the scope's memory.min" "$(cat "$scope/memory.min")" $reserved
+is "machine.slice's memory.min is the sum" "$(cat /sys/fs/cgroup/machine.slice/memory.min)" $reserved
+is "the effective minimum is the whole reservation" "$(listed gold1 .memory.effective_bytes)" $reserved
+snapshot >/run/enforced
+systemctl daemon-reload
+sleep 1
+snapshot >/run/reloaded
+check "daemon-reload changes no value" diff /run/enforced /run/reloaded
+is "nobody is degraded" "$($qosctl --json status | jq .degraded)" 0
+
+lab-guest stop gold1
+until_true 15 settled
+sleep 2
+is "machine.slice protects nothing when the guest has gone" "$(cat /sys/fs/cgroup/machine.slice/memory.min)" 0
+lab-guest start gold1 --load idle
+until_true 15 settled
+
+check "release" "$qosctl" release
+sleep 1
+snapshot | grep -v '^[0-9]' | grep -v 'gold1\|2dgold1' >/run/released
+grep -v '^[0-9]' /run/before | grep -v 'gold1\|2dgold1' >/run/before-others
+check "every value is as before qosd ever ran" diff /run/before-others /run/released
+lab-qosd stop
