@@ -24,13 +24,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SOCKET_PATH	"/run/qosd/control.sock"
-#define METHOD		"org.qosd.Control.Hook"
-#define XML_MAX		((size_t)1 << 20)
-#define REPLY_MAX	((size_t)64 << 10)
-#define REASON_MAX	400
-#define DEADLINE_MS	400 /* for waiting; the rest is for starting and ending the process */
-#define LAST_RESORT_US	450000
+#define SOCKET_PATH    "/run/qosd/control.sock"
+#define METHOD         "org.qosd.Control.Hook"
+#define XML_MAX        ((size_t)1 << 20)
+#define REPLY_MAX      ((size_t)64 << 10)
+#define REASON_MAX     400
+#define DEADLINE_MS    400 /* for waiting; the rest is for starting and ending the process */
+#define LAST_RESORT_US 450000
 
 struct text {
 	char *data;
@@ -82,7 +82,7 @@ static void set_last_resort(void)
 
 /* ---- input ---- */
 
-/* All of fd up to `end` (-1: end of file) or failure when longer than max. Ends with NUL in memory. */
+/* All of fd up to `end` (-1: end of file), with a NUL added; fails when longer than max. */
 static bool read_until(int fd, int end, size_t max, int64_t until_ms, struct text *ret)
 {
 	char *data = malloc(max + 1);
@@ -120,8 +120,8 @@ static char *make_call(const char *guest, const char *phase, const struct text *
 	json_t *call;
 	char *text = NULL;
 
-	call = json_pack("{s:s, s:{s:s, s:s, s:s%}}", "method", METHOD, "parameters", "guest", guest,
-			 "phase", phase, "xml", xml->data, xml->len);
+	call = json_pack("{s:s, s:{s:s, s:s, s:s%}}", "method", METHOD, "parameters", "guest",
+			 guest, "phase", phase, "xml", xml->data, xml->len);
 	if (call)
 		text = json_dumps(call, JSON_COMPACT);
 	json_decref(call);
@@ -239,8 +239,10 @@ int main(int argc, char **argv)
 
 	set_last_resort();
 	if (argc < 3) {
-		fprintf(stderr, "usage: %s GUEST PHASE SUBPHASE EXTRA < DOMAIN-XML; "
-				"libvirt runs this\n", argv[0]);
+		fprintf(stderr,
+			"usage: %s GUEST PHASE SUBPHASE EXTRA < DOMAIN-XML; "
+			"libvirt runs this\n",
+			argv[0]);
 		return 0;
 	}
 	if (!refused(argv[1], argv[2], reason, sizeof(reason)) || strcmp(argv[2], "prepare") != 0)

@@ -101,7 +101,7 @@ bool qosctl_for_seconds(const struct qosctl *ctl, double *ret)
 			    ctl->for_text);
 		return false;
 	}
-	*ret = (double) us / 1e6;
+	*ret = (double)us / 1e6;
 	return true;
 }
 
@@ -134,10 +134,10 @@ static void print_verb_line(const struct qosctl_verb *v)
 	int size;
 
 	size = snprintf(usage, sizeof(usage), "%s %s%s", v->name, v->args,
-			v->options & OPTION_FOR	   ? " --for TIME" :
-			v->options & OPTION_FOLLOW ? "[-f]" :
-			v->options & OPTION_CLEAR  ? " [--clear]" :
-						     "");
+			v->options & OPTION_FOR      ? " --for TIME"
+			: v->options & OPTION_FOLLOW ? "[-f]"
+			: v->options & OPTION_CLEAR  ? " [--clear]"
+						     : "");
 	if (size > 24)
 		printf("  %s\n  %-24s %s\n", usage, "", v->help);
 	else
@@ -288,15 +288,16 @@ static int run_verb(struct qosctl *ctl, const struct qosctl_verb *v, int argc, c
 {
 	if (argc < v->min || argc > v->max || (ctl->options & ~v->options)) {
 		qosctl_fail(EXIT_USAGE, "%s: %s", v->name,
-			    argc < v->min	? "an argument is missing" :
-			    argc > v->max	? "too many arguments" :
-						  "it does not take this option");
+			    argc < v->min   ? "an argument is missing"
+			    : argc > v->max ? "too many arguments"
+					    : "it does not take this option");
 		print_verb_usage(v, stderr);
 		return EXIT_USAGE;
 	}
 	for (int i = 0; i < argc; i++)
 		if (!is_utf8(argv[i]))
-			return qosctl_fail(EXIT_USAGE, "an argument is not UTF-8 text: %s", argv[i]);
+			return qosctl_fail(EXIT_USAGE, "an argument is not UTF-8 text: %s",
+					   argv[i]);
 	return v->run(ctl, argc, argv);
 }
 

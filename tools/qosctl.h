@@ -37,18 +37,20 @@ enum qosctl_option { OPTION_FOLLOW = 1, OPTION_FOR = 2, OPTION_CLEAR = 4 };
 
 struct qosctl {
 	const char *socket;
-	bool json, colour; /* of standard output */
+	bool json, colour;    /* of standard output */
 	unsigned int options; /* enum qosctl_option given */
 	const char *for_text; /* of --for, NULL if not given */
 };
 
 struct qosctl_verb {
 	const char *name;
-	const char *args; /* as in the usage line: "CLASS RESOURCE LEVEL", "[FILE]", "observe|enforce" */
-	int min, max;	  /* number of arguments */
+	const char *args;     /* as in the usage line: "CLASS RESOURCE LEVEL", "[FILE]",
+				 "observe|enforce" */
+	int min, max;         /* number of arguments */
 	unsigned int options; /* that the verb takes */
 	const char *help;     /* one line; NULL: hidden */
-	int (*run)(struct qosctl *ctl, int argc, char **argv); /* the arguments alone; enum qosctl_exit */
+	int (*run)(struct qosctl *ctl, int argc,
+		   char **argv); /* the arguments alone; enum qosctl_exit */
 };
 
 /* ---- qosctl.c ---- */
@@ -94,7 +96,8 @@ struct table *table_new(const char *const *headers);
 void table_add(struct table *t, enum colour colour, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 size_t table_rows(const struct table *t);
-/* At most `max_rows` rows (0: all), lines cut after `max_width` columns (0: not). Frees the table. */
+/* At most `max_rows` rows (0: all), lines cut after `max_width` columns (0: not). Frees the table.
+ */
 void table_print(struct table *t, bool colour, size_t max_rows, size_t max_width);
 
 /* Text that a terminal may be sent: control and direction characters become '?'. In place. */
@@ -106,11 +109,12 @@ void text_print(const char *text, bool colour, enum colour which);
 
 /* Numbers for people, in a buffer of the caller. */
 #define HUMAN_MAX 32
-char *human_bytes(double bytes, char buf[HUMAN_MAX]); /* "1.5 GiB" */
-char *human_bps(double bps, char buf[HUMAN_MAX]);     /* "950 Mbit/s" */
+char *human_bytes(double bytes, char buf[HUMAN_MAX]);     /* "1.5 GiB" */
+char *human_bps(double bps, char buf[HUMAN_MAX]);         /* "950 Mbit/s" */
 char *human_seconds(double seconds, char buf[HUMAN_MAX]); /* "3 h 12 min" */
-char *human_share(double share, char buf[HUMAN_MAX]); /* 0.034 -> "3.4%" */
-/* A JSON number by one of the formatters; "-" when it is absent, null, or zero and `zero_is_none`. */
+char *human_share(double share, char buf[HUMAN_MAX]);     /* 0.034 -> "3.4%" */
+/* A JSON number by one of the formatters; "-" when it is absent, null, or zero and `zero_is_none`.
+ */
 char *human_json(const json_t *value, char *(*format)(double, char *), bool zero_is_none,
 		 char buf[HUMAN_MAX]);
 
@@ -145,7 +149,8 @@ int verb_hold(struct qosctl *ctl, int argc, char **argv);
 int verb_release(struct qosctl *ctl, int argc, char **argv);
 int verb_complete(struct qosctl *ctl, int argc, char **argv);
 
-/* qosctl_check.c: "FILE:LINE: what; fix" each on a line of `out`; `file` (may be NULL) wins over theirs. */
+/* qosctl_check.c: "FILE:LINE: what; fix" each on a line of `out`; `file` (may be NULL) wins over
+ * theirs. */
 void findings_print(const json_t *findings, const char *file, FILE *out);
 bool findings_matter(const json_t *findings); /* is one an error or a warning? */
 

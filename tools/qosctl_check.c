@@ -38,7 +38,7 @@ void findings_print(const json_t *findings, const char *file, FILE *out)
 	const json_t *f;
 	size_t i;
 
-	json_array_foreach(findings, i, f) {
+	json_array_foreach (findings, i, f) {
 		char line[2048];
 
 		finding_format(f, file, line, sizeof(line));
@@ -51,7 +51,7 @@ bool findings_matter(const json_t *findings)
 	const json_t *f;
 	size_t i;
 
-	json_array_foreach(findings, i, f)
+	json_array_foreach (findings, i, f)
 		if (strcmp(json_text(f, "severity"), "info") != 0)
 			return true;
 	return false;

@@ -19,8 +19,8 @@
 #include "tools/qosctl.h"
 
 #define INTERFACE "org.qosd.Control."
-#define REPLY_MAX ((size_t) 64 << 20)
-#define READ_SIZE ((size_t) 64 << 10)
+#define REPLY_MAX ((size_t)64 << 20)
+#define READ_SIZE ((size_t)64 << 10)
 
 struct connection {
 	const struct qosctl *ctl;
@@ -37,11 +37,11 @@ static int64_t now_ms(void)
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t) t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-__attribute__((format(printf, 3, 4)))
-static int complain(const struct connection *c, enum qosctl_exit status, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static int
+complain(const struct connection *c, enum qosctl_exit status, const char *fmt, ...)
 {
 	char sentence[768];
 	va_list ap;
@@ -64,7 +64,7 @@ static int wait_for(const struct connection *c, short events)
 		if (c->deadline_ms >= 0) {
 			int64_t rest = c->deadline_ms - now_ms();
 
-			left = rest > 0 ? (int) rest : 0;
+			left = rest > 0 ? (int)rest : 0;
 		}
 		r = poll(&p, 1, left);
 	} while (r < 0 && errno == EINTR);
@@ -85,7 +85,8 @@ static int connect_failed(const struct connection *c, int error)
 	if (error == ENOENT || error == ECONNREFUSED)
 		return complain(c, EXIT_NO_DAEMON,
 				"qosd is not running (nobody serves %s); start it with: "
-				"systemctl start qosd", path);
+				"systemctl start qosd",
+				path);
 	return complain(c, EXIT_NO_DAEMON, "cannot reach qosd at %s: %s", path, strerror(error));
 }
 
@@ -101,7 +102,7 @@ static int open_connection(struct connection *c)
 	if (c->fd < 0)
 		return complain(c, EXIT_FAILED, "cannot make a socket: %s", strerror(errno));
 	/* A full queue is reported as EAGAIN at once, not by poll: try again until time is up. */
-	while (connect(c->fd, (struct sockaddr *) &address, sizeof(address)) < 0) {
+	while (connect(c->fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		if (errno != EAGAIN)
 			return connect_failed(c, errno);
 		if (now_ms() >= c->deadline_ms)
@@ -127,7 +128,7 @@ static int send_all(struct connection *c)
 		int r;
 
 		if (n >= 0) {
-			varlink_buffer_consume(&c->out, (size_t) n);
+			varlink_buffer_consume(&c->out, (size_t)n);
 			continue;
 		}
 		if (errno == EPIPE || errno == ECONNRESET) /* it may have said why: go and read */
@@ -155,10 +156,11 @@ static int receive(struct connection *c)
 		return r;
 	n = recv(c->fd, c->in.data + c->in.end, c->in.capacity - c->in.end, 0);
 	if (n > 0)
-		c->in.end += (size_t) n;
+		c->in.end += (size_t)n;
 	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-		return complain(c, EXIT_NO_DAEMON, "qosd hung up without an answer; look at: "
-						   "journalctl -u qosd");
+		return complain(c, EXIT_NO_DAEMON,
+				"qosd hung up without an answer; look at: "
+				"journalctl -u qosd");
 	return EXIT_DONE;
 }
 
@@ -218,7 +220,7 @@ static int begin_call(struct connection *c, json_t *parameters, bool more)
 	json_t *call;
 	int r;
 
-	c->deadline_ms = now_ms() + (int64_t) c->seconds * 1000;
+	c->deadline_ms = now_ms() + (int64_t)c->seconds * 1000;
 	snprintf(method, sizeof(method), INTERFACE "%s", c->method);
 	call = json_pack("{s:s, s:o}", "method", method, "parameters",
 			 parameters ? parameters : json_object());
@@ -234,8 +236,9 @@ static int begin_call(struct connection *c, json_t *parameters, bool more)
 static int call(const struct qosctl *ctl, const char *method, json_t *parameters,
 		unsigned int seconds, bool quiet, json_t **ret)
 {
-	struct connection c = { .ctl = ctl, .method = method, .fd = -1, .seconds = seconds,
-				.quiet = quiet };
+	struct connection c = {
+		.ctl = ctl, .method = method, .fd = -1, .seconds = seconds, .quiet = quiet
+	};
 	struct varlink_reply reply = { 0 };
 	int r;
 

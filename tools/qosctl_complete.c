@@ -15,19 +15,20 @@ static void offer(const char *word, const char *prefix)
 {
 	/* A name with control characters cannot be offered as a line. */
 	for (const char *c = word; *c; c++)
-		if ((unsigned char) *c < ' ' || *c == 0x7f)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			return;
 	if (strncmp(word, prefix, strlen(prefix)) == 0)
 		puts(word);
 }
 
-static void offer_names(struct qosctl *ctl, const char *method, const char *list, const char *prefix)
+static void offer_names(struct qosctl *ctl, const char *method, const char *list,
+			const char *prefix)
 {
 	json_t *answer = qosctl_ask(ctl, method);
 	const json_t *item;
 	size_t i;
 
-	json_array_foreach(json_at(answer, list), i, item)
+	json_array_foreach (json_at(answer, list), i, item)
 		offer(json_text(item, "name"), prefix);
 	json_decref(answer);
 }
@@ -66,7 +67,7 @@ static bool argument_kind(const char *args, size_t n, char *buf, size_t size)
 		args += strspn(args, " ");
 	}
 	args += strspn(args, "[");
-	snprintf(buf, size, "%.*s", (int) strcspn(args, " ]."), args);
+	snprintf(buf, size, "%.*s", (int)strcspn(args, " ]."), args);
 	return *buf != '\0';
 }
 

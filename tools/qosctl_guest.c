@@ -7,9 +7,9 @@
 #include "qosd/core/mem.h"
 #include "tools/qosctl.h"
 
-const char *const guest_table_headers[] = { "GUEST",   "CLASS",	    ">VCPUS", ">MEMORY",
-					    ">CPU",    ">WAIT",	    ">LIMIT", "CPUSET",
-					    ">RESERVED", ">NET IN", ">NET OUT", "STATE", NULL };
+const char *const guest_table_headers[] = { "GUEST",    "CLASS",  ">VCPUS", ">MEMORY",   ">CPU",
+					    ">WAIT",    ">LIMIT", "CPUSET", ">RESERVED", ">NET IN",
+					    ">NET OUT", "STATE",  NULL };
 
 static void add_cpus(struct table *t, const json_t *value)
 {
@@ -28,7 +28,7 @@ static void add_net_rate(struct table *t, const json_t *guest, const char *key)
 	double sum = 0;
 	size_t i;
 
-	json_array_foreach(nics, i, nic) {
+	json_array_foreach (nics, i, nic) {
 		known = known || json_at(nic, key);
 		sum += json_number(nic, key);
 	}
@@ -43,7 +43,8 @@ void guest_table_add(struct table *t, const json_t *g)
 	table_add(t, BOLD, "%s", json_text(g, "name"));
 	table_add(t, PLAIN, "%s", json_text(g, "class"));
 	table_add(t, PLAIN, "%.0f", json_number(g, "vcpus"));
-	table_add(t, PLAIN, "%s", human_json(json_at(g, "memory_bytes"), human_bytes, true, memory));
+	table_add(t, PLAIN, "%s",
+		  human_json(json_at(g, "memory_bytes"), human_bytes, true, memory));
 	add_cpus(t, json_at(g, "cpu.usage"));
 	table_add(t, json_number(g, "cpu.wait") >= 0.1 ? YELLOW : PLAIN, "%s",
 		  human_json(json_at(g, "cpu.wait"), human_share, false, wait));
@@ -64,8 +65,8 @@ int verb_list(struct qosctl *ctl, int argc, char **argv)
 	size_t i;
 	int r = qosctl_call(ctl, "List", NULL, CALL_SECONDS, &answer);
 
-	(void) argc;
-	(void) argv;
+	(void)argc;
+	(void)argv;
 	if (r)
 		return r;
 	if (ctl->json) {
@@ -74,7 +75,7 @@ int verb_list(struct qosctl *ctl, int argc, char **argv)
 		printf("no guests\n");
 	} else {
 		t = table_new(guest_table_headers);
-		json_array_foreach(json_at(answer, "guests"), i, guest)
+		json_array_foreach (json_at(answer, "guests"), i, guest)
 			guest_table_add(t, guest);
 		table_print(t, ctl->colour, 0, 0);
 	}
@@ -104,7 +105,7 @@ static void print_knobs(const json_t *knobs, const char *guest, bool colour)
 	const json_t *k;
 	size_t i;
 
-	json_array_foreach(knobs, i, k) {
+	json_array_foreach (knobs, i, k) {
 		const char *want = json_text(k, "want"), *actual = json_text(k, "actual");
 		const char *error = json_string_value(json_at(k, "error"));
 		bool differs = json_at(k, "want") && strcmp(want, actual) != 0;
@@ -114,8 +115,8 @@ static void print_knobs(const json_t *knobs, const char *guest, bool colour)
 		table_add(t, PLAIN, "%s", want);
 		table_add(t, differs ? YELLOW : PLAIN, "%s", actual);
 		table_add(t, PLAIN, "%s", json_text(k, "baseline"));
-		table_add(t, PLAIN, "%s%s%s", json_text(k, "reason"), error ? "; cannot be read: " : "",
-			  error ? error : "");
+		table_add(t, PLAIN, "%s%s%s", json_text(k, "reason"),
+			  error ? "; cannot be read: " : "", error ? error : "");
 	}
 	table_print(t, colour, 0, 0);
 }
@@ -131,7 +132,7 @@ int verb_explain(struct qosctl *ctl, int argc, char **argv)
 	const json_t *knobs;
 	int r;
 
-	(void) argc;
+	(void)argc;
 	r = qosctl_call(ctl, "Explain", guest_parameter(argv[0]), CALL_SECONDS, &answer);
 	if (r)
 		return r;
@@ -205,7 +206,7 @@ static void show_nics(const json_t *g)
 	const json_t *nic;
 	size_t i;
 
-	json_array_foreach(json_at(g, "net"), i, nic) {
+	json_array_foreach (json_at(g, "net"), i, nic) {
 		snprintf(text, sizeof(text), "%s: in %s (limit %s), out %s (limit %s)",
 			 json_text(nic, "device"),
 			 human_json(json_at(nic, "in_bps"), human_bps, false, in),
@@ -222,7 +223,7 @@ static void show_list(const json_t *g, const char *key)
 	const json_t *item;
 	size_t i;
 
-	json_array_foreach(json_at(g, key), i, item) {
+	json_array_foreach (json_at(g, key), i, item) {
 		CLEANUP_FREE char *text = json_line(item);
 
 		show_text(key, text);
@@ -235,7 +236,7 @@ static void show_overrides(const json_t *g)
 	char text[512];
 	size_t i;
 
-	json_array_foreach(json_at(g, "overrides"), i, o) {
+	json_array_foreach (json_at(g, "overrides"), i, o) {
 		snprintf(text, sizeof(text), "%s = %s", json_text(o, "key"), json_text(o, "value"));
 		show_text("override", text);
 	}
@@ -278,7 +279,7 @@ int verb_show(struct qosctl *ctl, int argc, char **argv)
 	json_t *answer = NULL;
 	int r;
 
-	(void) argc;
+	(void)argc;
 	r = qosctl_call(ctl, "Show", guest_parameter(argv[0]), CALL_SECONDS, &answer);
 	if (r)
 		return r;

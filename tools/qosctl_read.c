@@ -12,7 +12,7 @@
 #include "qosd/core/mem.h"
 #include "tools/qosctl.h"
 
-#define PLAN_FILE_MAX ((size_t) 1 << 20)
+#define PLAN_FILE_MAX ((size_t)1 << 20)
 
 static const char *const resources[] = { "cpu", "memory", "net", "disk" };
 
@@ -69,13 +69,13 @@ static void add_level(struct table *t, const json_t *class, const char *resource
 
 static void print_classes(const json_t *classes, bool colour)
 {
-	static const char *const headers[] = { "CLASS", ">RANK", ">GUESTS", ">CPU", ">MEMORY",
-					       ">NET", ">DISK", NULL };
+	static const char *const headers[] = { "CLASS",   ">RANK", ">GUESTS", ">CPU",
+					       ">MEMORY", ">NET",  ">DISK",   NULL };
 	struct table *t = table_new(headers);
 	const json_t *class;
 	size_t i;
 
-	json_array_foreach(classes, i, class) {
+	json_array_foreach (classes, i, class) {
 		table_add(t, PLAIN, "%s", json_text(class, "name"));
 		table_add(t, PLAIN, "%.0f", json_number(class, "rank"));
 		table_add(t, PLAIN, "%.0f", json_number(class, "guests"));
@@ -93,7 +93,8 @@ static void print_host(const json_t *host)
 		 json_text(host, "cpus"), json_text(host, "housekeeping_cpus"),
 		 json_text(host, "dedicated_cpus"), json_text(host, "shared_cpus"));
 	print_field("cpus", text);
-	/* `reservable` is all that may be promised; what is left of it is what an operator asks for. */
+	/* `reservable` is all that may be promised; what is left of it is what an operator asks
+	 * for. */
 	snprintf(text, sizeof(text), "%s: %s reserved of %s that may be",
 		 human_json(json_at(host, "memory_bytes"), human_bytes, true, all),
 		 human_json(json_at(host, "memory_reserved_bytes"), human_bytes, false, reserved),
@@ -135,8 +136,8 @@ int verb_status(struct qosctl *ctl, int argc, char **argv)
 	json_t *status = NULL;
 	int r = qosctl_call(ctl, "Status", NULL, CALL_SECONDS, &status);
 
-	(void) argc;
-	(void) argv;
+	(void)argc;
+	(void)argv;
 	if (r)
 		return r;
 	if (ctl->json)
@@ -185,7 +186,7 @@ static void print_changes(const json_t *changes, bool colour)
 	const json_t *change;
 	size_t i;
 
-	json_array_foreach(changes, i, change) {
+	json_array_foreach (changes, i, change) {
 		table_add(t, PLAIN, "%s", json_text(change, "target"));
 		table_add(t, PLAIN, "%s", json_text(change, "knob"));
 		table_add(t, PLAIN, "%s", json_text(change, "from"));
@@ -230,7 +231,7 @@ int verb_plan(struct qosctl *ctl, int argc, char **argv)
 
 /* ---- episodes ---- */
 
-static const char *const episode_headers[] = { ">ID",	   "RESOURCE", "BEGAN",	 "ENDED", ">PEAK",
+static const char *const episode_headers[] = { ">ID",       "RESOURCE", "BEGAN",  "ENDED", ">PEAK",
 					       ">REACTION", ">ACTIONS", "EFFECT", "CAUSE", NULL };
 
 static void episode_add(struct table *t, const json_t *e)
@@ -249,7 +250,9 @@ static void episode_add(struct table *t, const json_t *e)
 		table_add(t, PLAIN, "-");
 	table_add(t, PLAIN, "%.0f", json_number(e, "actions"));
 	table_add(t, json_is_false(effective) ? YELLOW : PLAIN, "%s",
-		  !effective ? "-" : json_is_true(effective) ? "helped" : "no help");
+		  !effective                ? "-"
+		  : json_is_true(effective) ? "helped"
+					    : "no help");
 	table_add(t, PLAIN, "%s", json_text(e, "cause"));
 }
 
@@ -259,7 +262,7 @@ static void print_episodes(const json_t *episodes, bool colour)
 	const json_t *e;
 	size_t i;
 
-	json_array_foreach(episodes, i, e)
+	json_array_foreach (episodes, i, e)
 		episode_add(t, e);
 	table_print(t, colour, 0, 0);
 }
@@ -275,7 +278,7 @@ static bool follow_episode(const json_t *answer, void *user)
 		json_print(answer, true);
 		return !ferror(stdout);
 	}
-	json_array_foreach(json_at(answer, "episodes"), i, e) {
+	json_array_foreach (json_at(answer, "episodes"), i, e) {
 		char line[1024], *clean;
 
 		snprintf(line, sizeof(line), "%s  %s %.0f %s, peak %.2f, %.0f actions: %s",
@@ -294,8 +297,8 @@ int verb_episodes(struct qosctl *ctl, int argc, char **argv)
 	json_t *answer = NULL;
 	int r;
 
-	(void) argc;
-	(void) argv;
+	(void)argc;
+	(void)argv;
 	if (ctl->options & OPTION_FOLLOW)
 		return qosctl_stream(ctl, "Episodes", follow_episode, ctl);
 	r = qosctl_call(ctl, "Episodes", NULL, CALL_SECONDS, &answer);
@@ -325,11 +328,11 @@ static void print_doctor_findings(const json_t *findings, bool colour)
 	const json_t *f;
 	size_t i;
 
-	json_array_foreach(findings, i, f) {
+	json_array_foreach (findings, i, f) {
 		const char *severity = json_text(f, "severity");
 
 		text_print(severity, colour, severity_colour(severity));
-		printf("%*s", (int) (strlen(severity) < 9 ? 9 - strlen(severity) : 1), "");
+		printf("%*s", (int)(strlen(severity) < 9 ? 9 - strlen(severity) : 1), "");
 		text_print(json_text(f, "topic"), colour, BOLD);
 		printf(": ");
 		text_print(json_text(f, "message"), false, PLAIN);
@@ -359,8 +362,8 @@ int verb_doctor(struct qosctl *ctl, int argc, char **argv)
 	const char *name;
 	int r = qosctl_call(ctl, "Doctor", NULL, CALL_SECONDS, &answer);
 
-	(void) argc;
-	(void) argv;
+	(void)argc;
+	(void)argv;
 	if (r)
 		return r;
 	findings = json_at(answer, "findings");
@@ -371,7 +374,7 @@ int verb_doctor(struct qosctl *ctl, int argc, char **argv)
 		capabilities = json_object_get(answer, "capabilities");
 		if (json_object_size(capabilities) > 0)
 			putchar('\n');
-		json_object_foreach(capabilities, name, value)
+		json_object_foreach (capabilities, name, value)
 			print_capability(name, value);
 	}
 	r = findings_matter(findings) ? EXIT_FINDINGS : EXIT_DONE;
@@ -387,8 +390,8 @@ int verb_policy(struct qosctl *ctl, int argc, char **argv)
 	int r = qosctl_call(ctl, "Policy", NULL, CALL_SECONDS, &answer);
 	CLEANUP_FREE char *text = NULL;
 
-	(void) argc;
-	(void) argv;
+	(void)argc;
+	(void)argv;
 	if (r)
 		return r;
 	text = strdup(json_text(answer, "text"));
@@ -407,8 +410,8 @@ int verb_version(struct qosctl *ctl, int argc, char **argv)
 	json_t *answer = NULL;
 	int r;
 
-	(void) argc;
-	(void) argv;
+	(void)argc;
+	(void)argv;
 	if (!ctl->json)
 		printf("%-9s %s\n", "qosctl", qosctl_version());
 	r = qosctl_call(ctl, "Version", NULL, CALL_SECONDS, &answer);

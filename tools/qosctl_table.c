@@ -57,7 +57,7 @@ static bool is_unsafe(const unsigned char *s, size_t size)
 
 static char *clean(char *text, const char *kept)
 {
-	unsigned char *from = (unsigned char *) text, *to = from;
+	unsigned char *from = (unsigned char *)text, *to = from;
 
 	while (*from) {
 		size_t size = utf8_size(from);
@@ -89,7 +89,7 @@ static size_t text_width(const char *text)
 	size_t width = 0;
 
 	for (; *text; text++)
-		width += ((unsigned char) *text & 0xc0) != 0x80;
+		width += ((unsigned char)*text & 0xc0) != 0x80;
 	return width;
 }
 
@@ -99,7 +99,7 @@ static size_t text_cut(const char *text, size_t width)
 	size_t at = 0;
 
 	while (text[at] && width > 0) {
-		at += utf8_size((const unsigned char *) text + at);
+		at += utf8_size((const unsigned char *)text + at);
 		width--;
 	}
 	return at;
@@ -108,8 +108,8 @@ static size_t text_cut(const char *text, size_t width)
 static const char *colour_code(enum colour colour)
 {
 	static const char *const codes[] = {
-		[PLAIN] = "", [BOLD] = "\033[1m", [RED] = "\033[31m", [YELLOW] = "\033[33m",
-		[GREEN] = "\033[32m",
+		[PLAIN] = "",          [BOLD] = "\033[1m",   [RED] = "\033[31m",
+		[YELLOW] = "\033[33m", [GREEN] = "\033[32m",
 	};
 
 	return codes[colour];
@@ -119,7 +119,7 @@ static void put_coloured(const char *text, size_t size, bool colour, enum colour
 {
 	bool coded = colour && which != PLAIN;
 
-	printf("%s%.*s%s", coded ? colour_code(which) : "", (int) size, text,
+	printf("%s%.*s%s", coded ? colour_code(which) : "", (int)size, text,
 	       coded ? "\033[0m" : "");
 }
 
@@ -191,7 +191,7 @@ static void put_spaces(struct line *line, size_t count)
 {
 	if (count > line->left)
 		count = line->left;
-	printf("%*s", (int) count, "");
+	printf("%*s", (int)count, "");
 	line->left -= count;
 }
 
@@ -273,7 +273,7 @@ char *human_bps(double bps, char buf[HUMAN_MAX])
 
 char *human_seconds(double seconds, char buf[HUMAN_MAX])
 {
-	unsigned long s = seconds > 0 && seconds < 1e12 ? (unsigned long) seconds : 0;
+	unsigned long s = seconds > 0 && seconds < 1e12 ? (unsigned long)seconds : 0;
 
 	if (s >= 86400)
 		snprintf(buf, HUMAN_MAX, "%lu d %lu h", s / 86400, s / 3600 % 24);
@@ -356,7 +356,7 @@ char *json_line(const json_t *value)
 	if (!object || !out)
 		qosctl_out_of_memory();
 	if (json_is_object(object)) {
-		json_object_foreach(object, key, member) {
+		json_object_foreach (object, key, member) {
 			if (json_is_null(member))
 				continue;
 			fprintf(out, "%s%s ", between, key);

@@ -28,7 +28,7 @@ static volatile sig_atomic_t stop_asked;
 
 static void on_stop(int signal_number)
 {
-	(void) signal_number;
+	(void)signal_number;
 	stop_asked = 1;
 }
 
@@ -54,7 +54,7 @@ static double net_rate(const json_t *guest)
 	double sum = 0;
 	size_t i;
 
-	json_array_foreach(json_at(guest, "net"), i, nic)
+	json_array_foreach (json_at(guest, "net"), i, nic)
 		sum += json_number(nic, "in_bps") + json_number(nic, "out_bps");
 	return sum;
 }
@@ -67,8 +67,8 @@ static int descending(double a, double b)
 /* Who comes first; equals by name, so that rows do not jump. */
 static int compare(const void *pa, const void *pb, void *user)
 {
-	const json_t *a = *(json_t *const *) pa, *b = *(json_t *const *) pb;
-	enum top_order order = *(enum top_order *) user;
+	const json_t *a = *(json_t *const *)pa, *b = *(json_t *const *)pb;
+	enum top_order order = *(enum top_order *)user;
 	int r = 0;
 
 	if (order == BY_WAIT)
@@ -142,7 +142,7 @@ static bool set_terminal(struct termios *before)
 	if (tcgetattr(STDIN_FILENO, before) < 0)
 		return false;
 	raw = *before;
-	raw.c_lflag &= ~(tcflag_t) (ICANON | ECHO);
+	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
 	raw.c_cc[VMIN] = 0;
 	raw.c_cc[VTIME] = 0;
 	return tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
@@ -255,7 +255,7 @@ static int one_frame(const struct qosctl *ctl)
 
 int verb_top(struct qosctl *ctl, int argc, char **argv)
 {
-	(void) argc;
-	(void) argv;
+	(void)argc;
+	(void)argv;
 	return ctl->json || !isatty(STDOUT_FILENO) ? one_frame(ctl) : live_view(ctl);
 }

@@ -36,8 +36,7 @@ static int change(const struct qosctl *ctl, const char *method, json_t *paramete
 }
 
 /* One line, cleaned: guest and class names are text of others. */
-__attribute__((format(printf, 1, 2)))
-static void say(const char *fmt, ...)
+__attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
 {
 	char line[1024];
 	va_list ap;
@@ -50,7 +49,7 @@ static void say(const char *fmt, ...)
 
 static void print_generation(const json_t *answer, char **what)
 {
-	(void) what;
+	(void)what;
 	say("policy generation %.0f is in force, %.0f changes", json_number(answer, "generation"),
 	    json_number(answer, "changes"));
 }
@@ -69,20 +68,20 @@ int verb_reload(struct qosctl *ctl, int argc, char **argv)
 
 int verb_undo(struct qosctl *ctl, int argc, char **argv)
 {
-	(void) argc;
-	(void) argv;
+	(void)argc;
+	(void)argv;
 	return change(ctl, "Undo", json_object(), print_generation, NULL);
 }
 
 static void print_mode(const json_t *answer, char **what)
 {
-	(void) what;
+	(void)what;
 	say("mode %s", json_text(answer, "mode"));
 }
 
 int verb_mode(struct qosctl *ctl, int argc, char **argv)
 {
-	(void) argc;
+	(void)argc;
 	if (strcmp(argv[0], "observe") != 0 && strcmp(argv[0], "enforce") != 0)
 		return qosctl_fail(EXIT_USAGE, "\"%s\" is no mode; choose observe or enforce",
 				   argv[0]);
@@ -107,8 +106,8 @@ int verb_class(struct qosctl *ctl, int argc, char **argv)
 	if (clear == (argc == 2))
 		return qosctl_fail(EXIT_USAGE, "class: give either a class or --clear");
 	return change(ctl, "SetClass",
-		      clear ? json_pack("{s:s, s:n}", "guest", argv[0], "class") :
-			      json_pack("{s:s, s:s}", "guest", argv[0], "class", argv[1]),
+		      clear ? json_pack("{s:s, s:n}", "guest", argv[0], "class")
+			    : json_pack("{s:s, s:s}", "guest", argv[0], "class", argv[1]),
 		      print_class, what);
 }
 
@@ -118,7 +117,7 @@ static bool parse_level(const char *text, uint32_t *ret_permille)
 	uint64_t count;
 
 	if (unit_parse_count(text, &count) == 0 && count <= 1000)
-		*ret_permille = (uint32_t) count;
+		*ret_permille = (uint32_t)count;
 	else if (unit_parse_share(text, ret_permille) < 0)
 		return false;
 	return *ret_permille <= 1000;
@@ -137,7 +136,7 @@ int verb_throttle(struct qosctl *ctl, int argc, char **argv)
 	uint32_t level;
 	double seconds;
 
-	(void) argc;
+	(void)argc;
 	if (!parse_level(argv[2], &level))
 		return qosctl_fail(EXIT_USAGE,
 				   "\"%s\" is no level; write 0%% (the floor) to 100%% (the limit)",
@@ -147,7 +146,7 @@ int verb_throttle(struct qosctl *ctl, int argc, char **argv)
 	human_share(level / 1000.0, level_text);
 	return change(ctl, "Throttle",
 		      json_pack("{s:s, s:s, s:i, s:f}", "class", argv[0], "resource", argv[1],
-				"level", (int) level, "seconds", seconds),
+				"level", (int)level, "seconds", seconds),
 		      print_throttle, what);
 }
 
@@ -161,7 +160,7 @@ int verb_hold(struct qosctl *ctl, int argc, char **argv)
 {
 	double seconds;
 
-	(void) argc;
+	(void)argc;
 	if (!qosctl_for_seconds(ctl, &seconds))
 		return EXIT_USAGE;
 	return change(ctl, "Hold", json_pack("{s:s, s:f}", "guest", argv[0], "seconds", seconds),
@@ -170,13 +169,12 @@ int verb_hold(struct qosctl *ctl, int argc, char **argv)
 
 static void print_release(const json_t *answer, char **what)
 {
-	(void) what;
+	(void)what;
 	say("%.0f values are as they were before qosd", json_number(answer, "changes"));
 }
 
 int verb_release(struct qosctl *ctl, int argc, char **argv)
 {
-	return change(ctl, "Release",
-		      argc ? json_pack("{s:s}", "guest", argv[0]) : json_object(), print_release,
-		      argv);
+	return change(ctl, "Release", argc ? json_pack("{s:s}", "guest", argv[0]) : json_object(),
+		      print_release, argv);
 }

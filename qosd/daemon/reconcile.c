@@ -147,44 +147,43 @@ int engine_compare(struct engine *e, const struct plan *plan, const struct plan 
 
 /* ---- the turn ---- */
 
+/* The CPU of each vCPU when each is bound to one of its own; else nothing is filled in. */
+static void adopt_guest(struct engine *e, const struct guest *g, struct placement_guest *ret)
+{
+	uint32_t *vcpu_cpu = calloc(g->vcpus + 1, sizeof(*vcpu_cpu));
+	struct cpuset owned = { { 0 } };
+	uint32_t v;
+
+	for (v = 0; vcpu_cpu && v < g->vcpus; v++) {
+		struct target t = { .kind = TARGET_VCPU, .index = v, .guest_id = g->id, .guest = g };
+		struct knob_value actual;
+
+		if (engine_read(e, &t, KNOB_CPU_AFFINITY, &actual, NULL) < 0 ||
+		    cpuset_count(&actual.cpuset) != 1)
+			break;
+		vcpu_cpu[v] = cpuset_next(&actual.cpuset, 0);
+		cpuset_add(&owned, vcpu_cpu[v]);
+	}
+	if (!v || v < g->vcpus || cpuset_count(&owned) != v) {
+		free(vcpu_cpu);
+		return;
+	}
+	ret->dedicated = true;
+	ret->owned = owned;
+	ret->vcpu_cpu = vcpu_cpu;
+	ret->nvcpus = v;
+}
+
 /*
  * After a start the placement of before is not in memory, but the host has it: a vCPU that is
  * bound to one CPU alone shows which core its guest was given.
  */
 static struct placement *placement_from_host(struct engine *e)
 {
-	struct placement *p = calloc(1, sizeof(*p));
+	struct placement *p = placement_new(e->inventory);
 
-	if (!p)
-		return NULL;
-	p->guests = calloc(e->inventory->count + 1, sizeof(*p->guests));
-	for (size_t i = 0; p->guests && i < e->inventory->count; i++) {
-		const struct guest *g = e->inventory->guests[i];
-		struct placement_guest *pg = &p->guests[p->count];
-		uint32_t v;
-
-		pg->vcpu_cpu = calloc(g->vcpus + 1, sizeof(*pg->vcpu_cpu));
-		for (v = 0; pg->vcpu_cpu && v < g->vcpus; v++) {
-			struct target t = { .kind = TARGET_VCPU, .index = v, .guest_id = g->id,
-					    .guest = g };
-			struct knob_value actual;
-
-			if (engine_read(e, &t, KNOB_CPU_AFFINITY, &actual, NULL) < 0 ||
-			    cpuset_count(&actual.cpuset) != 1)
-				break;
-			pg->vcpu_cpu[v] = cpuset_next(&actual.cpuset, 0);
-			cpuset_add(&pg->owned, pg->vcpu_cpu[v]);
-		}
-		if (v < g->vcpus || !v || cpuset_count(&pg->owned) != v) {
-			free(pg->vcpu_cpu);
-			memset(pg, 0, sizeof(*pg));
-			continue;
-		}
-		pg->guest_id = g->id;
-		pg->dedicated = true;
-		pg->nvcpus = v;
-		p->count++;
-	}
+	for (size_t i = 0; p && i < e->inventory->count; i++)
+		adopt_guest(e, e->inventory->guests[i], &p->guests[i]);
 	return p;
 }
 
