@@ -346,6 +346,7 @@ static int start_adapters(struct engine *e, struct qerr *err)
 	r = cgroup_new(&cgroup, &e->adapters[ADAPTER_CGROUP], err);
 	if (r < 0)
 		return r;
+	e->cgroup_v1 = cgroup_is_v1(e->adapters[ADAPTER_CGROUP]);
 	r = net_new(&net, &e->adapters[ADAPTER_NET], err);
 	if (r < 0)
 		return r;

@@ -87,6 +87,7 @@ struct engine {
 
 	/* the host */
 	struct host *host;
+	bool cgroup_v1;
 	struct worker *systemd_worker;
 	struct virt *virt;
 	enum virt_state virt_before;
@@ -187,7 +188,7 @@ int engine_load_policy(struct engine *e, struct qerr *err);
 int engine_reload(struct engine *e, const char *path, struct diag_list *findings, struct qerr *err);
 int engine_undo(struct engine *e, struct diag_list *findings, struct qerr *err);
 int engine_set_mode(struct engine *e, enum policy_mode mode, struct qerr *err);
-/* Writing may begin or end: tell the adapter that prepares things before it writes. */
+/* Writing may begin or end: tell the adapters. */
 void engine_settle_mode(struct engine *e);
 
 /* ---- files (state.c) ---- */

@@ -36,7 +36,7 @@ struct picture *engine_picture(struct engine *e, const struct policy *policy)
 		.inventory = e->inventory,
 		.baseline = e->baseline,
 		.previous = e->picture ? e->picture->placement : e->placement,
-		.cgroup_v1 = cgroup_is_v1(e->adapters[ADAPTER_CGROUP]),
+		.cgroup_v1 = e->cgroup_v1,
 	};
 	uint64_t now_s = (uint64_t)time(NULL);
 

@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "qosd/daemon/engine.h"
-#include "qosd/host/net.h"
 
 #define LOOK_AGAIN_US 1000000ULL /* lanes that wait ask for earlier turns themselves */
 
@@ -90,13 +89,8 @@ static size_t drop_held(struct engine *e, const struct plan *plan)
 
 static void release_is_over(struct engine *e)
 {
-	if (e->giving_back) {
-		struct qerr err = { 0 };
-
-		if (net_teardown(e->adapters[ADAPTER_NET], &err) < 0)
-			log_error(&e->log, LOG_WARNING, NULL, "some of the shaping is left", &err);
+	if (e->giving_back)
 		log_message(&e->log, LOG_INFO, NULL, "every value is as it was before qosd");
-	}
 	for (size_t i = 0; i < e->guests.count; i++) {
 		struct guest_row *row = &e->guests.rows[i];
 

@@ -9,7 +9,6 @@
 #include "qosd/core/mem.h"
 #include "qosd/daemon/engine.h"
 #include "qosd/host/conf.h"
-#include "qosd/host/net.h"
 
 #define FINDING_TEXT_MAX 512
 
@@ -72,7 +71,13 @@ void engine_settle_mode(struct engine *e)
 {
 	bool writing = engine_enforcing(e) || (engine_releasing(e) && !e->options.observe);
 
-	net_set_readonly(e->adapters[ADAPTER_NET], !writing);
+	for (size_t i = 0; i < ARRAY_SIZE(e->adapters); i++) {
+		struct adapter *a = e->adapters[i];
+		struct qerr err = { 0 };
+
+		if (a && a->ops->set_writing && a->ops->set_writing(a, writing, &err) < 0)
+			log_error(&e->log, LOG_WARNING, NULL, a->ops->name, &err);
+	}
 	e->mode_overridden = e->mode != e->policy->mode;
 }
 

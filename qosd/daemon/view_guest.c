@@ -285,7 +285,7 @@ static json_t *view_knobs(struct engine *e, const struct guest *g)
 		.host = e->host,
 		.inventory = e->picture->inventory,
 		.previous = e->picture->placement,
-		.cgroup_v1 = cgroup_is_v1(e->adapters[ADAPTER_CGROUP]),
+		.cgroup_v1 = e->cgroup_v1,
 	};
 	/* A guest that is left alone has no entries in the plan in force: show what could be set.
 	 */
