@@ -13,6 +13,7 @@
 #include "qosd/daemon/engine.h"
 
 #define VERIFY_DELAY_US 100000ULL
+#define START_US        5000000ULL
 
 int engine_read(struct engine *e, const struct target *t, enum knob_id knob, struct knob_value *ret,
 		struct qerr *err)
@@ -120,12 +121,24 @@ static void note_foreign(struct engine *e, const struct plan_entry *entry,
 		    knob_value_format(&entry->want, want, sizeof(want)));
 }
 
+/* While a guest starts libvirt still sets things itself: that is nobody's fault. */
+static bool grown_up(struct engine *e, const struct plan_entry *entry)
+{
+	struct guest_row *row = guests_find(&e->guests, entry->target.guest_id);
+	uint64_t now_us = engine_now_us(e);
+
+	if (!row->seen_us)
+		row->seen_us = now_us;
+	return !row->id || now_us - row->seen_us >= START_US;
+}
+
 /* One entry that has to be looked at now. 0 or -ENOMEM. */
 static int compare_entry(struct engine *e, const struct plan_entry *entry, bool settled_before,
 			 struct lane *lane, struct diff *ret)
 {
 	struct knob_value actual;
 	struct qerr err = { 0 };
+	bool grown = grown_up(e, entry);
 	int r = engine_read(e, &entry->target, entry->knob, &actual, &err);
 
 	if (r < 0) {
@@ -138,7 +151,7 @@ static int compare_entry(struct engine *e, const struct plan_entry *entry, bool 
 		note_not_held(e, entry, lane, &actual);
 		return 0;
 	}
-	if (settled_before && !lane->failures)
+	if (settled_before && !lane->failures && grown)
 		note_foreign(e, entry, &actual);
 	r = diff_entry(ret, entry, &actual);
 	return r < 0 ? r : 0;

@@ -55,6 +55,7 @@ struct guest_row {
 	uint32_t id;
 	char uuid[GUEST_UUID_MAX];
 	uint64_t start_ticks; /* with uuid: the same process over a restart of qosd */
+	uint64_t seen_us;     /* monotonic: first looked at; 0: not yet */
 	bool present;         /* seen in this inventory (mark and sweep) */
 	struct lane lanes[ADAPTER_COUNT];
 	struct qerr finding;     /* what the plan could not give it; code 0: nothing */
