@@ -96,7 +96,7 @@ bool qosctl_for_seconds(const struct qosctl *ctl, double *ret)
 		qosctl_fail(EXIT_USAGE, "how long? Add a time, as in --for 10min");
 		return false;
 	}
-	if (unit_parse_time(ctl->for_text, &us) < 0 || us == 0) {
+	if (unit_parse_time(ctl->for_text, &us) < 0) {
 		qosctl_fail(EXIT_USAGE, "\"%s\" is no time; write it as in --for 10min",
 			    ctl->for_text);
 		return false;

@@ -152,8 +152,10 @@ int verb_throttle(struct qosctl *ctl, int argc, char **argv)
 
 static void print_hold(const json_t *answer, char **what)
 {
-	say("%s is left as it is until %s", what[0],
-	    json_at(answer, "until") ? json_text(answer, "until") : "the time is over");
+	if (json_at(answer, "until"))
+		say("%s is left as it is until %s", what[0], json_text(answer, "until"));
+	else
+		say("%s is managed again", what[0]);
 }
 
 int verb_hold(struct qosctl *ctl, int argc, char **argv)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "qosd/core/baseline_private.h"
 #include "qosd/core/mem.h"
@@ -216,6 +217,7 @@ struct scope {
 };
 
 struct living {
+	const struct inventory *inventory;
 	char (*owners)[GUEST_UUID_MAX + 24];
 	struct scope *scopes;
 	size_t count;
@@ -234,6 +236,18 @@ static int compare_scopes(const void *pa, const void *pb)
 	return r ? r : (a->len > b->len) - (a->len < b->len);
 }
 
+/* A guest that runs, but whose process could not be looked at this time: it may own the key. */
+static bool unread(const struct living *l, const char *owner)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		const struct guest *g = l->inventory->guests[i];
+
+		if (!g->start_ticks && strncasecmp(g->uuid, owner, GUEST_UUID_MAX - 1) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool is_dead(const struct baseline_entry *e, const void *context)
 {
 	const struct living *l = context;
@@ -250,6 +264,8 @@ static bool is_dead(const struct baseline_entry *e, const void *context)
 	if (len >= sizeof(owner))
 		return true;
 	memcpy(owner, e->key, len);
+	if (unread(l, owner))
+		return false;
 	return !bsearch(owner, l->owners, l->count, sizeof(*l->owners), compare_owners);
 }
 
@@ -272,7 +288,7 @@ static void fill_living(struct living *l, const struct inventory *inv)
 
 size_t baseline_retain(struct baseline *b, const struct inventory *inv)
 {
-	struct living l = { .count = inv->count };
+	struct living l = { .inventory = inv, .count = inv->count };
 	size_t dropped = 0;
 
 	if (!b->count)

@@ -83,6 +83,20 @@ void inventory_free(struct inventory *inv)
 	free(inv);
 }
 
+struct inventory *inventory_copy(const struct inventory *inv)
+{
+	struct inventory *copy = inventory_new(inv->count);
+
+	if (!copy)
+		return NULL;
+	memcpy(copy->guests, inv->guests, inv->count * sizeof(*copy->guests));
+	memcpy(copy->by_id, inv->by_id, inv->count * sizeof(*copy->by_id));
+	copy->count = inv->count;
+	for (size_t i = 0; i < copy->count; i++)
+		guest_ref(copy->guests[i]);
+	return copy;
+}
+
 static const char *name_of(const struct guest *g)
 {
 	return g->name ? g->name : "";
@@ -147,6 +161,23 @@ int inventory_add(struct inventory *inv, struct guest *g)
 	       guest_ref(g));
 	insert(inv->by_id, inv->count, place_for(inv->by_id, inv->count, g, compare_id), g);
 	inv->count++;
+	return 0;
+}
+
+int inventory_replace(struct inventory *inv, struct guest *g)
+{
+	struct guest *old = inventory_by_id(inv, g->id);
+
+	if (!old || compare_name(old, g) != 0)
+		return -ENOENT;
+	for (size_t i = 0; i < inv->count; i++) {
+		if (inv->guests[i] == old)
+			inv->guests[i] = g;
+		if (inv->by_id[i] == old)
+			inv->by_id[i] = g;
+	}
+	guest_ref(g);
+	guest_unref(old);
 	return 0;
 }
 

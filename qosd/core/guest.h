@@ -81,8 +81,12 @@ struct inventory {
 
 struct inventory *inventory_new(size_t capacity); /* a hint; it grows. NULL when out of memory */
 void inventory_free(struct inventory *inv);	  /* drops its references; NULL is fine */
+/* The same guests, one more reference each. NULL when out of memory. */
+struct inventory *inventory_copy(const struct inventory *inv);
 /* Takes a reference of its own and keeps the order. 0 or -ENOMEM. */
 int inventory_add(struct inventory *inv, struct guest *g);
+/* Put `g` in the place of the guest with the same id and name. 0, -ENOENT. */
+int inventory_replace(struct inventory *inv, struct guest *g);
 /* A guest by name, else by uuid (upper or lower case). Borrowed, NULL if there is none. */
 struct guest *inventory_find(const struct inventory *inv, const char *name_or_uuid);
 struct guest *inventory_by_id(const struct inventory *inv, uint32_t id); /* borrowed, NULL */

@@ -126,6 +126,7 @@ int ledger_admit(struct ledger *l, const struct host *host, const struct guest *
 
 struct rank_key {
 	uint32_t rank, id, index;
+	uint64_t start_ticks; /* age that a restart of qosd does not change; 0 unknown */
 };
 
 static int compare_rank(const void *pa, const void *pb)
@@ -134,6 +135,8 @@ static int compare_rank(const void *pa, const void *pb)
 
 	if (a->rank != b->rank)
 		return a->rank < b->rank ? -1 : 1;
+	if (a->start_ticks && b->start_ticks && a->start_ticks != b->start_ticks)
+		return a->start_ticks < b->start_ticks ? -1 : 1;
 	if (a->id != b->id)
 		return a->id < b->id ? -1 : 1;
 	return (a->index > b->index) - (a->index < b->index);
@@ -151,6 +154,7 @@ int ledger_order(const struct inventory *inv, const struct assignment *assign, u
 	for (size_t i = 0; i < inv->count; i++)
 		keys[i] = (struct rank_key){ .rank = assign[i].effective.rank,
 					     .id = inv->guests[i]->id,
+					     .start_ticks = inv->guests[i]->start_ticks,
 					     .index = (uint32_t)i };
 	qsort(keys, inv->count, sizeof(*keys), compare_rank);
 	for (size_t i = 0; i < inv->count; i++)

@@ -2,9 +2,9 @@
 /*
  * apply - writes a diff in its order: baselines first, on disk, then the knobs.
  *
- * An error belongs to one guest: it is remembered on it, logged once, and retried with back-off,
- * while all others go on. A change that an adapter gave to its worker is in flight until the
- * worker reports; its guest is then read back.
+ * An error belongs to one lane of one guest: it is remembered there, logged once, and retried with
+ * back-off, while all others go on. A change that an adapter gave to its worker is in flight until
+ * the worker reports; its lane is then read back.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,77 +13,108 @@
 #include "qosd/core/mem.h"
 #include "qosd/daemon/engine.h"
 
+#define DISK_RETRY_US 1000000ULL
+
 static bool is_gone(int r)
 {
 	return r == -ENOENT || r == -ESRCH || r == -ENODEV;
 }
 
+/* ---- baselines ---- */
+
+/*
+ * What can be given back: only qosd shapes NICs by its own program, so before it there was no
+ * limit; and vCPU groups that somebody had set unevenly have no one value.
+ */
+static struct knob_value baseline_value(const struct change *c)
+{
+	switch (c->knob) {
+	case KNOB_NET_IN:
+	case KNOB_NET_OUT:
+		return knob_u64(KNOB_MAX);
+	case KNOB_CPU_MAX:
+		return c->from.period_us ? c->from : knob_quota(KNOB_MAX, 100000);
+	case KNOB_CPU_MAX_BURST:
+		return c->from.u64 == KNOB_MAX ? knob_u64(0) : c->from;
+	default:
+		return c->from;
+	}
+}
+
 /* Values that were there before our first write, on disk before that write. */
 static int record_baselines(struct engine *e, const struct diff *d, struct qerr *err)
 {
-	bool added = false;
-
 	for (size_t i = 0; i < d->count; i++) {
 		const struct change *c = &d->changes[i];
+		struct knob_value value = baseline_value(c);
 		int r;
 
 		if (!c->from_known || c->why.kind == WHY_BASELINE)
 			continue;
-		r = baseline_put(e->baseline, &c->target, c->knob, &c->from);
-		if (r < 0)
-			return qerr_set(err, r, "cannot remember the values of before: %s", strerror(-r));
-		added |= r > 0;
+		r = baseline_put(e->baseline, &c->target, c->knob, &value);
+		if (r == -ENOMEM)
+			return qerr_set(err, r,
+					"out of memory: the values of before cannot be remembered");
 	}
-	return added ? state_save_baseline(e, err) : 0;
+	return state_save_baseline(e, err);
 }
 
-static const char *name_of(const struct target *t)
-{
-	return t->guest ? t->guest->name : t->path;
-}
+/* ---- in flight ---- */
 
-static void note_failure(struct engine *e, const struct target *t, enum knob_id knob, int r,
-			 const struct qerr *err)
+static int add_inflight(struct inflight_queue *q, const struct change *c, uint64_t ticket)
 {
-	struct guest_row *row = guests_find(&e->guests, t->guest_id);
-	struct log_about about = { .guest = t->guest ? t->guest->name : NULL,
-				   .knob = knob_get(knob)->name, .error = r };
-
-	if (is_gone(r))
-		return; /* a guest that vanishes mid-write is normal */
-	if (!row || row->degraded.code != r)
-		log_error(&e->log, LOG_WARNING, &about, name_of(t), err);
-	if (row)
-		guests_failed(row, err, engine_now_us(e));
-}
-
-static int add_inflight(struct engine *e, const struct change *c, uint64_t ticket)
-{
-	struct guest_row *row = guests_find(&e->guests, c->target.guest_id);
-	int r = mem_grow(&e->inflight, &e->inflight_capacity, e->ninflight + 1, sizeof(*e->inflight));
+	int r = mem_grow(&q->items, &q->capacity, q->count + 1, sizeof(*q->items));
 
 	if (r < 0)
 		return r;
-	e->inflight[e->ninflight++] = (struct inflight){
-		.ticket = ticket, .guest_id = c->target.guest_id, .knob = c->knob
-	};
-	if (row)
-		row->inflight++;
-	else
-		e->cgroup_inflight++;
+	q->items[q->count++] = (struct inflight){ .ticket = ticket,
+						  .guest_id = c->target.guest_id,
+						  .knob = c->knob };
+	q->open++;
 	return 0;
 }
 
-static void remove_inflight(struct engine *e, size_t i)
+static int compare_ticket(const void *key, const void *item)
 {
-	struct guest_row *row = guests_find(&e->guests, e->inflight[i].guest_id);
+	uint64_t ticket = *(const uint64_t *)key, other = ((const struct inflight *)item)->ticket;
 
-	if (row && row->inflight)
-		row->inflight--;
-	else if (!e->inflight[i].guest_id && e->cgroup_inflight)
-		e->cgroup_inflight--;
-	memmove(&e->inflight[i], &e->inflight[i + 1],
-		(--e->ninflight - i) * sizeof(*e->inflight));
+	return (ticket > other) - (ticket < other);
+}
+
+/* Takes the change out. False: no such ticket. */
+static bool take_inflight(struct inflight_queue *q, uint64_t ticket, struct inflight *ret)
+{
+	struct inflight *found = NULL;
+
+	if (q->head < q->count)
+		found = bsearch(&ticket, q->items + q->head, q->count - q->head, sizeof(*q->items),
+				compare_ticket);
+	if (!found || found->done)
+		return false;
+	*ret = *found;
+	found->done = true;
+	q->open--;
+	while (q->head < q->count && q->items[q->head].done)
+		q->head++;
+	if (q->head == q->count)
+		q->head = q->count = 0;
+	return true;
+}
+
+/* ---- writing ---- */
+
+static void note_failure(struct engine *e, const char *name, bool is_guest, struct lane *lane,
+			 enum knob_id knob, int r, const struct qerr *err)
+{
+	struct log_about about = { .guest = is_guest ? name : NULL,
+				   .knob = knob_get(knob)->name,
+				   .error = r };
+
+	if (is_gone(r))
+		return; /* a guest that vanishes mid-write is normal */
+	if (lane->trouble.code != r)
+		log_error(&e->log, LOG_WARNING, &about, name, err);
+	lane_failed(lane, err, engine_now_us(e));
 }
 
 static void log_change(const struct engine *e, const struct change *c)
@@ -103,20 +134,37 @@ static void log_change(const struct engine *e, const struct change *c)
 
 static void apply_change(struct engine *e, const struct change *c)
 {
-	struct adapter *a = e->adapters[knob_get(c->knob)->adapter];
-	uint64_t ticket = ++e->next_ticket;
+	enum adapter_id id = knob_get(c->knob)->adapter;
 	struct guest_row *row = guests_find(&e->guests, c->target.guest_id);
+	uint64_t ticket = ++e->next_ticket;
 	struct qerr err = { 0 };
-	int r = a->ops->apply(a, c, ticket, &err);
+	int r;
 
-	if (row)
-		row->touched = true;
+	if (!row)
+		return;
+	r = e->adapters[id]->ops->apply(e->adapters[id], c, ticket, &err);
+	row->lanes[id].touched = true;
+	e->written++;
 	if (r == -EINPROGRESS) {
-		if (add_inflight(e, c, ticket) < 0)
-			log_message(&e->log, LOG_ERR, NULL, "out of memory: a change is not followed");
+		row->lanes[id].inflight++;
+		if (add_inflight(&e->inflight, c, ticket) < 0) {
+			row->lanes[id].inflight--;
+			row->lanes[id].dirty = true;
+		}
 	} else if (r < 0) {
-		note_failure(e, &c->target, c->knob, r, &err);
+		note_failure(e, c->target.guest ? c->target.guest->name : c->target.path,
+			     c->target.guest != NULL, &row->lanes[id], c->knob, r, &err);
 	}
+}
+
+/* Nothing can be written while the values of before are on no disk: say so, and try again soon. */
+static void note_disk(struct engine *e, const struct qerr *err)
+{
+	if (e->trouble.code != err->code)
+		log_error(&e->log, LOG_ERR, NULL, "nothing is written to guests", err);
+	e->trouble = *err;
+	e->enforced_before = false;
+	engine_mark_at(e, engine_now_us(e) + DISK_RETRY_US);
 }
 
 void engine_apply(struct engine *e, struct diff *d)
@@ -126,9 +174,10 @@ void engine_apply(struct engine *e, struct diff *d)
 	if (!d->count)
 		return;
 	if (record_baselines(e, d, &err) < 0) {
-		log_error(&e->log, LOG_ERR, NULL, "nothing is changed", &err);
+		note_disk(e, &err);
 		return;
 	}
+	e->trouble.code = 0;
 	for (size_t i = 0; i < d->count; i++) {
 		log_change(e, &d->changes[i]);
 		apply_change(e, &d->changes[i]);
@@ -140,28 +189,34 @@ void engine_change_done(void *user, uint64_t ticket, int result, const struct qe
 	struct engine *e = user;
 	struct inflight done;
 	struct guest_row *row;
-	size_t i = 0;
+	struct lane *lane;
 
-	if (engine_class_done(e, ticket, result, err))
+	if (!take_inflight(&e->inflight, ticket, &done)) {
+		(void)engine_class_done(e, ticket, result, err);
 		return;
-	while (i < e->ninflight && e->inflight[i].ticket != ticket)
-		i++;
-	if (i == e->ninflight)
-		return;
-	done = e->inflight[i];
-	remove_inflight(e, i);
-	row = guests_find(&e->guests, done.guest_id);
-	if (row) {
-		const struct guest *g = e->inventory ? inventory_by_id(e->inventory, row->id) : NULL;
-		struct target t = { .kind = TARGET_GUEST, .guest_id = row->id, .guest = g };
-
-		row->dirty = true;
-		if (result < 0 && result != -ECANCELED && g)
-			note_failure(e, &t, done.knob, result, err);
-	} else if (result < 0 && !done.guest_id) {
-		log_error(&e->log, LOG_WARNING, &(struct log_about){ .knob = knob_get(done.knob)->name },
-			  "a group above the guests", err);
 	}
-	if (!row || row->inflight == 0)
+	row = guests_find(&e->guests, done.guest_id);
+	if (!row)
+		return; /* its guest has gone meanwhile */
+	lane = &row->lanes[knob_get(done.knob)->adapter];
+	if (lane->inflight)
+		lane->inflight--;
+	lane->dirty = true;
+	if (result == 0) {
+		lane->verify = true;
+	} else if (result != -ECANCELED) {
+		const struct guest *g =
+			e->inventory && row->id ? inventory_by_id(e->inventory, row->id) : NULL;
+
+		note_failure(e, g ? g->name : "a group above guests", g != NULL, lane, done.knob,
+			     result, err);
+	}
+	if (lane->inflight == 0)
 		engine_mark(e);
+}
+
+bool engine_settled(const struct engine *e)
+{
+	return !e->turn_scheduled && e->inflight.open == 0 && e->classes_assumed == 0 &&
+	       !engine_releasing(e);
 }

@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "qosd/core/mem.h"
 #include "qosd/daemon/control.h"
@@ -19,12 +20,13 @@
 #include "qosd/host/net.h"
 #include "qosd/host/topology.h"
 
-#define TURN_DELAY_US	  10000ULL    /* events that come together make one turn */
-#define DRIFT_PERIOD_US	  10000000ULL /* everything is read back this often */
-#define SAMPLE_PERIOD_US  5000000ULL
-#define WORKER_QUEUE_MAX  16384
-#define WORKER_STOP_US	  2000000ULL
-#define ACCURACY_US	  50000ULL    /* lets the kernel join wake-ups of the slow timers */
+#define TURN_DELAY_US         10000ULL    /* events that come together make one turn */
+#define DRIFT_PERIOD_US       10000000ULL /* everything is read back this often */
+#define BASELINE_SWEEP_DRIFTS 6
+#define SAMPLE_PERIOD_US      5000000ULL
+#define WORKER_QUEUE_MAX      16384
+#define WORKER_STOP_US        2000000ULL
+#define ACCURACY_US           50000ULL /* lets the kernel join wake-ups of the slow timers */
 
 uint64_t engine_now_us(const struct engine *e)
 {
@@ -95,15 +97,6 @@ static int rearm(sd_event_source *s, struct engine *e, uint64_t period_us)
 	return r < 0 ? r : sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
 }
 
-static int on_drift(sd_event_source *s, uint64_t usec, void *user)
-{
-	struct engine *e = user;
-
-	(void)usec;
-	engine_mark_all(e);
-	return rearm(s, e, DRIFT_PERIOD_US);
-}
-
 static int on_sample(sd_event_source *s, uint64_t usec, void *user)
 {
 	struct engine *e = user;
@@ -113,31 +106,47 @@ static int on_sample(sd_event_source *s, uint64_t usec, void *user)
 	return rearm(s, e, SAMPLE_PERIOD_US);
 }
 
+/*
+ * A guest that is not in the inventory any more. Its baselines go with its process; while that
+ * lives, libvirt was only unable to tell of it this time.
+ */
 static void on_guest_gone(void *user, const struct guest_row *row)
 {
 	struct engine *e = user;
 	const struct guest *g = e->picture ? inventory_by_id(e->picture->inventory, row->id) : NULL;
 
+	if (row->assumed_ticket)
+		e->classes_assumed--;
 	if (!g)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(e->adapters); i++)
 		if (e->adapters[i] && e->adapters[i]->ops->forget)
 			e->adapters[i]->ops->forget(e->adapters[i], g);
-	(void)baseline_drop_guest(e->baseline, g);
+	if (!g->pid || (kill(g->pid, 0) < 0 && errno == ESRCH))
+		e->baseline_rewrite |= baseline_drop_guest(e->baseline, g) > 0;
 	log_message(&e->log, LOG_INFO, &(struct log_about){ .guest = g->name },
 		    "guest %s has stopped", g->name);
 }
 
-/* A guest that is new or looks different (pins by libvirt, new NIC) is read back at the next turn. */
+/*
+ * A guest that is new or looks different (a new NIC) is read back at the next turn. When none
+ * does, libvirt told of a change that guests do not show: somebody set pins.
+ */
 static void mark_changed_guests(struct engine *e, const struct inventory *before)
 {
+	bool changed = !before || before->count != e->inventory->count;
+
 	for (size_t i = 0; i < e->inventory->count; i++) {
 		const struct guest *g = e->inventory->guests[i];
 		struct guest_row *row = guests_find(&e->guests, g->id);
 
-		if (row && (!before || inventory_by_id(before, g->id) != g))
-			row->dirty = true;
+		if (!row || (before && inventory_by_id(before, g->id) == g))
+			continue;
+		guests_mark(row);
+		changed = true;
 	}
+	for (size_t i = 0; !changed && i < e->guests.count; i++)
+		e->guests.rows[i].lanes[ADAPTER_LIBVIRT].dirty = true;
 }
 
 static void take_inventory(struct engine *e)
@@ -151,10 +160,28 @@ static void take_inventory(struct engine *e)
 		log_message(&e->log, LOG_ERR, NULL, "out of memory: some guests are not managed");
 	engine_assume_classes(e);
 	state_restore_words(e);
-	if (baseline_retain(e->baseline, fresh) > 0)
-		(void)state_save_baseline(e, NULL);
 	mark_changed_guests(e, before);
 	inventory_free(before);
+	engine_mark(e);
+}
+
+/* libvirt is back: what failed because of it is tried again at once. */
+static void note_virt_state(struct engine *e)
+{
+	enum virt_state now = virt_state(e->virt);
+
+	if (now == e->virt_before)
+		return;
+	if (e->virt_before != VIRT_CONNECTING || now != VIRT_CONNECTED)
+		log_message(&e->log, now == VIRT_CONNECTED ? LOG_INFO : LOG_WARNING, NULL,
+			    "libvirt: %s", virt_state_name(now));
+	e->virt_before = now;
+	if (now != VIRT_CONNECTED)
+		return;
+	for (size_t i = 0; i < e->guests.count; i++) {
+		e->guests.rows[i].lanes[ADAPTER_LIBVIRT].retry_us = 0;
+		e->guests.rows[i].lanes[ADAPTER_LIBVIRT].dirty = true;
+	}
 	engine_mark(e);
 }
 
@@ -168,6 +195,7 @@ static int on_virt(sd_event_source *s, int fd, uint32_t events, void *user)
 	/* Inventory first: one that is older than a finished job must not undo what the job did. */
 	take_inventory(e);
 	virt_collect(e->virt, engine_change_done, e);
+	note_virt_state(e);
 	return 0;
 }
 
@@ -182,6 +210,25 @@ static int on_worker(sd_event_source *s, int fd, uint32_t events, void *user)
 	return 0;
 }
 
+/* Values of guests that ended unseen (before a restart of qosd) are of no use to anybody. */
+static void sweep_baselines(struct engine *e)
+{
+	if (++e->drifts % BASELINE_SWEEP_DRIFTS == 0 && e->inventory &&
+	    virt_state(e->virt) == VIRT_CONNECTED)
+		e->baseline_rewrite |= baseline_retain(e->baseline, e->inventory) > 0;
+}
+
+static int on_drift(sd_event_source *s, uint64_t usec, void *user)
+{
+	struct engine *e = user;
+
+	(void)usec;
+	sweep_baselines(e);
+	note_virt_state(e);
+	engine_mark_all(e);
+	return rearm(s, e, DRIFT_PERIOD_US);
+}
+
 /* Somebody touched a NIC that is shaped: read its guest back. */
 static void on_nic_lost(void *user, uint32_t ifindex)
 {
@@ -193,7 +240,7 @@ static void on_nic_lost(void *user, uint32_t ifindex)
 
 		for (size_t n = 0; row && n < g->nnics; n++)
 			if (g->nics[n].ifindex == ifindex)
-				row->dirty = true;
+				row->lanes[ADAPTER_NET].dirty = true;
 	}
 	engine_mark(e);
 }
@@ -254,8 +301,8 @@ static int add_timer(struct engine *e, sd_event_source **ret, uint64_t delay_us,
 
 	if (r < 0)
 		return r;
-	r = sd_event_add_time(e->event, ret, CLOCK_MONOTONIC, now_us + delay_us, accuracy_us, handler,
-			      e);
+	r = sd_event_add_time(e->event, ret, CLOCK_MONOTONIC, now_us + delay_us, accuracy_us,
+			      handler, e);
 	return r < 0 ? r : sd_event_source_set_enabled(*ret, enabled);
 }
 
@@ -289,7 +336,7 @@ static int start_loop(struct engine *e, struct qerr *err)
 static int start_adapters(struct engine *e, struct qerr *err)
 {
 	struct cgroup_config cgroup = { 0 };
-	struct net_config net = { .readonly = !engine_enforcing(e) };
+	struct net_config net = { .readonly = !engine_enforcing(e) && !e->giving_back };
 	struct virt_config virt = { .uri = e->options.libvirt_uri, .bind = cgroup_bind_guest };
 	int r = worker_new("qosd-systemd", WORKER_QUEUE_MAX, &e->systemd_worker);
 
@@ -299,6 +346,7 @@ static int start_adapters(struct engine *e, struct qerr *err)
 	r = cgroup_new(&cgroup, &e->adapters[ADAPTER_CGROUP], err);
 	if (r < 0)
 		return r;
+	e->cgroup_v1 = cgroup_is_v1(e->adapters[ADAPTER_CGROUP]);
 	r = net_new(&net, &e->adapters[ADAPTER_NET], err);
 	if (r < 0)
 		return r;
@@ -316,8 +364,8 @@ static int watch_adapters(struct engine *e, struct qerr *err)
 	int r = sd_event_add_io(e->event, NULL, virt_fd(e->virt), EPOLLIN, on_virt, e);
 
 	if (r >= 0)
-		r = sd_event_add_io(e->event, NULL, worker_fd(e->systemd_worker), EPOLLIN, on_worker,
-				    e);
+		r = sd_event_add_io(e->event, NULL, worker_fd(e->systemd_worker), EPOLLIN,
+				    on_worker, e);
 	if (r >= 0 && net_fd >= 0)
 		r = sd_event_add_io(e->event, NULL, net_fd, EPOLLIN, on_net, e);
 	if (r < 0)
@@ -334,14 +382,17 @@ int engine_new(const struct engine_options *options, struct engine **ret, struct
 		return qerr_set(err, -ENOMEM, "out of memory");
 	e->options = *options;
 	e->log = logger_make(options->verbose);
+	e->lock_fd = -1;
 	e->baseline = baseline_new();
 	r = e->baseline ? start_loop(e, err) : qerr_set(err, -ENOMEM, "out of memory");
 	if (r >= 0)
 		r = topology_read(NULL, &e->host, err);
 	if (r >= 0)
+		r = state_open(e, err);
+	if (r >= 0)
 		r = engine_load_policy(e, err);
 	if (r >= 0)
-		r = state_load(e, err);
+		state_settle(e);
 	if (r >= 0)
 		r = start_adapters(e, err);
 	if (r >= 0)
@@ -365,8 +416,8 @@ int engine_run(struct engine *e)
 	sd_notifyf(0, "READY=1\nSTATUS=%s, policy generation %u",
 		   engine_enforcing(e) ? "enforcing" : "observing", e->generation);
 	log_message(&e->log, LOG_INFO, NULL, "qosd %s is ready: mode %s, %zu classes from %s",
-		    PACKAGE_VERSION, engine_enforcing(e) ? "enforce" : "observe", e->policy->nclasses,
-		    e->policy->path ? e->policy->path : "(no file)");
+		    PACKAGE_VERSION, engine_enforcing(e) ? "enforce" : "observe",
+		    e->policy->nclasses, e->policy->path ? e->policy->path : "(no file)");
 	r = sd_event_loop(e->event);
 	sd_notify(0, "STOPPING=1");
 	return r < 0 ? 1 : r;
@@ -376,6 +427,7 @@ void engine_free(struct engine *e)
 {
 	if (!e)
 		return;
+	methods_stop(e);
 	control_free(e->control);
 	for (size_t i = 0; i < ARRAY_SIZE(e->pending); i++)
 		guest_unref(e->pending[i].guest);
@@ -384,10 +436,11 @@ void engine_free(struct engine *e)
 	net_free(e->adapters[ADAPTER_NET]);
 	cgroup_adapter_free(e->adapters[ADAPTER_CGROUP]);
 	picture_free(e->picture);
+	placement_free(e->placement);
 	inventory_free(e->inventory);
 	guests_done(&e->guests);
 	baseline_free(e->baseline);
-	free(e->inflight);
+	free(e->inflight.items);
 	policy_free(e->policy);
 	host_free(e->host);
 	sd_event_source_unref(e->turn_timer);
@@ -396,5 +449,7 @@ void engine_free(struct engine *e)
 	free(e->saved_words);
 	sd_event_source_unref(e->sample_timer);
 	sd_event_unref(e->event);
+	if (e->lock_fd >= 0)
+		close(e->lock_fd);
 	free(e);
 }

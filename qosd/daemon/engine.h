@@ -34,10 +34,17 @@ struct engine_options {
 	bool verbose;
 };
 
-struct inflight { /* a change handed to a worker */
-	uint64_t ticket;
+struct inflight {          /* a change handed to a worker */
+	uint64_t ticket;   /* ascending in the array */
 	uint32_t guest_id; /* 0: a group above guests */
 	enum knob_id knob;
+	bool done;
+};
+
+struct inflight_queue {
+	struct inflight *items;
+	size_t head, count, capacity; /* items[head, count); those done at the head are dropped */
+	size_t open;                  /* not done */
 };
 
 struct pending_admission { /* let in by the hook, not yet seen running */
@@ -47,6 +54,11 @@ struct pending_admission { /* let in by the hook, not yet seen running */
 
 #define ENGINE_PENDING_MAX 64
 
+struct stopped_guest { /* the hook told of its end, the inventory may still have it */
+	char uuid[GUEST_UUID_MAX];
+	uint64_t until_us;
+};
+
 struct saved_word { /* what the operator said of a guest before qosd was restarted */
 	char uuid[GUEST_UUID_MAX];
 	uint64_t start_ticks;
@@ -54,51 +66,66 @@ struct saved_word { /* what the operator said of a guest before qosd was restart
 	bool released;
 };
 
+struct waiter; /* methods.c: an answer that waits until changes are in force */
+
 struct engine {
 	struct engine_options options;
 	struct logger log;
 	sd_event *event;
 	sd_event_source *turn_timer, *retry_timer, *drift_timer, *sample_timer;
 	uint64_t started_us;
+	int lock_fd;         /* on the state directory: one daemon at a time */
+	struct qerr trouble; /* of the daemon itself (disk full, ...); code 0: none */
 
 	/* the wish */
 	struct policy *policy;
 	uint32_t generation;
-	uint32_t mode;	       /* enum policy_mode in force */
-	bool mode_overridden;  /* by the operator, differs from the file's */
+	uint32_t mode;                            /* enum policy_mode in force */
+	bool mode_overridden;                     /* by the operator, differs from the file's */
+	char saved_mode[16], saved_file_mode[16]; /* of the daemon before */
+	bool giving_back; /* `release`: every value of before is being written back */
 
 	/* the host */
 	struct host *host;
+	bool cgroup_v1;
 	struct worker *systemd_worker;
 	struct virt *virt;
+	enum virt_state virt_before;
 	struct adapter *adapters[ADAPTER_COUNT];
 	struct control *control;
 	struct inventory *inventory; /* NULL until libvirt has answered once */
 
 	/* what is, and what should be */
 	struct guest_table guests;
-	struct picture *picture; /* of the last turn */
+	struct picture *picture; /* of the last turn; its plan is what should hold */
+	struct placement
+		*placement; /* seed for the next picture: of the last one, or of the host */
 	struct baseline *baseline;
-	bool read_all;		  /* next turn reads back every knob */
+	size_t baseline_saved; /* entries of it that are in the file */
+	bool baseline_rewrite; /* the file has entries that are none any more */
+	bool read_all;         /* next turn reads back every knob */
+	bool enforced_before;  /* the picture's plan has been written */
 	bool turn_scheduled;
-	uint64_t last_turn_us;
 
-	struct inflight *inflight;
-	size_t ninflight, inflight_capacity;
+	struct inflight_queue inflight;
 	uint64_t next_ticket;
-	size_t cgroup_inflight; /* how many of them are for groups above guests */
+	unsigned int classes_assumed; /* not yet written to metadata */
 
 	struct pending_admission pending[ENGINE_PENDING_MAX];
+	struct stopped_guest stopped[ENGINE_PENDING_MAX];
 	struct saved_word *saved_words; /* not yet matched with a guest */
 	size_t nsaved_words;
+	struct waiter *waiters;
 
-	uint64_t repaired; /* foreign changes put right since start */
+	uint64_t written;    /* knobs, since start */
+	uint64_t repaired;   /* foreign changes put right since start */
+	unsigned int drifts; /* drift checks since start */
 };
 
 /* ---- life (engine.c) ---- */
 int engine_new(const struct engine_options *options, struct engine **ret, struct qerr *err);
-void engine_free(struct engine *e); /* values stay in the kernel */
-int engine_run(struct engine *e);   /* until SIGTERM or SIGINT; exit status */
+void engine_free(struct engine *e);             /* values stay in the kernel */
+int engine_run(struct engine *e);               /* until SIGTERM or SIGINT; exit status */
 uint64_t engine_now_us(const struct engine *e); /* CLOCK_MONOTONIC of this turn of the loop */
 /* Something changed: make a turn soon. */
 void engine_mark(struct engine *e);
@@ -110,27 +137,49 @@ bool engine_enforcing(const struct engine *e);
 
 /* ---- the turn (reconcile.c) ---- */
 void engine_turn(struct engine *e);
-/* The picture that `policy` gives for the guests of now; NULL when out of memory or no inventory. */
+/* The picture that `policy` gives for the guests of now; NULL when out of memory or no inventory.
+ */
 struct picture *engine_picture(struct engine *e, const struct policy *policy);
+
+/* ---- comparing (compare.c) ---- */
 /* Read one knob's actual value through its adapter. */
 int engine_read(struct engine *e, const struct target *t, enum knob_id knob, struct knob_value *ret,
 		struct qerr *err);
 /*
- * Compare a plan with the host. `previous` not NULL: only entries that differ from it, and those
- * of dirty guests, are read. Targets with changes in flight are left out. 0 or -ENOMEM.
+ * What differs between a plan and the host, for writing. Reads entries that `previous` (NULL: none)
+ * does not have with the same value, those of dirty lanes, and with `all` everything. Lanes that
+ * are not ready are left for later. Read errors and foreign changes are noted. 0 or -ENOMEM.
  */
-int engine_compare(struct engine *e, const struct plan *plan, const struct plan *previous,
+int engine_compare(struct engine *e, const struct plan *plan, const struct plan *previous, bool all,
 		   struct diff *ret);
+/* The same for people: everything is read, nothing is noted. 0 or -ENOMEM. */
+int engine_preview(struct engine *e, const struct plan *plan, struct diff *ret);
+/* After the writes: lanes that needed none are well; those that wait ask for a turn of their own.
+ */
+void engine_settle_lanes(struct engine *e);
 
 /* ---- writing (apply.c) ---- */
 /* Record baselines, then write in order. Errors go to the guests concerned. */
 void engine_apply(struct engine *e, struct diff *d);
 /* A worker finished a change. */
 void engine_change_done(void *engine, uint64_t ticket, int result, const struct qerr *err);
+/* Nothing is scheduled, in flight or being given back. */
+bool engine_settled(const struct engine *e);
 
 /* ---- giving back (release.c) ---- */
-/* Baselines of one guest (NULL: of all) are written back; *ret_changes counts. */
-int engine_release(struct engine *e, const struct guest *only, size_t *ret_changes, struct qerr *err);
+/*
+ * From now on one guest (NULL: all) gets its baselines back, turn by turn until all hold; the mode
+ * becomes observe when it is all. -EAGAIN: no inventory yet.
+ */
+int engine_release(struct engine *e, const struct guest *only, struct qerr *err);
+/* Values to give back at this turn as a plan (empty if none); NULL when out of memory. */
+struct plan *engine_release_plan(struct engine *e);
+/* Entries of that plan which hold are forgotten; the release is over when none is left. */
+void engine_release_settle(struct engine *e, const struct plan *plan);
+/* Is anything being given back? */
+bool engine_releasing(const struct engine *e);
+/* The operator says enforce: nothing stays released. */
+void engine_take_back(struct engine *e);
 
 /* ---- policy (reload.c) ---- */
 /* First load at start: findings are logged. */
@@ -139,16 +188,23 @@ int engine_load_policy(struct engine *e, struct qerr *err);
 int engine_reload(struct engine *e, const char *path, struct diag_list *findings, struct qerr *err);
 int engine_undo(struct engine *e, struct diag_list *findings, struct qerr *err);
 int engine_set_mode(struct engine *e, enum policy_mode mode, struct qerr *err);
+/* Writing may begin or end: tell the adapters. */
+void engine_settle_mode(struct engine *e);
 
 /* ---- files (state.c) ---- */
-int state_load(struct engine *e, struct qerr *err);
+/* Lock the state directory and read what an earlier daemon left. -EBUSY: another one runs. */
+int state_open(struct engine *e, struct qerr *err);
+/* After the policy is loaded: mode, generation, files of now. Never fails: trouble is noted. */
+void state_settle(struct engine *e);
+/* Put new baselines on disk. Until it succeeds nothing may be written to the host. */
 int state_save_baseline(struct engine *e, struct qerr *err);
-int state_save_runtime(struct engine *e, struct qerr *err);
-/* Give rows of guests that are new to this process what the operator said before the restart. */
-void state_restore_words(struct engine *e);
+/* Mode, holds, releases. Trouble is noted and logged, the state in memory counts. */
+void state_save_runtime(struct engine *e);
 int state_save_policy(struct engine *e, uint32_t generation, const char *text, struct qerr *err);
 /* Path of a saved generation in buf. */
 char *state_policy_path(const struct engine *e, uint32_t generation, char *buf, size_t size);
+/* Give rows of guests that are new to this process what the operator said before the restart. */
+void state_restore_words(struct engine *e);
 
 /* ---- admission (admission.c) ---- */
 /* The hook's question or news. *ret_admit false only at prepare, with the sentence in err. */
@@ -160,7 +216,8 @@ int engine_hook(struct engine *e, const char *phase, const char *xml, size_t len
  * In force at once on our own copy of the guest; written to the domain's metadata, which makes it
  * last and travel, behind by libvirt. class_name NULL: clear. -EAGAIN: libvirt takes nothing now.
  */
-int engine_set_class(struct engine *e, const struct guest *g, const char *class_name);
+int engine_set_class(struct engine *e, const struct guest *g, const char *class_name,
+		     struct qerr *err);
 /* Put classes that libvirt has not written yet into a fresh inventory. */
 void engine_assume_classes(struct engine *e);
 /* True when the ticket was a class written to metadata. */
@@ -172,5 +229,6 @@ void engine_sample(struct engine *e, uint64_t max_age_us);
 
 /* ---- socket (methods.c) ---- */
 int methods_start(struct engine *e, struct qerr *err);
+void methods_stop(struct engine *e); /* drop answers that still wait */
 
 #endif

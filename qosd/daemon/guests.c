@@ -7,8 +7,9 @@
 
 #include "qosd/core/mem.h"
 
-#define RETRY_FIRST_US 1000000ULL
-#define RETRY_MAX_US   60000000ULL
+#define RETRY_FIRST_US  1000000ULL
+#define RETRY_MAX_US    60000000ULL
+#define RETRY_DOUBLINGS 6
 
 static int compare_id(const void *key, const void *row)
 {
@@ -22,14 +23,21 @@ static int compare_rows(const void *a, const void *b)
 	return compare_id(&((const struct guest_row *)a)->id, b);
 }
 
-struct guest_row *guests_find(const struct guest_table *t, uint32_t id)
+static struct guest_row *search(const struct guest_table *t, size_t count, uint32_t id)
 {
-	if (!t->count)
-		return NULL;
-	return bsearch(&id, t->rows, t->count, sizeof(*t->rows), compare_id);
+	return count ? bsearch(&id, t->rows, count, sizeof(*t->rows), compare_id) : NULL;
 }
 
-struct guest_row *guests_find_uuid(const struct guest_table *t, const char *uuid)
+struct guest_row *guests_find(struct guest_table *t, uint32_t id)
+{
+	if (!id)
+		return &t->groups;
+	if (!t->latest || t->latest->id != id)
+		t->latest = search(t, t->count, id);
+	return t->latest;
+}
+
+struct guest_row *guests_find_uuid(struct guest_table *t, const char *uuid)
 {
 	for (size_t i = 0; i < t->count; i++)
 		if (strcmp(t->rows[i].uuid, uuid) == 0)
@@ -43,12 +51,26 @@ static void sweep(struct guest_table *t, void (*gone)(void *, const struct guest
 	size_t kept = 0;
 
 	for (size_t i = 0; i < t->count; i++) {
-		if (t->rows[i].present)
+		if (t->rows[i].present) {
 			t->rows[kept++] = t->rows[i];
-		else if (gone)
+			continue;
+		}
+		if (gone)
 			gone(user, &t->rows[i]);
+		free(t->rows[i].usage);
 	}
 	t->count = kept;
+}
+
+static struct guest_row *add_row(struct guest_table *t, const struct guest *g)
+{
+	struct guest_row *row = &t->rows[t->count++];
+
+	memset(row, 0, sizeof(*row));
+	row->id = g->id;
+	memcpy(row->uuid, g->uuid, sizeof(row->uuid));
+	guests_mark(row);
+	return row;
 }
 
 int guests_sync(struct guest_table *t, const struct inventory *inv,
@@ -59,51 +81,75 @@ int guests_sync(struct guest_table *t, const struct inventory *inv,
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < t->count; i++)
+	t->latest = NULL;
+	for (size_t i = 0; i < known; i++)
 		t->rows[i].present = false;
 	for (size_t i = 0; i < inv->count; i++) {
 		const struct guest *g = inv->guests[i];
-		struct guest_table old = { t->rows, known, known };
-		struct guest_row *row = guests_find(&old, g->id);
+		struct guest_row *row = search(t, known, g->id);
 
-		if (!row) {
-			row = &t->rows[t->count++];
-			memset(row, 0, sizeof(*row));
-			row->id = g->id;
-			row->dirty = true;
-			row->start_ticks = g->start_ticks;
-			memcpy(row->uuid, g->uuid, sizeof(row->uuid));
-		}
+		if (!row)
+			row = add_row(t, g);
 		row->present = true;
+		if (g->start_ticks)
+			row->start_ticks = g->start_ticks;
 	}
+	if (t->count > known)
+		qsort(t->rows, t->count, sizeof(*t->rows), compare_rows);
 	sweep(t, gone, user);
-	qsort(t->rows, t->count, sizeof(*t->rows), compare_rows);
 	return 0;
 }
 
 void guests_done(struct guest_table *t)
 {
+	for (size_t i = 0; i < t->count; i++)
+		free(t->rows[i].usage);
 	free(t->rows);
 	memset(t, 0, sizeof(*t));
 }
 
-void guests_failed(struct guest_row *row, const struct qerr *err, uint64_t now_us)
+void guests_mark(struct guest_row *row)
 {
-	unsigned int doublings = row->failures < 6 ? row->failures : 6;
-	uint64_t wait_us = RETRY_FIRST_US << doublings;
-
-	row->degraded = *err;
-	row->failures++;
-	row->retry_us = now_us + (wait_us < RETRY_MAX_US ? wait_us : RETRY_MAX_US);
-	row->dirty = true;
+	for (size_t i = 0; i < ADAPTER_COUNT; i++)
+		row->lanes[i].dirty = true;
 }
 
-void guests_recovered(struct guest_row *row)
+void guests_retry(struct guest_row *row)
 {
-	row->degraded.code = 0;
-	row->degraded.text[0] = '\0';
-	row->failures = 0;
-	row->retry_us = 0;
+	for (size_t i = 0; i < ADAPTER_COUNT; i++) {
+		row->lanes[i].dirty = true;
+		row->lanes[i].retry_us = 0;
+	}
+}
+
+void lane_failed(struct lane *lane, const struct qerr *err, uint64_t now_us)
+{
+	unsigned int doublings =
+		lane->failures < RETRY_DOUBLINGS ? lane->failures : RETRY_DOUBLINGS;
+	uint64_t wait_us = RETRY_FIRST_US << doublings;
+
+	lane->trouble = *err;
+	lane->dirty = true;
+	lane->verify = false;
+	if (lane->retry_us > now_us)
+		return; /* several knobs failed together: that is one failure */
+	lane->failures++;
+	lane->retry_us = now_us + (wait_us < RETRY_MAX_US ? wait_us : RETRY_MAX_US);
+}
+
+bool lane_ready(const struct lane *lane, uint64_t now_us)
+{
+	return lane->inflight == 0 && lane->retry_us <= now_us;
+}
+
+const struct qerr *guests_trouble(const struct guest_row *row)
+{
+	for (size_t i = 0; i < ADAPTER_COUNT; i++)
+		if (row->lanes[i].failures)
+			return &row->lanes[i].trouble;
+	if (row->refused.code)
+		return &row->refused;
+	return row->finding.code ? &row->finding : NULL;
 }
 
 bool guests_held(const struct guest_row *row, uint64_t now_s)

@@ -3,7 +3,11 @@
  * guests - what the daemon remembers of each guest between turns: its troubles, the operator's
  * word, changes in flight, and the last two usage samples.
  *
- * One row per incarnation (guest id), sorted by id, which only grows; lookup O(log n).
+ * One row per incarnation (guest id), sorted by id, which only grows; lookup O(log n). Id 0 is the
+ * row of the groups above guests, so that they are followed by the same rules.
+ *
+ * A lane is one adapter's part of a row: libvirt that hangs must not keep back a cgroup write of
+ * the same guest.
  */
 #ifndef QOSD_DAEMON_GUESTS_H
 #define QOSD_DAEMON_GUESTS_H
@@ -14,15 +18,16 @@
 
 #include "qosd/core/err.h"
 #include "qosd/core/guest.h"
+#include "qosd/core/knob.h"
 #include "qosd/core/policy.h"
 #include "qosd/host/cgroup.h"
+
+#define GUEST_NICS_SAMPLED 16
 
 struct nic_sample {
 	char device[GUEST_DEVICE_MAX];
 	uint64_t in_bytes, out_bytes;
 };
-
-#define GUEST_NICS_SAMPLED 16
 
 struct usage_sample {
 	uint64_t at_us; /* monotonic; 0: none */
@@ -31,39 +36,65 @@ struct usage_sample {
 	size_t nnics;
 };
 
+struct usage {
+	struct usage_sample before, last;
+};
+
+struct lane {
+	bool dirty;            /* read its knobs back at the next turn */
+	bool touched;          /* something was written in this turn */
+	bool stale;            /* what the plan wants was not yet written: the lane was busy */
+	bool verify;           /* a worker said done: the read-back must show it */
+	unsigned int inflight; /* changes with a worker */
+	unsigned int failures; /* turns in a row */
+	uint64_t retry_us;     /* monotonic: leave it alone until then */
+	struct qerr trouble;   /* of the last failure; code 0: fine */
+};
+
 struct guest_row {
 	uint32_t id;
 	char uuid[GUEST_UUID_MAX];
-	uint64_t start_ticks;	  /* with uuid: the same process over a restart of qosd */
-	bool present;		  /* seen in this inventory (mark and sweep) */
-	bool touched;		  /* something of it was written in this turn */
-	bool dirty;		  /* read all its knobs back at the next turn */
-	unsigned int inflight;	  /* changes with a worker */
-	struct qerr degraded;	  /* code 0: fine */
-	unsigned int failures;	  /* in a row */
-	uint64_t retry_us;	  /* monotonic: leave it alone until then */
-	uint64_t hold_until_s;	  /* wall clock seconds; 0: not held */
-	uint64_t assumed_ticket;  /* class being written to the metadata; 0: none */
+	uint64_t start_ticks; /* with uuid: the same process over a restart of qosd */
+	uint64_t seen_us;     /* monotonic: first looked at; 0: not yet */
+	bool present;         /* seen in this inventory (mark and sweep) */
+	struct lane lanes[ADAPTER_COUNT];
+	struct qerr finding;     /* what the plan could not give it; code 0: nothing */
+	struct qerr refused;     /* why libvirt did not take the class; code 0: it did */
+	uint64_t hold_until_s;   /* wall clock seconds; 0: not held */
+	bool released;           /* the operator gave it back: not managed until told otherwise */
+	bool giving_back;        /* ... and some of its values are not yet as before */
+	uint64_t assumed_ticket; /* class being written to the metadata; 0: none */
 	char assumed_class[POLICY_NAME_MAX]; /* "": cleared */
-	bool released;		  /* the operator gave it back: not managed until told otherwise */
-	struct usage_sample before, last;
+	char class_before[POLICY_NAME_MAX];
+	struct usage *usage; /* NULL: not sampled yet */
 };
 
 struct guest_table {
 	struct guest_row *rows;
 	size_t count, capacity;
+	struct guest_row groups;  /* id 0: the groups above guests */
+	struct guest_row *latest; /* of the last lookup: entries of one guest come together */
 };
 
-struct guest_row *guests_find(const struct guest_table *t, uint32_t id);
-struct guest_row *guests_find_uuid(const struct guest_table *t, const char *uuid);
-/* Add rows for new guests; `gone` is called for each row whose guest is no longer there, then it is removed. -ENOMEM. */
+struct guest_row *guests_find(struct guest_table *t, uint32_t id);
+struct guest_row *guests_find_uuid(struct guest_table *t, const char *uuid);
+/*
+ * Add rows for new guests; `gone` is called for each row whose guest is no longer there, then it is
+ * removed. Rows move: pointers to them do not outlive this call. -ENOMEM.
+ */
 int guests_sync(struct guest_table *t, const struct inventory *inv,
 		void (*gone)(void *user, const struct guest_row *row), void *user);
 void guests_done(struct guest_table *t);
 
-/* A write failed: remember why, and leave the guest alone for 1 s, 2 s, 4 s .. 60 s. */
-void guests_failed(struct guest_row *row, const struct qerr *err, uint64_t now_us);
-void guests_recovered(struct guest_row *row);
+/* Read everything of the row back at the next turn. */
+void guests_mark(struct guest_row *row);
+/* The operator or the world moved: forget back-offs, try at once. */
+void guests_retry(struct guest_row *row);
+/* A write or a read failed: remember why, and leave the lane alone for 1 s, 2 s, 4 s .. 60 s. */
+void lane_failed(struct lane *lane, const struct qerr *err, uint64_t now_us);
+bool lane_ready(const struct lane *lane, uint64_t now_us);
+/* What is wrong with the guest, most telling first; NULL: nothing. */
+const struct qerr *guests_trouble(const struct guest_row *row);
 bool guests_held(const struct guest_row *row, uint64_t now_s);
 
 #endif

@@ -53,14 +53,21 @@ static void send_journal(int level, const struct log_about *about, const char *t
 		size_t size;
 		int len;
 	} fields[] = {
-		{ message, sizeof(message), snprintf(message, sizeof(message), "MESSAGE=%s", text) },
-		{ priority, sizeof(priority), snprintf(priority, sizeof(priority), "PRIORITY=%d", level) },
-		{ guest, sizeof(guest), about && about->guest ?
-			snprintf(guest, sizeof(guest), "QOSD_GUEST=%s", about->guest) : 0 },
-		{ knob, sizeof(knob), about && about->knob ?
-			snprintf(knob, sizeof(knob), "QOSD_KNOB=%s", about->knob) : 0 },
-		{ error, sizeof(error), about && about->error ?
-			snprintf(error, sizeof(error), "QOSD_ERRNO=%d", -about->error) : 0 },
+		{ message, sizeof(message),
+		  snprintf(message, sizeof(message), "MESSAGE=%s", text) },
+		{ priority, sizeof(priority),
+		  snprintf(priority, sizeof(priority), "PRIORITY=%d", level) },
+		{ guest, sizeof(guest),
+		  about && about->guest
+			  ? snprintf(guest, sizeof(guest), "QOSD_GUEST=%s", about->guest)
+			  : 0 },
+		{ knob, sizeof(knob),
+		  about && about->knob ? snprintf(knob, sizeof(knob), "QOSD_KNOB=%s", about->knob)
+				       : 0 },
+		{ error, sizeof(error),
+		  about && about->error
+			  ? snprintf(error, sizeof(error), "QOSD_ERRNO=%d", -about->error)
+			  : 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
@@ -68,8 +75,8 @@ static void send_journal(int level, const struct log_about *about, const char *t
 			continue;
 		replace_controls(fields[i].buf);
 		iov[n].iov_base = fields[i].buf;
-		iov[n++].iov_len = (size_t)fields[i].len < fields[i].size ? (size_t)fields[i].len :
-									    fields[i].size - 1;
+		iov[n++].iov_len = (size_t)fields[i].len < fields[i].size ? (size_t)fields[i].len
+									  : fields[i].size - 1;
 	}
 	(void)sd_journal_sendv(iov, n);
 }
@@ -92,8 +99,8 @@ void log_message(const struct logger *l, int level, const struct log_about *abou
 		fprintf(stderr, "qosd: %s\n", text);
 }
 
-void log_error(const struct logger *l, int level, const struct log_about *about, const char *context,
-	       const struct qerr *err)
+void log_error(const struct logger *l, int level, const struct log_about *about,
+	       const char *context, const struct qerr *err)
 {
 	log_message(l, level, about, "%s: %s", context, err->text);
 }

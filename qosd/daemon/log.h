@@ -15,8 +15,8 @@
 #include "qosd/core/err.h"
 
 struct logger {
-	bool journal;	/* standard error is the journal's stream */
-	int max_level;	/* LOG_INFO, LOG_DEBUG: less urgent messages are dropped */
+	bool journal;  /* standard error is the journal's stream */
+	int max_level; /* LOG_INFO, LOG_DEBUG: less urgent messages are dropped */
 };
 
 struct logger logger_make(bool verbose);
@@ -30,7 +30,7 @@ struct log_about { /* what a message is about; NULL / 0 where nothing */
 void log_message(const struct logger *l, int level, const struct log_about *about, const char *fmt,
 		 ...) __attribute__((format(printf, 4, 5)));
 /* "CONTEXT: sentence of err" at `level`. */
-void log_error(const struct logger *l, int level, const struct log_about *about, const char *context,
-	       const struct qerr *err);
+void log_error(const struct logger *l, int level, const struct log_about *about,
+	       const char *context, const struct qerr *err);
 
 #endif

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,7 +116,8 @@ static int parse_options(int argc, char **argv, struct engine_options *o, bool *
 		}
 	}
 	if (optind < argc) {
-		fprintf(stderr, "qosd: unexpected argument \"%s\"; see qosd --help\n", argv[optind]);
+		fprintf(stderr, "qosd: unexpected argument \"%s\"; see qosd --help\n",
+			argv[optind]);
 		*status = 2;
 		return 1;
 	}
@@ -150,8 +152,9 @@ int main(int argc, char **argv)
 	if (parse_options(argc, argv, &options, &check, &status))
 		return status;
 	if (check)
-		return check_policy(options.config_path ? options.config_path :
-							  QOSD_SYSCONFDIR "/qosd/qosd.conf");
+		return check_policy(options.config_path ? options.config_path
+							: QOSD_SYSCONFDIR "/qosd/qosd.conf");
+	signal(SIGPIPE, SIG_IGN);
 	keep_memory();
 	make_run_directory(&options);
 	if (engine_new(&options, &e, &err) < 0) {

@@ -65,8 +65,8 @@ static int compose(struct picture *p, const struct picture_input *in)
 {
 	struct assignment *assign CLEANUP_FREE = counted(p, in);
 
-	if (!assign || ledger_build(&p->ledger, in->policy, in->host, p->inventory, assign, p->admitted,
-				    p->refusals) < 0)
+	if (!assign || ledger_build(&p->ledger, in->policy, in->host, p->inventory, assign,
+				    p->admitted, p->refusals) < 0)
 		return -ENOMEM;
 	p->placement = placement_compute(in->policy, in->host, p->inventory, assign, p->admitted,
 					 in->previous);

@@ -20,11 +20,11 @@
 
 struct picture {
 	const struct policy *policy;
-	struct inventory *inventory;  /* own copy of the list, sorted as the inventory is */
-	struct assignment *assign;    /* one per guest */
-	bool *admitted;		      /* one per guest */
-	struct qerr *refusals;	      /* one per guest; code 0 when admitted */
-	struct ledger ledger;	      /* after all guests were entered */
+	struct inventory *inventory; /* own copy of the list, sorted as the inventory is */
+	struct assignment *assign;   /* one per guest */
+	bool *admitted;              /* one per guest */
+	struct qerr *refusals;       /* one per guest; code 0 when admitted */
+	struct ledger ledger;        /* after all guests were entered */
 	struct placement *placement;
 	struct plan *plan;
 };
@@ -33,14 +33,15 @@ struct picture_input {
 	const struct policy *policy;
 	const struct host *host;
 	const struct inventory *inventory;
-	const uint8_t *treatment;	  /* enum guest_treatment, one per guest; NULL: all managed */
+	const uint8_t *treatment; /* enum guest_treatment, one per guest; NULL: all managed */
 	const struct placement *previous; /* NULL: none */
-	const struct baseline *baseline;  /* groups touched before get their value back; NULL: none */
+	const struct baseline
+		*baseline; /* groups touched before get their value back; NULL: none */
 	bool cgroup_v1;
 };
 
 struct picture *picture_make(const struct picture_input *in); /* NULL when out of memory */
-void picture_free(struct picture *p);			      /* NULL is fine */
+void picture_free(struct picture *p);                         /* NULL is fine */
 
 /* Index of a guest in the picture's arrays, or -1. */
 long picture_index(const struct picture *p, const char *name_or_uuid);

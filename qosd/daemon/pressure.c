@@ -36,7 +36,8 @@ void pressure_read(const struct overload *targets, struct pressure *ret)
 	for (int i = 0; i < PRESSURE_COUNT; i++) {
 		double percent = 0;
 
-		ret->known[i] = psi_paths[i] && target_percent[i] > 0 && read_psi(psi_paths[i], &percent);
+		ret->known[i] =
+			psi_paths[i] && target_percent[i] > 0 && read_psi(psi_paths[i], &percent);
 		ret->value[i] = ret->known[i] ? percent / target_percent[i] : 0;
 	}
 }
@@ -45,6 +46,7 @@ void pressure_probe(struct diag_list *findings)
 {
 	if (access(psi_paths[PRESSURE_CPU], R_OK) == 0)
 		return;
-	diag_add(findings, DIAG_WARNING, NULL, 0, "pressure", "boot with psi=1 on the kernel command line",
+	diag_add(findings, DIAG_WARNING, NULL, 0, "pressure",
+		 "boot with psi=1 on the kernel command line",
 		 "the kernel gives no pressure information (/proc/pressure)");
 }

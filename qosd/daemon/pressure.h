@@ -13,7 +13,13 @@
 #include "qosd/core/diag.h"
 #include "qosd/core/policy.h"
 
-enum pressure_resource { PRESSURE_CPU, PRESSURE_MEMORY, PRESSURE_NET, PRESSURE_DISK, PRESSURE_COUNT };
+enum pressure_resource {
+	PRESSURE_CPU,
+	PRESSURE_MEMORY,
+	PRESSURE_NET,
+	PRESSURE_DISK,
+	PRESSURE_COUNT
+};
 
 extern const char *const pressure_names[PRESSURE_COUNT];
 

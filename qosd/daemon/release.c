@@ -2,51 +2,117 @@
 /*
  * release - off means off: every knob gets its baseline back.
  *
- * Releasing is applying another plan, the one that the baseline store holds. A released guest is
- * left alone until it starts anew, gets a class by `qosctl class`, or `qosctl mode enforce` takes
- * all back. Releasing all also turns the mode to observe: nothing is taken back by the next turn.
+ * Releasing is a state, not an act: while something is released, each turn writes the plan that the
+ * baseline store makes, with the same order, back-off and verification as any other; a value that
+ * was read back as it was before is forgotten; the release is over when the store has none left.
+ *
+ * A released guest is left alone until it starts anew, gets a class by `qosctl class`, or `qosctl
+ * mode enforce` takes all back. Releasing all also turns the mode to observe.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "qosd/daemon/engine.h"
-#include "qosd/host/net.h"
 
-static void mark_released(struct engine *e, const struct guest *only)
+#define LOOK_AGAIN_US 1000000ULL /* lanes that wait ask for earlier turns themselves */
+
+bool engine_releasing(const struct engine *e)
 {
+	if (e->giving_back)
+		return true;
+	for (size_t i = 0; i < e->guests.count; i++)
+		if (e->guests.rows[i].released && e->guests.rows[i].giving_back)
+			return true;
+	return false;
+}
+
+static int append(struct plan *to, const struct plan *from)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		const struct plan_entry *x = &from->entries[i];
+		int r = plan_add(to, &x->target, x->knob, x->want, x->why);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+struct plan *engine_release_plan(struct engine *e)
+{
+	struct plan *all;
+	int r = 0;
+
+	if (e->giving_back)
+		return baseline_plan(e->baseline, e->inventory, NULL);
+	all = plan_new();
+	for (size_t i = 0; all && r == 0 && i < e->guests.count; i++) {
+		const struct guest_row *row = &e->guests.rows[i];
+		const struct guest *g = inventory_by_id(e->inventory, row->id);
+		struct plan *one;
+
+		if (!row->released || !row->giving_back || !g)
+			continue;
+		one = baseline_plan(e->baseline, e->inventory, g);
+		r = one ? append(all, one) : -ENOMEM;
+		plan_free(one);
+	}
+	if (r < 0) {
+		plan_free(all);
+		return NULL;
+	}
+	if (all)
+		plan_sort(all);
+	return all;
+}
+
+/* Forget what holds again. How many entries are still to be given back. */
+static size_t drop_held(struct engine *e, const struct plan *plan)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct plan_entry *x = &plan->entries[i];
+		struct knob_value actual;
+		int r = engine_read(e, &x->target, x->knob, &actual, NULL);
+		bool gone = r == -ENOENT || r == -ESRCH || r == -ENODEV || r == -EOPNOTSUPP;
+
+		if (gone || (r == 0 && knob_holds(x->knob, &x->want, &actual))) {
+			(void)baseline_drop(e->baseline, &x->target, x->knob);
+			e->baseline_rewrite = true;
+		} else {
+			left++;
+		}
+	}
+	return left;
+}
+
+static void release_is_over(struct engine *e)
+{
+	if (e->giving_back)
+		log_message(&e->log, LOG_INFO, NULL, "every value is as it was before qosd");
 	for (size_t i = 0; i < e->guests.count; i++) {
 		struct guest_row *row = &e->guests.rows[i];
 
-		if (only && row->id != only->id)
-			continue;
-		row->released = true;
-		row->hold_until_s = 0;
-		guests_recovered(row);
+		row->giving_back = false;
+		row->released &= !e->giving_back; /* when all is released, the mode keeps it so */
 	}
+	e->giving_back = false;
+	(void)state_save_baseline(e, NULL);
+	state_save_runtime(e);
+	engine_settle_mode(e);
 }
 
-/* Read-back is part of the comparison, so a value that already is as before is not written. */
-static int write_baselines(struct engine *e, const struct plan *plan, size_t *ret_changes)
+void engine_release_settle(struct engine *e, const struct plan *plan)
 {
-	struct diff diff;
-	int r;
-
-	diff_init(&diff);
-	r = engine_compare(e, plan, NULL, &diff);
-	if (r == 0) {
-		*ret_changes = diff.count;
-		engine_apply(e, &diff);
-	}
-	diff_done(&diff);
-	return r;
+	if (drop_held(e, plan) == 0 && e->inflight.open == 0)
+		release_is_over(e);
+	else
+		engine_mark_at(e, engine_now_us(e) + LOOK_AGAIN_US);
 }
 
-int engine_release(struct engine *e, const struct guest *only, size_t *ret_changes, struct qerr *err)
+int engine_release(struct engine *e, const struct guest *only, struct qerr *err)
 {
-	struct plan *plan;
-	int r;
-
-	*ret_changes = 0;
 	if (e->options.observe)
 		return qerr_set(err, -EPERM, "qosd was started with --observe and writes nothing");
 	if (!e->inventory)
@@ -54,20 +120,31 @@ int engine_release(struct engine *e, const struct guest *only, size_t *ret_chang
 	if (!only) {
 		e->mode = MODE_OBSERVE;
 		e->mode_overridden = e->mode != e->policy->mode;
+		e->giving_back = true;
 	}
-	mark_released(e, only);
-	plan = baseline_plan(e->baseline, e->inventory, only);
-	r = plan ? write_baselines(e, plan, ret_changes) : -ENOMEM;
-	plan_free(plan);
-	if (r < 0)
-		return qerr_set(err, r, "cannot give the values back: %s", strerror(-r));
-	if (!only) {
-		(void)net_teardown(e->adapters[ADAPTER_NET], NULL);
-		net_set_readonly(e->adapters[ADAPTER_NET], true);
+	for (size_t i = 0; i < e->guests.count; i++) {
+		struct guest_row *row = &e->guests.rows[i];
+
+		if (only && row->id != only->id)
+			continue;
+		row->released = row->giving_back = true;
+		row->hold_until_s = 0;
+		guests_retry(row);
 	}
-	engine_mark(e);
 	log_message(&e->log, LOG_INFO, only ? &(struct log_about){ .guest = only->name } : NULL,
-		    "released %s: %zu values as they were before qosd", only ? only->name : "all guests",
-		    *ret_changes);
-	return state_save_runtime(e, err);
+		    "giving %s the values of before qosd back", only ? only->name : "all guests");
+	engine_settle_mode(e);
+	engine_turn(e);
+	state_save_runtime(e);
+	return 0;
+}
+
+void engine_take_back(struct engine *e)
+{
+	e->giving_back = false;
+	for (size_t i = 0; i < e->guests.count; i++) {
+		e->guests.rows[i].released = e->guests.rows[i].giving_back = false;
+		guests_retry(&e->guests.rows[i]);
+	}
+	e->read_all = true;
 }

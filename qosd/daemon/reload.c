@@ -9,7 +9,6 @@
 #include "qosd/core/mem.h"
 #include "qosd/daemon/engine.h"
 #include "qosd/host/conf.h"
-#include "qosd/host/net.h"
 
 #define FINDING_TEXT_MAX 512
 
@@ -21,14 +20,28 @@ static void log_findings(const struct engine *e, const struct diag_list *finding
 		const struct diag *d = &findings->items[i];
 
 		if (d->severity != DIAG_INFO)
-			log_message(&e->log, d->severity == DIAG_ERROR ? LOG_ERR : LOG_WARNING, NULL, "%s",
-				    diag_format(d, text, sizeof(text)));
+			log_message(&e->log, d->severity == DIAG_ERROR ? LOG_ERR : LOG_WARNING,
+				    NULL, "%s", diag_format(d, text, sizeof(text)));
 	}
 }
 
 static const char *config_path(const struct engine *e)
 {
 	return e->options.config_path ? e->options.config_path : QOSD_SYSCONFDIR "/qosd/qosd.conf";
+}
+
+/* A policy that was accepted once and is kept: for a start with a broken file. */
+static struct policy *last_accepted(struct engine *e)
+{
+	struct diag_list findings = { 0 };
+	struct policy *p = NULL;
+	char path[512];
+
+	if (e->generation)
+		p = conf_load(state_policy_path(e, e->generation, path, sizeof(path)), e->host,
+			      &findings);
+	diag_clear(&findings);
+	return p;
 }
 
 int engine_load_policy(struct engine *e, struct qerr *err)
@@ -38,38 +51,66 @@ int engine_load_policy(struct engine *e, struct qerr *err)
 
 	log_findings(e, &findings);
 	diag_clear(&findings);
-	if (!p)
-		return qerr_set(err, -EINVAL, "%s is not a valid policy; see the findings above",
-				config_path(e));
+	if (!p) {
+		qerr_set(err, -EINVAL, "%s is not a valid policy; see the findings above",
+			 config_path(e));
+		p = last_accepted(e);
+		if (!p)
+			return -EINVAL;
+		e->trouble = *err;
+		log_message(&e->log, LOG_ERR, NULL,
+			    "%s is refused; the last accepted policy (generation %u) is in force",
+			    config_path(e), e->generation);
+	}
 	e->policy = p;
 	e->mode = p->mode;
 	return 0;
 }
 
-/* Writing may begin or end with the mode: the NIC shaper prepares nothing while observing. */
-static void settle_mode(struct engine *e)
+void engine_settle_mode(struct engine *e)
 {
-	net_set_readonly(e->adapters[ADAPTER_NET], !engine_enforcing(e));
+	bool writing = engine_enforcing(e) || (engine_releasing(e) && !e->options.observe);
+
+	for (size_t i = 0; i < ARRAY_SIZE(e->adapters); i++) {
+		struct adapter *a = e->adapters[i];
+		struct qerr err = { 0 };
+
+		if (a && a->ops->set_writing && a->ops->set_writing(a, writing, &err) < 0)
+			log_error(&e->log, LOG_WARNING, NULL, a->ops->name, &err);
+	}
 	e->mode_overridden = e->mode != e->policy->mode;
+}
+
+static void set_mode(struct engine *e, enum policy_mode mode)
+{
+	e->mode = mode;
+	if (mode == MODE_ENFORCE)
+		engine_take_back(e);
+	engine_settle_mode(e);
 }
 
 /* From here nothing fails: the new policy is in force. */
 static void switch_policy(struct engine *e, struct policy *fresh, uint32_t generation)
 {
 	struct policy *old = e->policy;
+	enum policy_mode mode = fresh->mode != old->mode ? fresh->mode : e->mode;
 
-	if (fresh->mode != old->mode)
-		e->mode = fresh->mode;
 	e->policy = fresh;
 	e->generation = generation;
-	settle_mode(e);
-	engine_turn(e); /* also drops the last borrowers of the old policy */
+	e->trouble.code = 0;
+	if (mode != e->mode)
+		set_mode(e, mode);
+	for (size_t i = 0; i < e->guests.count; i++)
+		guests_retry(&e->guests.rows[i]);
+	engine_settle_mode(e);
+	engine_turn(e); /* also drops the last borrower of the old policy, the picture of before */
 	if (e->picture && e->picture->policy == old) {
 		picture_free(e->picture);
 		e->picture = NULL;
-		e->read_all = true;
+		e->enforced_before = false;
 	}
 	policy_free(old);
+	state_save_runtime(e);
 	log_message(&e->log, LOG_INFO, NULL, "policy generation %u is in force (%s)", generation,
 		    fresh->path ? fresh->path : "no file");
 }
@@ -78,15 +119,15 @@ static int accept_policy(struct engine *e, struct policy *fresh, struct qerr *er
 {
 	char *text CLEANUP_FREE = policy_print(fresh);
 	uint32_t generation = e->generation + 1;
-	int r = text ? state_save_policy(e, generation, text, err) :
-		       qerr_set(err, -ENOMEM, "out of memory");
+	int r = text ? state_save_policy(e, generation, text, err)
+		     : qerr_set(err, -ENOMEM, "out of memory");
 
 	if (r < 0) {
 		policy_free(fresh);
-		return r;
+		return qerr_wrap(err, "the policy is not taken, for it could not be gone back to");
 	}
 	switch_policy(e, fresh, generation);
-	return state_save_runtime(e, err);
+	return 0;
 }
 
 int engine_reload(struct engine *e, const char *path, struct diag_list *findings, struct qerr *err)
@@ -98,9 +139,10 @@ int engine_reload(struct engine *e, const char *path, struct diag_list *findings
 	log_findings(e, findings);
 	if (!fresh) {
 		log_message(&e->log, LOG_ERR, NULL,
-			    "%s is refused; policy generation %u stays in force", path, e->generation);
-		return qerr_set(err, -EINVAL, "%s is refused; policy generation %u stays in force", path,
-				e->generation);
+			    "%s is refused; policy generation %u stays in force", path,
+			    e->generation);
+		return qerr_set(err, -EINVAL, "%s is refused; policy generation %u stays in force",
+				path, e->generation);
 	}
 	return accept_policy(e, fresh, err);
 }
@@ -112,28 +154,29 @@ int engine_undo(struct engine *e, struct diag_list *findings, struct qerr *err)
 	uint32_t back = e->generation - 1;
 
 	if (e->generation < 2)
-		return qerr_set(err, -ENOENT, "there is no policy before generation %u to go back to",
+		return qerr_set(err, -ENOENT,
+				"there is no policy before generation %u to go back to",
 				e->generation);
 	fresh = conf_load(state_policy_path(e, back, path, sizeof(path)), e->host, findings);
 	if (!fresh)
-		return qerr_set(err, -EINVAL, "generation %u is not kept any more, or no longer valid on "
-				"this host", back);
+		return qerr_set(err, -EINVAL,
+				"generation %u is not kept any more, or no longer valid on "
+				"this host",
+				back);
 	switch_policy(e, fresh, back);
-	return state_save_runtime(e, err);
+	return 0;
 }
 
 int engine_set_mode(struct engine *e, enum policy_mode mode, struct qerr *err)
 {
 	if (mode == MODE_ENFORCE && e->options.observe)
-		return qerr_set(err, -EPERM, "qosd was started with --observe; restart it without to "
+		return qerr_set(err, -EPERM,
+				"qosd was started with --observe; restart it without to "
 				"enforce");
-	e->mode = mode;
-	settle_mode(e);
-	for (size_t i = 0; mode == MODE_ENFORCE && i < e->guests.count; i++)
-		e->guests.rows[i].released = false;
-	e->read_all = true;
+	set_mode(e, mode);
 	engine_turn(e);
+	state_save_runtime(e);
 	log_message(&e->log, LOG_INFO, NULL, "mode is now %s",
 		    mode == MODE_ENFORCE ? "enforce" : "observe");
-	return state_save_runtime(e, err);
+	return 0;
 }

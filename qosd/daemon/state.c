@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * state - the daemon's files: what must outlive it. Each is replaced whole (write, fsync, rename),
- * so that a crash or a full disk leaves the old one.
+ * state - the daemon's files: what must outlive it.
  *
- *   STATE_DIR/baseline       values that knobs had before qosd touched them
- *   STATE_DIR/runtime.json   the operator's words: mode, holds, releases; policy generation
- *   STATE_DIR/policy/N.conf  accepted policies in normal form, the last POLICY_KEPT of them
+ *   STATE_DIR/lock           held while a daemon uses the directory
+ *   STATE_DIR/baseline       values that knobs had before qosd touched them; grows by appending,
+ * and is void after a reboot, as the values themselves are STATE_DIR/runtime.json   the operator's
+ * words: mode, holds, releases; policy generation STATE_DIR/policy/N.conf  accepted policies in
+ * normal form, the last POLICY_KEPT of them
+ *
+ * Files are replaced whole (write, rename), so that a crash or a full disk leaves the old one.
+ * Policies reach the disk (fsync); the rest only has to outlive the process. A file that cannot be
+ * read is put aside under another name and never keeps the daemon down.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -14,15 +19,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "qosd/core/mem.h"
 #include "qosd/daemon/engine.h"
 
-#define POLICY_KEPT	 8
-#define STATE_FILE_MAX	 (16 << 20)
-#define STATE_PATH_MAX	 512
+#define POLICY_KEPT    8
+#define STATE_FILE_MAX (16 << 20)
+#define STATE_PATH_MAX 512
 
 /* ---- files replaced whole ---- */
 
@@ -38,10 +44,17 @@ static int write_all(int fd, const char *text, size_t len)
 		text += n;
 		len -= (size_t)n;
 	}
-	return fsync(fd) < 0 ? -errno : 0;
+	return 0;
 }
 
-static int replace_file(const char *path, const char *text, size_t len, struct qerr *err)
+static int write_error(struct qerr *err, int r, const char *path)
+{
+	return qerr_set(err, r, "cannot write %s: %s%s", path, strerror(-r),
+			r == -ENOSPC ? "; make room there" : "");
+}
+
+static int replace_file(const char *path, const char *text, size_t len, bool durable,
+			struct qerr *err)
 {
 	char temporary[STATE_PATH_MAX + 8];
 	int fd, r;
@@ -49,17 +62,46 @@ static int replace_file(const char *path, const char *text, size_t len, struct q
 	snprintf(temporary, sizeof(temporary), "%s.new", path);
 	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return qerr_set(err, -errno, "cannot write %s: %s", temporary, strerror(errno));
+		return write_error(err, -errno, temporary);
 	r = write_all(fd, text, len);
+	if (r == 0 && durable && fsync(fd) < 0)
+		r = -errno;
 	if (close(fd) < 0 && r == 0)
 		r = -errno;
 	if (r == 0 && rename(temporary, path) < 0)
 		r = -errno;
-	if (r < 0) {
+	if (r < 0)
 		unlink(temporary);
-		return qerr_set(err, r, "cannot write %s: %s", path, strerror(-r));
-	}
-	return 0;
+	return r < 0 ? write_error(err, r, path) : 0;
+}
+
+/* Appends all or nothing: a part that did not fit is cut off again. */
+static int append_file(const char *path, const char *text, size_t len, struct qerr *err)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+	int r = 0;
+
+	if (fd < 0)
+		return write_error(err, -errno, path);
+	if (fstat(fd, &st) < 0)
+		r = -errno;
+	if (r == 0)
+		r = write_all(fd, text, len);
+	if (r < 0 && r != -EBADF && ftruncate(fd, st.st_size) < 0)
+		r = -errno;
+	close(fd);
+	return r < 0 ? write_error(err, r, path) : 0;
+}
+
+static void put_aside(struct engine *e, const char *path, const char *why)
+{
+	char aside[STATE_PATH_MAX + 8];
+
+	snprintf(aside, sizeof(aside), "%s.bad", path);
+	(void)rename(path, aside);
+	log_message(&e->log, LOG_ERR, NULL, "%s cannot be used (%s); it is kept as %s", path, why,
+		    aside);
 }
 
 /* The whole file as a string, or NULL (*ret_r = 0 when there is none). */
@@ -106,19 +148,36 @@ static int make_directories(const struct engine *e, struct qerr *err)
 	return 0;
 }
 
+static int lock_directory(struct engine *e, struct qerr *err)
+{
+	char path[STATE_PATH_MAX];
+
+	e->lock_fd =
+		open(state_path(e, "lock", path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (e->lock_fd < 0)
+		return write_error(err, -errno, path);
+	if (flock(e->lock_fd, LOCK_EX | LOCK_NB) < 0)
+		return qerr_set(err, -EBUSY,
+				"another qosd uses %s; stop it, or give this one its own "
+				"--state-dir and --socket",
+				e->options.state_dir);
+	return 0;
+}
+
 /* ---- baseline ---- */
 
-/* The store as text; NULL when out of memory. */
-static char *print_baseline(const struct baseline *b)
+/* Entries from the first on as text, with the header when all are asked; NULL when out of memory.
+ */
+static char *print_baseline(const struct baseline *b, size_t first, size_t *ret_len)
 {
 	char line[BASELINE_LINE_MAX], *text = NULL;
-	size_t len;
-	FILE *f = open_memstream(&text, &len);
+	FILE *f = open_memstream(&text, ret_len);
 
 	if (!f)
 		return NULL;
-	fprintf(f, "%s\n", BASELINE_HEADER);
-	for (size_t i = 0; i < baseline_count(b); i++)
+	if (first == 0)
+		fprintf(f, "%s\n", BASELINE_HEADER);
+	for (size_t i = first; i < baseline_count(b); i++)
 		fprintf(f, "%s\n", baseline_format_line(baseline_at(b, i), line, sizeof(line)));
 	if (fclose(f) != 0) {
 		free(text);
@@ -129,64 +188,111 @@ static char *print_baseline(const struct baseline *b)
 
 int state_save_baseline(struct engine *e, struct qerr *err)
 {
+	bool whole = e->baseline_rewrite || !e->baseline_saved;
 	char path[STATE_PATH_MAX];
-	char *text CLEANUP_FREE = print_baseline(e->baseline);
+	char *text CLEANUP_FREE = NULL;
+	size_t len = 0;
+	int r;
 
+	if (!e->baseline_rewrite && e->baseline_saved == baseline_count(e->baseline))
+		return 0;
+	text = print_baseline(e->baseline, whole ? 0 : e->baseline_saved, &len);
 	if (!text)
 		return qerr_set(err, -ENOMEM, "out of memory");
-	return replace_file(state_path(e, "baseline", path), text, strlen(text), err);
+	state_path(e, "baseline", path);
+	r = whole ? replace_file(path, text, len, false, err) : append_file(path, text, len, err);
+	if (r < 0)
+		return r;
+	e->baseline_saved = baseline_count(e->baseline);
+	e->baseline_rewrite = false;
+	return 0;
 }
 
-static int load_baseline(struct engine *e, struct qerr *err)
+static void load_baseline(struct engine *e, bool same_boot)
 {
 	char path[STATE_PATH_MAX];
+	struct qerr err = { 0 };
 	int r;
 	char *text CLEANUP_FREE = read_file(state_path(e, "baseline", path), &r);
 
+	e->baseline_rewrite = true;
 	if (r < 0)
-		return qerr_set(err, r, "cannot read %s: %s", path, strerror(-r));
-	if (!text)
-		return 0;
-	r = baseline_parse(e->baseline, text, strlen(text), err);
-	return r < 0 ? qerr_wrap(err, "%s", path) : 0;
+		put_aside(e, path, strerror(-r));
+	if (!text || !same_boot)
+		return; /* the values of before the reboot are in force anyway */
+	if (baseline_parse(e->baseline, text, strlen(text), &err) < 0)
+		put_aside(e, path, err.text);
 }
 
 /* ---- runtime.json ---- */
 
 static const char *const mode_words[] = { "observe", "enforce" };
 
-static json_t *word_json(const struct guest_row *row)
+static json_t *word_json(const char *uuid, uint64_t start_ticks, uint64_t hold_until_s,
+			 bool released)
 {
-	if (!row->hold_until_s && !row->released)
-		return NULL;
-	return json_pack("{s:s, s:I, s:I, s:b}", "uuid", row->uuid, "start_ticks",
-			 (json_int_t)row->start_ticks, "hold_until_s",
-			 (json_int_t)row->hold_until_s, "released", row->released);
+	return json_pack("{s:s, s:I, s:I, s:b}", "uuid", uuid, "start_ticks",
+			 (json_int_t)start_ticks, "hold_until_s", (json_int_t)hold_until_s,
+			 "released", released);
 }
 
-int state_save_runtime(struct engine *e, struct qerr *err)
+/* What was said of guests that run, and of those that were not seen again yet. */
+static json_t *words_json(const struct engine *e)
 {
-	char path[STATE_PATH_MAX];
 	json_t *words = json_array();
-	json_t *root = json_pack("{s:i, s:s*, s:s, s:o}", "generation", (int)e->generation, "mode",
-				 e->mode_overridden ? mode_words[e->mode] : NULL, "file_mode",
-				 mode_words[e->policy->mode], "guests", words);
+
+	for (size_t i = 0; i < e->guests.count; i++) {
+		const struct guest_row *row = &e->guests.rows[i];
+
+		if (row->hold_until_s || row->released)
+			json_array_append_new(words, word_json(row->uuid, row->start_ticks,
+							       row->hold_until_s, row->released));
+	}
+	for (size_t i = 0; i < e->nsaved_words; i++) {
+		const struct saved_word *w = &e->saved_words[i];
+
+		json_array_append_new(
+			words, word_json(w->uuid, w->start_ticks, w->hold_until_s, w->released));
+	}
+	return words;
+}
+
+/* Changes with each boot of the host; "" if unknown. */
+static void read_boot_id(char id[64])
+{
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+
+	id[0] = '\0';
+	if (!f)
+		return;
+	if (fscanf(f, "%63s", id) != 1)
+		id[0] = '\0';
+	fclose(f);
+}
+
+void state_save_runtime(struct engine *e)
+{
+	char path[STATE_PATH_MAX], boot_id[64];
+	struct qerr err = { 0 };
+	json_t *root;
 	char *text;
 	int r;
 
-	for (size_t i = 0; i < e->guests.count; i++) {
-		json_t *word = word_json(&e->guests.rows[i]);
-
-		if (word)
-			json_array_append_new(words, word);
-	}
+	read_boot_id(boot_id);
+	root = json_pack("{s:s, s:i, s:s*, s:s, s:b, s:o}", "boot_id", boot_id, "generation",
+			 (int)e->generation, "mode",
+			 e->mode_overridden ? mode_words[e->mode] : NULL, "file_mode",
+			 mode_words[e->policy->mode], "giving_back", e->giving_back, "guests",
+			 words_json(e));
 	text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
 	json_decref(root);
-	if (!text)
-		return qerr_set(err, -ENOMEM, "out of memory");
-	r = replace_file(state_path(e, "runtime.json", path), text, strlen(text), err);
+	r = text ? replace_file(state_path(e, "runtime.json", path), text, strlen(text), false,
+				&err)
+		 : qerr_set(&err, -ENOMEM, "out of memory");
 	free(text);
-	return r;
+	if (r < 0)
+		log_error(&e->log, LOG_WARNING, NULL,
+			  "mode, holds and releases will not outlive a restart", &err);
 }
 
 static void load_words(struct engine *e, json_t *guests)
@@ -197,7 +303,7 @@ static void load_words(struct engine *e, json_t *guests)
 	e->saved_words = calloc(json_array_size(guests) + 1, sizeof(*e->saved_words));
 	if (!e->saved_words)
 		return;
-	json_array_foreach(guests, i, item) {
+	json_array_foreach (guests, i, item) {
 		struct saved_word *w = &e->saved_words[e->nsaved_words];
 		const char *uuid = json_string_value(json_object_get(item, "uuid"));
 
@@ -205,59 +311,51 @@ static void load_words(struct engine *e, json_t *guests)
 			continue;
 		memcpy(w->uuid, uuid, strlen(uuid) + 1);
 		w->start_ticks = (uint64_t)json_integer_value(json_object_get(item, "start_ticks"));
-		w->hold_until_s = (uint64_t)json_integer_value(json_object_get(item, "hold_until_s"));
+		w->hold_until_s =
+			(uint64_t)json_integer_value(json_object_get(item, "hold_until_s"));
 		w->released = json_is_true(json_object_get(item, "released"));
 		e->nsaved_words++;
 	}
 }
 
-/* The operator's mode holds over a restart, unless the file's mode was changed since: the last word wins. */
-static void load_mode(struct engine *e, json_t *root)
+/* The operator's mode holds over a restart, unless the file's mode was changed since: the last word
+ * wins. */
+static void restore_mode(struct engine *e)
 {
-	const char *mode = json_string_value(json_object_get(root, "mode"));
-	const char *file_mode = json_string_value(json_object_get(root, "file_mode"));
-
-	if (!mode || !file_mode || strcmp(file_mode, mode_words[e->policy->mode]) != 0)
+	if (!e->saved_mode[0] || strcmp(e->saved_file_mode, mode_words[e->policy->mode]) != 0)
 		return;
-	e->mode = strcmp(mode, "enforce") == 0 ? MODE_ENFORCE : MODE_OBSERVE;
+	e->mode = strcmp(e->saved_mode, "enforce") == 0 ? MODE_ENFORCE : MODE_OBSERVE;
 	e->mode_overridden = e->mode != e->policy->mode;
 }
 
-/* The policy of this start is a new generation only if it differs from the last one saved. */
-static int settle_generation(struct engine *e, struct qerr *err)
+static void copy_word(char *to, size_t size, json_t *from)
 {
-	char path[STATE_PATH_MAX];
-	int r;
-	char *now CLEANUP_FREE = policy_print(e->policy);
-	char *saved CLEANUP_FREE = NULL;
-
-	if (!now)
-		return qerr_set(err, -ENOMEM, "out of memory");
-	saved = read_file(state_policy_path(e, e->generation, path, sizeof(path)), &r);
-	if (saved && strcmp(saved, now) == 0)
-		return 0;
-	e->generation++;
-	return state_save_policy(e, e->generation, now, err);
+	snprintf(to, size, "%s", json_is_string(from) ? json_string_value(from) : "");
 }
 
-static void load_runtime(struct engine *e)
+/* True when the file is of this boot. */
+static bool load_runtime(struct engine *e)
 {
-	char path[STATE_PATH_MAX];
+	char path[STATE_PATH_MAX], boot_id[64], saved_boot_id[64];
 	json_error_t error;
 	json_t *root = json_load_file(state_path(e, "runtime.json", path), 0, &error);
 
 	if (!json_is_object(root)) {
 		if (access(path, F_OK) == 0)
-			log_message(&e->log, LOG_WARNING, NULL,
-				    "%s cannot be read (%s): holds and mode of before are lost", path,
-				    error.text);
+			put_aside(e, path, error.text);
 		json_decref(root);
-		return;
+		return true; /* unknown: better keep what is there */
 	}
 	e->generation = (uint32_t)json_integer_value(json_object_get(root, "generation"));
-	load_mode(e, root);
+	e->giving_back = json_is_true(json_object_get(root, "giving_back"));
+	copy_word(e->saved_mode, sizeof(e->saved_mode), json_object_get(root, "mode"));
+	copy_word(e->saved_file_mode, sizeof(e->saved_file_mode),
+		  json_object_get(root, "file_mode"));
+	copy_word(saved_boot_id, sizeof(saved_boot_id), json_object_get(root, "boot_id"));
 	load_words(e, json_object_get(root, "guests"));
 	json_decref(root);
+	read_boot_id(boot_id);
+	return strcmp(boot_id, saved_boot_id) == 0;
 }
 
 void state_restore_words(struct engine *e)
@@ -270,8 +368,10 @@ void state_restore_words(struct engine *e)
 			i++;
 			continue;
 		}
-		row->hold_until_s = w->hold_until_s;
-		row->released = w->released && w->start_ticks == row->start_ticks;
+		if (w->start_ticks == row->start_ticks) {
+			row->hold_until_s = w->hold_until_s;
+			row->released = row->giving_back = w->released;
+		}
 		e->saved_words[i] = e->saved_words[--e->nsaved_words];
 	}
 }
@@ -287,24 +387,46 @@ char *state_policy_path(const struct engine *e, uint32_t generation, char *buf, 
 int state_save_policy(struct engine *e, uint32_t generation, const char *text, struct qerr *err)
 {
 	char path[STATE_PATH_MAX];
-	int r = replace_file(state_policy_path(e, generation, path, sizeof(path)), text, strlen(text),
-			     err);
+	int r = replace_file(state_policy_path(e, generation, path, sizeof(path)), text,
+			     strlen(text), true, err);
 
 	if (r == 0 && generation > POLICY_KEPT)
 		(void)unlink(state_policy_path(e, generation - POLICY_KEPT, path, sizeof(path)));
 	return r;
 }
 
-int state_load(struct engine *e, struct qerr *err)
+/* The policy of this start is a new generation only if it differs from the last one saved. */
+static void settle_generation(struct engine *e)
+{
+	char path[STATE_PATH_MAX];
+	struct qerr err = { 0 };
+	int r;
+	char *now CLEANUP_FREE = policy_print(e->policy);
+	char *saved CLEANUP_FREE =
+		read_file(state_policy_path(e, e->generation, path, sizeof(path)), &r);
+
+	if (!now || (saved && strcmp(saved, now) == 0))
+		return;
+	e->generation++;
+	if (state_save_policy(e, e->generation, now, &err) < 0)
+		log_error(&e->log, LOG_WARNING, NULL, "this policy cannot be gone back to", &err);
+}
+
+int state_open(struct engine *e, struct qerr *err)
 {
 	int r = make_directories(e, err);
 
+	if (r == 0)
+		r = lock_directory(e, err);
 	if (r < 0)
 		return r;
-	e->mode = e->policy->mode;
-	load_runtime(e);
-	r = load_baseline(e, err);
-	if (r == 0)
-		r = settle_generation(e, err);
-	return r == 0 ? state_save_runtime(e, err) : r;
+	load_baseline(e, load_runtime(e));
+	return 0;
+}
+
+void state_settle(struct engine *e)
+{
+	restore_mode(e);
+	settle_generation(e);
+	state_save_runtime(e);
 }

@@ -34,8 +34,12 @@ static void sample_guest(struct engine *e, const struct guest *g, struct guest_r
 	if (cgroup_read_usage(e->adapters[ADAPTER_CGROUP], g, &s.cgroup) < 0)
 		return;
 	sample_nics(g, &s);
-	row->before = row->last;
-	row->last = s;
+	if (!row->usage)
+		row->usage = calloc(1, sizeof(*row->usage));
+	if (!row->usage)
+		return;
+	row->usage->before = row->usage->last;
+	row->usage->last = s;
 }
 
 void engine_sample(struct engine *e, uint64_t max_age_us)
@@ -46,7 +50,7 @@ void engine_sample(struct engine *e, uint64_t max_age_us)
 		const struct guest *g = e->inventory->guests[i];
 		struct guest_row *row = guests_find(&e->guests, g->id);
 
-		if (row && (!row->last.at_us || now_us - row->last.at_us >= max_age_us))
+		if (row && (!row->usage || now_us - row->usage->last.at_us >= max_age_us))
 			sample_guest(e, g, row, now_us);
 	}
 }

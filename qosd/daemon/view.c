@@ -41,13 +41,12 @@ static json_t *view_host(const struct engine *e)
 	uint64_t capacity = planned ? p->ledger.memory_capacity_bytes : e->host->memory_bytes;
 	struct cpuset none = { { 0 } };
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I}",
-			 "cpus", view_cpuset(&e->host->online),
-			 "housekeeping_cpus", view_cpuset(&e->policy->host.reserve.cpus),
-			 "dedicated_cpus", view_cpuset(planned ? &p->placement->dedicated : &none),
-			 "shared_cpus", view_cpuset(planned ? &p->placement->shared : &e->host->online),
-			 "memory_bytes", (json_int_t)e->host->memory_bytes,
-			 "memory_reserved_bytes",
+	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "cpus",
+			 view_cpuset(&e->host->online), "housekeeping_cpus",
+			 view_cpuset(&e->policy->host.reserve.cpus), "dedicated_cpus",
+			 view_cpuset(planned ? &p->placement->dedicated : &none), "shared_cpus",
+			 view_cpuset(planned ? &p->placement->shared : &e->host->online),
+			 "memory_bytes", (json_int_t)e->host->memory_bytes, "memory_reserved_bytes",
 			 (json_int_t)(planned ? p->ledger.memory_reserved_bytes : 0),
 			 "memory_reservable_bytes", (json_int_t)capacity);
 }
@@ -71,11 +70,11 @@ static json_t *view_classes(const struct engine *e)
 	for (size_t i = 0; i < e->policy->nclasses; i++) {
 		const struct qclass *c = &e->policy->classes[i];
 
-		json_array_append_new(
-			list, json_pack("{s:s, s:I, s:I, s:{s:i, s:i, s:i, s:i}}", "name", c->name,
-					"rank", (json_int_t)c->rank, "guests",
-					(json_int_t)guests_of_class(e, c), "level", "cpu", 1000,
-					"memory", 1000, "net", 1000, "disk", 1000));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:I, s:I, s:{s:i, s:i, s:i, s:i}}", "name",
+						c->name, "rank", (json_int_t)c->rank, "guests",
+						(json_int_t)guests_of_class(e, c), "level", "cpu",
+						1000, "memory", 1000, "net", 1000, "disk", 1000));
 	}
 	return list;
 }
@@ -87,10 +86,10 @@ static json_t *view_pressure(const struct engine *e)
 
 	pressure_read(&e->policy->overload, &p);
 	for (size_t i = 0; i < PRESSURE_COUNT; i++) {
-		json_t *one = p.known[i] ?
-				      json_pack("{s:f, s:f, s:s}", "value", p.value[i], "depth", 0.0,
-						"state", p.value[i] >= 1.0 ? "pressed" : "calm") :
-				      json_object();
+		json_t *one =
+			p.known[i] ? json_pack("{s:f, s:f, s:s}", "value", p.value[i], "depth", 0.0,
+					       "state", p.value[i] >= 1.0 ? "pressed" : "calm")
+				   : json_object();
 
 		json_object_set_new(all, pressure_names[i], one);
 	}
@@ -102,7 +101,7 @@ static size_t count_degraded(const struct engine *e)
 	size_t n = 0;
 
 	for (size_t i = 0; i < e->guests.count; i++)
-		n += e->guests.rows[i].degraded.code != 0;
+		n += guests_trouble(&e->guests.rows[i]) != NULL;
 	return n;
 }
 
@@ -110,20 +109,16 @@ json_t *view_status(struct engine *e)
 {
 	double uptime_s = (double)(engine_now_us(e) - e->started_us) / 1e6;
 
-	return json_pack("{s:s, s:s, s:f, s:{s:o, s:I}, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I}",
-			 "version", PACKAGE_VERSION,
-			 "mode", engine_enforcing(e) ? "enforce" : "observe",
-			 "uptime_s", uptime_s,
-			 "policy", "path", view_text(e->policy->path),
-			 "generation", (json_int_t)e->generation,
-			 "libvirt", virt_state_name(virt_state(e->virt)),
-			 "host", view_host(e),
-			 "pressure", view_pressure(e),
-			 "classes", view_classes(e),
-			 "guests", (json_int_t)(e->inventory ? e->inventory->count : 0),
-			 "degraded", (json_int_t)count_degraded(e),
-			 "in_flight", (json_int_t)e->ninflight,
-			 "repaired", (json_int_t)e->repaired);
+	return json_pack(
+		"{s:s, s:s, s:f, s:{s:o, s:I}, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:o}",
+		"version", PACKAGE_VERSION, "mode", engine_enforcing(e) ? "enforce" : "observe",
+		"uptime_s", uptime_s, "policy", "path", view_text(e->policy->path), "generation",
+		(json_int_t)e->generation, "libvirt", virt_state_name(virt_state(e->virt)), "host",
+		view_host(e), "pressure", view_pressure(e), "classes", view_classes(e), "guests",
+		(json_int_t)(e->inventory ? e->inventory->count : 0), "degraded",
+		(json_int_t)count_degraded(e), "in_flight", (json_int_t)e->inflight.open,
+		"repaired", (json_int_t)e->repaired, "releasing", engine_releasing(e), "trouble",
+		view_text(e->trouble.code ? e->trouble.text : NULL));
 }
 
 /* ---- findings and changes ---- */
@@ -135,14 +130,12 @@ json_t *view_findings(const struct diag_list *findings)
 	for (size_t i = 0; i < findings->count; i++) {
 		const struct diag *d = &findings->items[i];
 		bool topic = d->path && !d->file; /* about the host, not about a setting */
-		json_t *one = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}",
-					"severity", diag_severity_name(d->severity),
-					"file", view_text(d->file),
+		json_t *one = json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "severity",
+					diag_severity_name(d->severity), "file", view_text(d->file),
 					"line", d->line ? json_integer(d->line) : json_null(),
-					"path", view_text(topic ? NULL : d->path),
-					"topic", view_text(topic ? d->path : NULL),
-					"message", view_text(d->text),
-					"fix", view_text(d->fix));
+					"path", view_text(topic ? NULL : d->path), "topic",
+					view_text(topic ? d->path : NULL), "message",
+					view_text(d->text), "fix", view_text(d->fix));
 
 		json_array_append_new(list, one);
 	}
@@ -156,17 +149,17 @@ json_t *view_changes(const struct diff *diff)
 
 	for (size_t i = 0; i < diff->count; i++) {
 		const struct change *c = &diff->changes[i];
-		json_t *was = c->from_known ?
-				      json_string(knob_value_format(&c->from, from, sizeof(from))) :
-				      json_null();
+		json_t *was = c->from_known
+				      ? json_string(knob_value_format(&c->from, from, sizeof(from)))
+				      : json_null();
 
 		json_array_append_new(
 			list,
-			json_pack("{s:o, s:s, s:o, s:s, s:o}",
-				  "target", view_text(target_format(&c->target, target, sizeof(target))),
-				  "knob", knob_get(c->knob)->name, "from", was,
-				  "to", knob_value_format(&c->to, to, sizeof(to)),
-				  "reason", view_text(reason_format(&c->why, why, sizeof(why)))));
+			json_pack("{s:o, s:s, s:o, s:s, s:o}", "target",
+				  view_text(target_format(&c->target, target, sizeof(target))),
+				  "knob", knob_get(c->knob)->name, "from", was, "to",
+				  knob_value_format(&c->to, to, sizeof(to)), "reason",
+				  view_text(reason_format(&c->why, why, sizeof(why)))));
 	}
 	return list;
 }
@@ -186,10 +179,12 @@ json_t *view_doctor(struct engine *e)
 			continue;
 		a->ops->probe(a, &findings);
 		json_object_set_new(capabilities, a->ops->name,
-				    json_pack("{s:b, s:I}", "works", findings.errors == before, "findings",
-					      (json_int_t)(findings.count - found)));
+				    json_pack("{s:b, s:I}", "works", findings.errors == before,
+					      "findings", (json_int_t)(findings.count - found)));
 	}
 	pressure_probe(&findings);
+	if (e->trouble.code)
+		diag_add(&findings, DIAG_ERROR, NULL, 0, "qosd", NULL, "%s", e->trouble.text);
 	list = view_findings(&findings);
 	diag_clear(&findings);
 	return json_pack("{s:o, s:o}", "findings", list, "capabilities", capabilities);

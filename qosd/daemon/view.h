@@ -17,8 +17,8 @@ json_t *view_list(struct engine *e);
 /* Index of the guest in e->picture. */
 json_t *view_show(struct engine *e, size_t index);
 json_t *view_explain(struct engine *e, size_t index);
-json_t *view_changes(const struct diff *diff);			/* array */
-json_t *view_findings(const struct diag_list *findings);	/* array */
+json_t *view_changes(const struct diff *diff);           /* array */
+json_t *view_findings(const struct diag_list *findings); /* array */
 json_t *view_doctor(struct engine *e);
 
 /* A JSON string of any bytes: what is no UTF-8 or a control character becomes '?'. NULL is null. */

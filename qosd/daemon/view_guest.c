@@ -19,7 +19,8 @@
 
 static bool have_rates(const struct guest_row *row)
 {
-	return row && row->before.at_us && row->last.at_us - row->before.at_us >= SAMPLE_MIN_GAP_US;
+	return row && row->usage && row->usage->before.at_us &&
+	       row->usage->last.at_us - row->usage->before.at_us >= SAMPLE_MIN_GAP_US;
 }
 
 static double per_second(uint64_t before, uint64_t now, uint64_t gap_us)
@@ -39,12 +40,13 @@ static void add_cpu_rates(json_t *cpu, const struct guest_row *row)
 		json_object_set_new(cpu, "wait", json_null());
 		return;
 	}
-	a = &row->before.cgroup;
-	b = &row->last.cgroup;
-	gap_us = row->last.at_us - row->before.at_us;
+	a = &row->usage->before.cgroup;
+	b = &row->usage->last.cgroup;
+	gap_us = row->usage->last.at_us - row->usage->before.at_us;
 	run_ns = per_second(a->vcpu_run_ns, b->vcpu_run_ns, gap_us);
 	wait_ns = per_second(a->vcpu_wait_ns, b->vcpu_wait_ns, gap_us);
-	json_object_set_new(cpu, "usage", json_real(per_second(a->cpu_us, b->cpu_us, gap_us) / 1e6));
+	json_object_set_new(cpu, "usage",
+			    json_real(per_second(a->cpu_us, b->cpu_us, gap_us) / 1e6));
 	json_object_set_new(cpu, "wait",
 			    json_real(run_ns + wait_ns > 0 ? wait_ns / (run_ns + wait_ns) : 0));
 }
@@ -56,15 +58,15 @@ static json_t *nic_rate(const struct guest_row *row, const char *device, bool in
 
 	if (!have_rates(row))
 		return json_null();
-	for (size_t i = 0; i < row->before.nnics; i++)
-		if (strcmp(row->before.nics[i].device, device) == 0)
-			a = &row->before.nics[i];
-	for (size_t i = 0; i < row->last.nnics; i++)
-		if (strcmp(row->last.nics[i].device, device) == 0)
-			b = &row->last.nics[i];
+	for (size_t i = 0; i < row->usage->before.nnics; i++)
+		if (strcmp(row->usage->before.nics[i].device, device) == 0)
+			a = &row->usage->before.nics[i];
+	for (size_t i = 0; i < row->usage->last.nnics; i++)
+		if (strcmp(row->usage->last.nics[i].device, device) == 0)
+			b = &row->usage->last.nics[i];
 	if (!a || !b)
 		return json_null();
-	gap_us = row->last.at_us - row->before.at_us;
+	gap_us = row->usage->last.at_us - row->usage->before.at_us;
 	return json_integer((json_int_t)(8 * per_second(in ? a->in_bytes : a->out_bytes,
 							in ? b->in_bytes : b->out_bytes, gap_us)));
 }
@@ -113,9 +115,9 @@ static json_t *view_cpu(struct engine *e, const struct guest *g, const struct gu
 
 	add_cpu_rates(cpu, row);
 	json_object_set_new(cpu, "cpuset",
-			    cpuset_empty(&set) ?
-				    json_null() :
-				    json_string(cpuset_format(&set, text, sizeof(text))));
+			    cpuset_empty(&set)
+				    ? json_null()
+				    : json_string(cpuset_format(&set, text, sizeof(text))));
 	json_object_set_new(cpu, "limit", cpu_limit(e, g));
 	return cpu;
 }
@@ -132,7 +134,8 @@ static json_t *view_memory(struct engine *e, const struct guest *g)
 	if (cgroup_effective_min(e->adapters[ADAPTER_CGROUP], g, &effective_bytes) == 0)
 		effective = json_integer((json_int_t)effective_bytes);
 	return json_pack("{s:I, s:o}", "reserved_bytes",
-			 (json_int_t)(own.u64 == KNOB_MAX ? 0 : own.u64), "effective_bytes", effective);
+			 (json_int_t)(own.u64 == KNOB_MAX ? 0 : own.u64), "effective_bytes",
+			 effective);
 }
 
 static json_t *nic_limit(struct engine *e, const struct guest *g, uint32_t index, enum knob_id knob)
@@ -149,19 +152,19 @@ static json_t *view_nic(struct engine *e, const struct guest *g, const struct gu
 			uint32_t index)
 {
 	const struct guest_nic *n = &g->nics[index];
-	json_t *nic = json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:s}",
-				"device", view_text(n->device[0] ? n->device : n->type),
-				"in_limit_bps", nic_limit(e, g, index, KNOB_NET_IN),
-				"out_limit_bps", nic_limit(e, g, index, KNOB_NET_OUT),
-				"in_bps", nic_rate(row, n->device, true),
-				"out_bps", nic_rate(row, n->device, false),
-				"mac", n->mac, "type", n->type);
+	json_t *nic = json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:s}", "device",
+				view_text(n->device[0] ? n->device : n->type), "in_limit_bps",
+				nic_limit(e, g, index, KNOB_NET_IN), "out_limit_bps",
+				nic_limit(e, g, index, KNOB_NET_OUT), "in_bps",
+				nic_rate(row, n->device, true), "out_bps",
+				nic_rate(row, n->device, false), "mac", n->mac, "type", n->type);
 	struct net_counters c;
 
 	if (net_read_counters(e->adapters[ADAPTER_NET], n->ifindex, true, &c) == 0)
 		json_object_set_new(nic, "in_dropped", json_integer((json_int_t)c.dropped_packets));
 	if (net_read_counters(e->adapters[ADAPTER_NET], n->ifindex, false, &c) == 0)
-		json_object_set_new(nic, "out_dropped", json_integer((json_int_t)c.dropped_packets));
+		json_object_set_new(nic, "out_dropped",
+				    json_integer((json_int_t)c.dropped_packets));
 	if (!n->ifindex)
 		json_object_set_new(nic, "unshaped",
 				    json_string("this kind of NIC has no host device to shape"));
@@ -171,8 +174,8 @@ static json_t *view_nic(struct engine *e, const struct guest *g, const struct gu
 static json_t *view_disk(const struct guest_disk *d)
 {
 	return json_pack("{s:o, s:o, s:o, s:b}", "device", view_text(d->target), "source",
-			 view_text(d->source), "cache", view_text(d->cache[0] ? d->cache : NULL), "rbd",
-			 d->rbd);
+			 view_text(d->source), "cache", view_text(d->cache[0] ? d->cache : NULL),
+			 "rbd", d->rbd);
 }
 
 static json_t *view_rbd(const struct guest_disk *d)
@@ -187,8 +190,8 @@ static json_t *view_disks(const struct guest *g, bool rbd_only)
 
 	for (size_t i = 0; i < g->ndisks; i++)
 		if (!rbd_only || g->disks[i].rbd)
-			json_array_append_new(list, rbd_only ? view_rbd(&g->disks[i]) :
-							       view_disk(&g->disks[i]));
+			json_array_append_new(list, rbd_only ? view_rbd(&g->disks[i])
+							     : view_disk(&g->disks[i]));
 	return list;
 }
 
@@ -199,18 +202,18 @@ static json_t *view_guest(struct engine *e, size_t index)
 	const struct guest *g = e->picture->inventory->guests[index];
 	const struct assignment *a = &e->picture->assign[index];
 	const struct guest_row *row = guests_find(&e->guests, g->id);
-	bool degraded = row && row->degraded.code;
+	const struct qerr *trouble = row ? guests_trouble(row) : NULL;
 	json_t *net = json_array();
 
 	for (uint32_t i = 0; i < g->nnics; i++)
 		json_array_append_new(net, view_nic(e, g, row, i));
-	return json_pack("{s:o, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}",
-			 "name", view_text(g->name), "uuid", g->uuid, "class", view_text(a->base->name),
+	return json_pack("{s:o, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+			 view_text(g->name), "uuid", g->uuid, "class", view_text(a->base->name),
 			 "class_from", view_text(a->from), "vcpus", (json_int_t)g->vcpus,
-			 "memory_bytes", (json_int_t)g->memory_bytes,
-			 "degraded", view_text(degraded ? row->degraded.text : NULL),
-			 "cpu", view_cpu(e, g, row), "memory", view_memory(e, g), "net", net,
-			 "disk", view_disks(g, false), "rbd", view_disks(g, true));
+			 "memory_bytes", (json_int_t)g->memory_bytes, "degraded",
+			 view_text(trouble ? trouble->text : NULL), "cpu", view_cpu(e, g, row),
+			 "memory", view_memory(e, g), "net", net, "disk", view_disks(g, false),
+			 "rbd", view_disks(g, true));
 }
 
 json_t *view_list(struct engine *e)
@@ -253,14 +256,12 @@ static json_t *view_knob(struct engine *e, const struct plan_entry *entry, const
 	struct qerr err = { 0 };
 	bool known = engine_read(e, &entry->target, entry->knob, &actual, &err) == 0;
 	json_t *knob = json_pack(
-		"{s:o, s:s, s:o, s:o, s:o, s:o}",
-		"target", view_text(target_format(&entry->target, target, sizeof(target))),
-		"knob", knob_get(entry->knob)->name,
-		"want", value_json(left_alone ? NULL : &entry->want),
-		"actual", value_json(known ? &actual : NULL),
-		"baseline", value_json(baseline_get(e->baseline, &entry->target, entry->knob)),
-		"reason", view_text(left_alone ? unmanaged :
-						 reason_format(&entry->why, why, sizeof(why))));
+		"{s:o, s:s, s:o, s:o, s:o, s:o}", "target",
+		view_text(target_format(&entry->target, target, sizeof(target))), "knob",
+		knob_get(entry->knob)->name, "want", value_json(left_alone ? NULL : &entry->want),
+		"actual", value_json(known ? &actual : NULL), "baseline",
+		value_json(baseline_get(e->baseline, &entry->target, entry->knob)), "reason",
+		view_text(left_alone ? unmanaged : reason_format(&entry->why, why, sizeof(why))));
 
 	if (!known)
 		json_object_set_new(knob, "error", view_text(err.text));
@@ -280,11 +281,14 @@ static json_t *view_knobs(struct engine *e, const struct guest *g)
 {
 	const char *unmanaged = why_unmanaged(guests_find(&e->guests, g->id));
 	struct picture_input in = {
-		.policy = e->policy, .host = e->host, .inventory = e->picture->inventory,
+		.policy = e->policy,
+		.host = e->host,
+		.inventory = e->picture->inventory,
 		.previous = e->picture->placement,
-		.cgroup_v1 = cgroup_is_v1(e->adapters[ADAPTER_CGROUP]),
+		.cgroup_v1 = e->cgroup_v1,
 	};
-	/* A guest that is left alone has no entries in the plan in force: show what could be set. */
+	/* A guest that is left alone has no entries in the plan in force: show what could be set.
+	 */
 	struct picture *all = unmanaged ? picture_make(&in) : NULL;
 	const struct plan *plan = all ? all->plan : e->picture->plan;
 	json_t *knobs = json_array();
@@ -310,9 +314,9 @@ static json_t *view_overrides(const struct guest *g)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < g->noverrides; i++)
-		json_array_append_new(list, json_pack("{s:o, s:o}", "key",
-						      view_text(g->overrides[i].key), "value",
-						      view_text(g->overrides[i].value)));
+		json_array_append_new(list,
+				      json_pack("{s:o, s:o}", "key", view_text(g->overrides[i].key),
+						"value", view_text(g->overrides[i].value)));
 	return list;
 }
 
@@ -334,14 +338,14 @@ json_t *view_show(struct engine *e, size_t index)
 
 	engine_sample(e, SAMPLE_MAX_AGE_US);
 	show = view_guest(e, index);
-	more = json_pack("{s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}",
-			 "title", view_text(g->title), "flavor", view_text(g->flavor),
-			 "project", view_text(g->project), "pid", (json_int_t)g->pid,
-			 "cgroup", view_text(g->cgroup),
-			 "hold_s", row && guests_held(row, now_s) ?
-					   json_real((double)(row->hold_until_s - now_s)) : json_null(),
-			 "reservation", view_reservation(g, c), "overrides", view_overrides(g),
-			 "knobs", view_knobs(e, g));
+	more = json_pack(
+		"{s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o}", "title", view_text(g->title),
+		"flavor", view_text(g->flavor), "project", view_text(g->project), "pid",
+		(json_int_t)g->pid, "cgroup", view_text(g->cgroup), "hold_s",
+		row && guests_held(row, now_s) ? json_real((double)(row->hold_until_s - now_s))
+					       : json_null(),
+		"reservation", view_reservation(g, c), "overrides", view_overrides(g), "knobs",
+		view_knobs(e, g));
 	if (show && more)
 		json_object_update(show, more);
 	json_decref(more);

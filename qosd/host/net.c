@@ -163,6 +163,18 @@ static void op_forget(struct adapter *a, const struct guest *g)
 	}
 }
 
+/* Nothing of ours stays when nothing is shaped any more; what is shaped stays in force. */
+static int op_set_writing(struct adapter *a, bool writing, struct qerr *err)
+{
+	struct net *n = a->ctx;
+	int r = 0;
+
+	if (!writing && !n->readonly)
+		r = net_teardown(a, err);
+	net_set_readonly(a, !writing);
+	return r == -EBUSY ? 0 : r;
+}
+
 /* ---- making ---- */
 
 int net_new(const struct net_config *config, struct adapter **ret, struct qerr *err)
@@ -171,6 +183,7 @@ int net_new(const struct net_config *config, struct adapter **ret, struct qerr *
 						.probe = op_probe,
 						.read = op_read,
 						.apply = op_apply,
+						.set_writing = op_set_writing,
 						.forget = op_forget };
 	struct net *n = calloc(1, sizeof(*n));
 	int r;

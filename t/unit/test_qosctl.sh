@@ -118,7 +118,7 @@ error 2 "does not take this option" list --for 3s
 error 2 "does not take this option" list -f
 error 2 "how long" hold web1
 error 2 "is no time" hold web1 --for 10
-error 2 "is no time" hold web1 --for 0s
+error 2 "is no time" hold web1 --for soon
 error 2 "is no level" throttle gold cpu 101% --for 1s
 error 2 "is no level" throttle gold cpu 1001 --for 1s
 error 2 "is no level" throttle gold cpu much --for 1s

@@ -135,7 +135,8 @@ snapshot() {
 		[ -f "$f" ] || continue
 		pid=$(cat "$f")
 		for t in /proc/"$pid"/task/*; do
-			grep -qE '^(CPU|qemu)' "$t/comm" 2>/dev/null || continue
+			# QEMU's worker threads come and go: its main thread and its vCPUs are compared.
+			[ "${t##*/}" = "$pid" ] || grep -q '^CPU ' "$t/comm" 2>/dev/null || continue
 			printf '%s %s\n' "${t##*/}" "$(sed -n 's/^Cpus_allowed_list:\s*//p' "$t/status")"
 		done
 	done
