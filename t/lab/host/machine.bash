@@ -24,10 +24,9 @@ layers_prepare() {
 # KVM if this machine can virtualise in hardware and QEMU gets a virtual CPU from it, else TCG. (There
 # are machines with a /dev/kvm that works without such hardware, for kernels made for it: no use here.)
 #
-# LAB_CLOCK=virtual: TCG with a clock that counts instructions, a thousand million a second, and goes
-# on by itself only while the lab host idles. So the lab host is a steady machine of that speed,
-# however busy this one is. (One CPU only. sleep=off would skip idle time, but also all the time that
-# this machine takes for a file: minutes a file, and every time limit inside would pass.)
+# LAB_CLOCK=virtual: TCG with a clock that counts instructions, a thousand million a second, and skips
+# idle time. So the lab host is a steady machine of that speed, however busy this one is. (One CPU
+# only. sleep=on would not skip, but let every delay of this machine into the lab host's clock.)
 accelerator() {
 	local model=qemu64
 	if [ "${LAB_CLOCK:-}" = virtual ]; then

@@ -4,18 +4,24 @@
 . "$(dirname "$0")/lib.sh"
 write_conf
 
-# Of a frame of 1514 bytes TCP carries 1448, of one of 1442 lab-net's UDP carries 1400. The promise is
-# 1 % at layer 2, so the goodput must be within 1 % of these shares.
-mbit_of() { # tcp|udp MBIT
-	if [ "$1" = tcp ]; then calc "$2 * 1448 / 1514"; else calc "$2 * 1400 / 1442"; fi
-}
+# Needs LAB_CLOCK=virtual: else the lab host is too slow and too unsteady for these bounds.
+# LAB_SHORT=1: one combination for each protocol and direction.
+short=${LAB_SHORT:-0}
 
+# Of a frame of 1514 bytes TCP carries 1448, of one of 1442 lab-net's UDP carries 1400. The promise is
+# 1 % at layer 2, so the goodput must be within 1 % of that, and TCP's not below 95 % of the limit.
+# The first 1.5 s do not count: what TCP sends again after its start comes out in bursts.
 measure() { # NAME tcp|udp MBIT in|out FLOWS
-	local args=(--flows "$5" --seconds 6) want got
-	[ "$2" = tcp ] || args=(--flows "$5" --seconds 4 --udp --offered $(($3 * 1500000)))
-	want=$(mbit_of "$2" "$3")
+	local args=(--flows "$5" --seconds 4 --warm-up-ms 1500) low high got
+	low=$(calc "$3 * 0.95")
+	high=$(calc "$3 * 1448 / 1514 * 1.01")
+	if [ "$2" = udp ]; then
+		args=(--flows "$5" --seconds 2 --warm-up-ms 500 --udp --offered $(($3 * 1200000)))
+		low=$(calc "$3 * 1400 / 1442 * 0.99")
+		high=$(calc "$3 * 1400 / 1442 * 1.01")
+	fi
 	got=$(lab-net rate silver1 "$4" "${args[@]}")
-	within "$1" "$(calc "$got / 1e6")" "$(calc "$want * 0.99")" "$(calc "$want * 1.01")"
+	within "$1" "$(calc "$got / 1e6")" "$low" "$high"
 }
 
 # Mbit/s that pass the tap in each direction within SECONDS, by the kernel's counters: "IN OUT".
@@ -61,7 +67,6 @@ kinds() { # the qdiscs of all devices without handles
 # ---- rates ----
 lab-guest start silver1 --nic br0 --load idle
 tap=$(tap_of silver1)
-note "$(cat /proc/uptime)"
 kinds >/run/kinds
 note "libvirt's qdisc: $(tc qdisc show dev "$tap")"
 start_qosd
@@ -69,12 +74,11 @@ is "the limits are set" "$(listed silver1 '.net[0] | "\(.in_limit_bps) \(.out_li
 for protocol in tcp udp; do
 	for direction in in out; do
 		for flows in 1 8; do
-			measure "20 Mbit/s, $protocol $direction, $flows flows: goodput" $protocol 20 $direction $flows
+			case $short$protocol$flows in 1tcp8 | 1udp1) continue ;; esac
+			measure "20 Mbit/s, $protocol $direction, $flows flows: goodput in Mbit/s" $protocol 20 $direction $flows
 		done
 	done
 done
-
-note "$(cat /proc/uptime)"
 
 # ---- a class change under running connections: 20 to 10 Mbit/s ----
 lab-guest load silver1 net
@@ -90,20 +94,18 @@ note "the command took $(((t1 - t0) / 1000)) ms"
 is "they are the same connections" "$(connections)" "$(</run/connections)"
 is "qosd tells the new limit" "$(listed silver1 '.net[0].in_limit_bps')" 10000000
 lab-guest load silver1 idle
-measure "10 Mbit/s, a new connection in" tcp 10 in 1
-measure "10 Mbit/s, a new connection out" tcp 10 out 1
-
-note "$(cat /proc/uptime)"
+measure "10 Mbit/s, a new connection in: goodput in Mbit/s" tcp 10 in 1
 
 # ---- the end ----
-check "release" "$qosctl" release silver1
-kinds >/run/kinds.released
-check "a released guest's tap is as libvirt made it" diff /run/kinds /run/kinds.released
-is "and nothing else is left" "$(shaping)" ""
-lab-guest stop silver1
-lab-guest start silver1 --nic br0 --load idle
-check "a new guest of that name is shaped" until_true 20 sh -c "tc qdisc show | grep -q 'fq 7105:'"
+if [ "$short" = 0 ]; then
+	check "release" "$qosctl" release silver1
+	kinds >/run/kinds.released
+	check "a released guest's tap is as libvirt made it" diff /run/kinds /run/kinds.released
+	is "and nothing else is left" "$(shaping)" ""
+	lab-guest stop silver1
+	lab-guest start silver1 --nic br0 --load idle
+	check "a new guest of that name is shaped" until_true 20 sh -c "tc qdisc show | grep -q 'fq 7105:'"
+fi
 lab-guest stop silver1
 check "nothing is left when a shaped guest stops" until_true 10 unshaped
 lab-qosd stop
-cat /proc/uptime
