@@ -52,7 +52,7 @@ static inline int harness_run(const char *suite_name, const struct test *tests, 
 		if (!a_ || strcmp(a_, e_) != 0)                                                    \
 			fprintf(stderr, "\n%s:%d: got \"%s\", expected \"%s\"\n", __FILE__,        \
 				__LINE__, a_ ? a_ : "(null)", e_);                                 \
-		CU_ASSERT(a_ &&strcmp(a_, e_) == 0);                                               \
+		CU_ASSERT_TRUE(!(!a_ || strcmp(a_, e_)));                                          \
 	} while (0)
 
 #endif
