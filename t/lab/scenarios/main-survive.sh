@@ -93,7 +93,7 @@ is "the baseline" "$(knob half1 cpu.max baseline | cut -d' ' -f1)" max
 note "the reason: $(knob half1 cpu.max reason)"
 
 # ---- admission ----
-out=$(lab-guest start gold9 --memory 100000 2>&1)
+out=$(lab-guest start gold9 --memory 3000 2>&1)
 is "a guest that does not fit is refused" "$?" 1
 is "in one sentence that virsh shows" "$(grep -c 'qosd: memory: gold9 asks for' <<<"$out")" 1
 note "the refusal: $(tail -n 1 <<<"$out")"
