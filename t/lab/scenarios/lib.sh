@@ -81,19 +81,44 @@ stat_of() { # stat_of GUEST FIELD
 	lab-guest stat "$1" | jq -r ".$2"
 }
 
+# What is read while guests are under load is read by bash alone: starting programs on a busy lab host
+# takes seconds of its CPUs, from the very guests that are being measured.
+exec {nap_fd}<> <(:)
+nap() {
+	read -r -t "$1" -u "$nap_fd"
+}
+
+vcpu_files() { # vcpu_files GUEST: where the run time of its vCPU threads is
+	local pid task name
+	pid=$(<"/run/libvirt/qemu/$1.pid")
+	for task in "/proc/$pid"/task/*; do
+		read -r name <"$task/comm" && [[ $name == CPU* ]] && printf '%s/schedstat ' "$task"
+	done
+}
+
 # cpu_rates SECONDS GUEST...: CPUs that each guest's vCPUs got, one number a line
 cpu_rates() {
-	local s=$1 g
+	local s=$1 i f run sign=-1 t0 t1 files=() ran=()
 	shift
-	declare -A cpu_before=()
-	local t0 t1
-	for g in "$@"; do cpu_before[$g]=$(stat_of "$g" cpu_seconds); done
-	t0=$(cut -d' ' -f1 /proc/uptime)
-	sleep "$s"
-	declare -A cpu_after=()
-	for g in "$@"; do cpu_after[$g]=$(stat_of "$g" cpu_seconds); done
-	t1=$(cut -d' ' -f1 /proc/uptime)
-	for g in "$@"; do calc "(${cpu_after[$g]} - ${cpu_before[$g]}) / ($t1 - $t0)"; echo; done
+	for i in "$@"; do files+=("$(vcpu_files "$i")"); done
+	t0=${EPOCHREALTIME/[.,]/}
+	for s in "$s" ''; do
+		for i in "${!files[@]}"; do
+			for f in ${files[i]}; do
+				read -r run _ <"$f" && ran[i]=$((${ran[i]:-0} + sign * run))
+			done
+		done
+		sign=1
+		[ -z "$s" ] || nap "$s"
+	done
+	t1=${EPOCHREALTIME/[.,]/}
+	for run in "${ran[@]}"; do calc "$run / 1e3 / ($t1 - $t0)"; echo; done
+}
+
+resident_mib() { # resident_mib GUEST: memory of its QEMU in RAM (not its program's, which all share)
+	local pages shared
+	read -r _ pages shared _ <"/proc/$(<"/run/libvirt/qemu/$1.pid")/statm"
+	printf '%d' $(((pages - shared) / 256))
 }
 
 cgroup_of() { # the guest's top group as a path under /sys/fs/cgroup (v2)
@@ -142,7 +167,8 @@ snapshot() {
 	local f pid
 	find /sys/fs/cgroup \( -name cpu.weight -o -name cpu.max -o -name cpu.max.burst \
 		-o -name memory.min -o -name memory.low -o -name memory.swap.max \) \
-		-not -path '*/system.slice/*' -not -path '*/lab*' -not -path '*/init.scope/*' -print0 |
+		-not -path '*/system.slice/*' -not -path '*/init.scope/*' -not -path '*/qosd.service/*' \
+		-not -path '*/lab*' -print0 |
 		sort -z | xargs -0 grep -Hs .
 	for f in /run/libvirt/qemu/*.pid; do
 		case $f in */driver.pid | *'*'*) continue ;; esac
