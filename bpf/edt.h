@@ -26,6 +26,11 @@ enum edt_direction { EDT_IN, EDT_OUT }; /* towards the guest, from the guest */
 /* Flags of edt_cfg: qosd's own notes on the device, so that it can be left as it was found. */
 #define EDT_OWNS_CLSACT 1u /* qosd made the clsact qdisc */
 #define EDT_HAD_INGRESS 2u /* an empty ingress qdisc was there before */
+/* The root qdisc that fq replaced, none: the kernel's default. Only EDT_IN's entry has them. */
+#define EDT_HAD_NOQUEUE    4u
+#define EDT_HAD_PFIFO_FAST 8u
+#define EDT_HAD_FQ_CODEL   16u
+#define EDT_HAD_ROOT       (EDT_HAD_NOQUEUE | EDT_HAD_PFIFO_FAST | EDT_HAD_FQ_CODEL)
 
 struct edt_cfg {
 	__u64 rate_bps;
@@ -35,7 +40,7 @@ struct edt_cfg {
 	__u64 burst_ns;     /* credit kept while idle */
 	__u32 sparse_bytes; /* packets up to this size may use the sparse lane; 0: no lane */
 	__u32 class_id;     /* 0 */
-	__u32 flags;        /* EDT_OWNS_CLSACT, EDT_HAD_INGRESS */
+	__u32 flags;        /* EDT_OWNS_CLSACT, EDT_HAD_... */
 	__u32 spare[5];
 };
 

@@ -141,6 +141,7 @@ update-golden: t/conf/run_golden
 .PHONY: format update-golden
 
 dist-hook:
-	cd $(top_srcdir) && tar -cf - t .ci/run quickstart bootstrap .clang-format .editorconfig \
-		README.md ARCHITECTURE.md CONTRIBUTING.md doc | (cd $(distdir) && tar -xf -)
-	find $(distdir)/t -name '*.o' -delete
+	tar -C $(top_srcdir) --exclude='*.o' --exclude='*.log' --exclude='*.trs' --exclude=.deps \
+		--exclude=.dirstamp -cf - t .ci/run quickstart bootstrap .clang-format \
+		.editorconfig README.md ARCHITECTURE.md CONTRIBUTING.md doc | \
+		tar -C $(distdir) -xf -

@@ -25,8 +25,9 @@ struct adapter_ops {
 		    struct knob_value *ret, struct qerr *err);
 	int (*apply)(struct adapter *a, const struct change *c, uint64_t ticket, struct qerr *err);
 	/*
-	 * From now on changes may come, or none will: an adapter that prepares things of its own does
-	 * it only while writing, and takes them away afterwards if nothing uses them. NULL: no matter.
+	 * From now on changes may come, or none will: an adapter that prepares things of its own
+	 * does it only while writing, and takes them away afterwards if nothing uses them. NULL: no
+	 * matter.
 	 */
 	int (*set_writing)(struct adapter *a, bool writing, struct qerr *err);
 	/* The guest has gone: drop what is cached and remove what was left behind for it. */

@@ -24,8 +24,8 @@
 #include "qosd/core/knob.h"
 #include "qosd/core/plan.h"
 
-#define BASELINE_HEADER "qosd-baseline 1"
-#define BASELINE_KEY_MAX 1024 /* with its NUL */
+#define BASELINE_HEADER   "qosd-baseline 1"
+#define BASELINE_KEY_MAX  1024 /* with its NUL */
 #define BASELINE_LINE_MAX 8192
 
 struct baseline;
@@ -78,7 +78,6 @@ struct plan *baseline_plan(const struct baseline *b, const struct inventory *inv
  * `plan`, which was built from `in` (it is sorted afterwards), so that no slice keeps protecting
  * memory for guests that have gone. How many were added, or -ENOMEM.
  */
-int baseline_plan_orphans(const struct baseline *b, const struct plan_input *in,
-			  struct plan *plan);
+int baseline_plan_orphans(const struct baseline *b, const struct plan_input *in, struct plan *plan);
 
 #endif

@@ -20,8 +20,8 @@ struct assignment {
 	const struct qclass *base;    /* in the policy; NULL: no class fits */
 	struct qclass effective;      /* base with the guest's overrides; strings are base's */
 	char from[CLASSIFY_FROM_MAX]; /* "metadata", "match name db-*", "default_class", "none" */
-	bool overridden;	      /* at least one of the guest's overrides is in `effective` */
-	struct qerr finding;	      /* code 0: none; else what is wrong with the metadata */
+	bool overridden;              /* at least one of the guest's overrides is in `effective` */
+	struct qerr finding;          /* code 0: none; else what is wrong with the metadata */
 };
 
 /* Works before and after policy_check() has resolved the names. Fills all of *ret. */

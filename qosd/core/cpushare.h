@@ -20,9 +20,9 @@
 #include <stdint.h>
 
 struct cpushare {
-	uint32_t weight;	   /* in: of the class */
+	uint32_t weight;           /* in: of the class */
 	uint64_t reservation_mcpu; /* in: 1/1000 CPU */
-	uint32_t result;	   /* out: weight to set, 1..10000 */
+	uint32_t result;           /* out: weight to set, 1..10000 */
 };
 
 #define CPUSHARE_WEIGHT_MAX 10000

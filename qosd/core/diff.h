@@ -11,11 +11,11 @@
 
 #include "qosd/core/plan.h"
 
-struct change {			/* borrows what its plan entry does: guests, paths, class names */
+struct change { /* borrows what its plan entry does: guests, paths, class names */
 	struct target target;
 	enum knob_id knob;
 	struct knob_value from; /* read back from the host; only the type holds if not from_known */
-	bool from_known;	/* false: could not be read */
+	bool from_known;        /* false: could not be read */
 	struct knob_value to;
 	struct reason why;
 };

@@ -16,55 +16,55 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GUEST_UUID_MAX 37
+#define GUEST_UUID_MAX   37
 #define GUEST_DEVICE_MAX 16
-#define GUEST_NAME_MAX 256 /* longer names are refused by the reader */
-#define GUEST_VCPUS_MAX 4096 /* more are refused by the reader; core counts no more than these */
+#define GUEST_NAME_MAX   256  /* longer names are refused by the reader */
+#define GUEST_VCPUS_MAX  4096 /* more are refused by the reader; core counts no more than these */
 
 struct guest_nic {
 	char device[GUEST_DEVICE_MAX]; /* host side: "vnet0"; "" if none (vhost-user, hostdev) */
 	char bridge[GUEST_DEVICE_MAX]; /* bridge or parent device, "" if unknown */
-	uint32_t ifindex;	       /* 0: no host device */
+	uint32_t ifindex;              /* 0: no host device */
 	char mac[18];
 	char type[16]; /* libvirt's: bridge, network, ethernet, direct, vhostuser, hostdev */
 };
 
 struct guest_disk {
-	char target[16]; /* "vda" */
+	char target[16];  /* "vda" */
 	char source[192]; /* file, device or pool/image */
 	bool rbd;
 	char cache[16]; /* QEMU cache mode, "" = default */
 };
 
 struct guest_override { /* from the metadata: one key of the class, overridden for this guest */
-	char *key;	/* "cpu.limit" */
-	char *value;	/* "50%" */
+	char *key;      /* "cpu.limit" */
+	char *value;    /* "50%" */
 };
 
 struct guest {
 	atomic_uint refs;
-	uint32_t id;		    /* incarnation, > 0 */
+	uint32_t id; /* incarnation, > 0 */
 	char uuid[GUEST_UUID_MAX];
 	char *name;
 	char *title, *flavor, *project; /* NULL if none; flavor and project from Nova's metadata */
-	char *class_name;	    /* from urn:qosd:1 metadata, NULL if none */
+	char *class_name;               /* from urn:qosd:1 metadata, NULL if none */
 	struct guest_override *overrides;
 	size_t noverrides;
 	uint32_t vcpus;
-	uint64_t memory_bytes;	    /* what the guest may use now (maximum balloon) */
-	int pid;		    /* QEMU; 0 unknown */
-	uint64_t start_ticks;	    /* field 22 of /proc/PID/stat: tells a PID used again apart */
-	int *vcpu_tids;		    /* nvcpu_tids entries, -1 unknown */
+	uint64_t memory_bytes; /* what the guest may use now (maximum balloon) */
+	int pid;               /* QEMU; 0 unknown */
+	uint64_t start_ticks;  /* field 22 of /proc/PID/stat: tells a PID used again apart */
+	int *vcpu_tids;        /* nvcpu_tids entries, -1 unknown */
 	size_t nvcpu_tids;
 	struct guest_nic *nics;
 	size_t nnics;
 	struct guest_disk *disks;
 	size_t ndisks;
-	char *cgroup;		    /* VMTOP relative to the mount
-				     * ("/machine.slice/X.scope/libvirt"); v1: the cpu controller's
-				     * path; NULL unknown */
-	char *cgroup_memory;	    /* v1: the memory controller's path; v2: equal to cgroup */
-	bool systemd;		    /* the parent of VMTOP is a systemd scope */
+	char *cgroup;        /* VMTOP relative to the mount
+			      * ("/machine.slice/X.scope/libvirt"); v1: the cpu controller's
+			      * path; NULL unknown */
+	char *cgroup_memory; /* v1: the memory controller's path; v2: equal to cgroup */
+	bool systemd;        /* the parent of VMTOP is a systemd scope */
 };
 
 struct guest *guest_new(void); /* refs 1, zeroed; NULL when out of memory */
@@ -80,7 +80,7 @@ struct inventory {
 };
 
 struct inventory *inventory_new(size_t capacity); /* a hint; it grows. NULL when out of memory */
-void inventory_free(struct inventory *inv);	  /* drops its references; NULL is fine */
+void inventory_free(struct inventory *inv);       /* drops its references; NULL is fine */
 /* The same guests, one more reference each. NULL when out of memory. */
 struct inventory *inventory_copy(const struct inventory *inv);
 /* Takes a reference of its own and keeps the order. 0 or -ENOMEM. */

@@ -44,7 +44,7 @@ struct host {
 	uint64_t memory_bytes;
 };
 
-struct host *host_new(void); /* NULL when out of memory */
+struct host *host_new(void);    /* NULL when out of memory */
 void host_free(struct host *h); /* NULL is fine */
 /* 0, -ERANGE (cpu >= CPUSET_MAX), -EEXIST (that CPU or node is there already), -ENOMEM. */
 int host_add_cpu(struct host *h, uint32_t cpu, uint32_t core, uint32_t llc, uint32_t node);

@@ -27,19 +27,19 @@ struct guest;
 
 /* ---- targets ---- */
 enum target_kind {
-	TARGET_CGROUP,	 /* an ancestor of guests' groups: path */
-	TARGET_GUEST,	 /* the whole guest */
-	TARGET_VCPU,	 /* guest, index = vCPU number */
+	TARGET_CGROUP,   /* an ancestor of guests' groups: path */
+	TARGET_GUEST,    /* the whole guest */
+	TARGET_VCPU,     /* guest, index = vCPU number */
 	TARGET_EMULATOR, /* guest's emulator and I/O threads */
-	TARGET_NIC,	 /* guest, index = place in guest->nics */
+	TARGET_NIC,      /* guest, index = place in guest->nics */
 };
 
 struct target {
 	uint8_t kind;
 	uint32_t index;
-	uint32_t guest_id;	   /* 0 for TARGET_CGROUP */
+	uint32_t guest_id;         /* 0 for TARGET_CGROUP */
 	const struct guest *guest; /* borrowed from the inventory; NULL for TARGET_CGROUP */
-	const char *path;	   /* TARGET_CGROUP: "/machine.slice"; borrowed; else NULL */
+	const char *path;          /* TARGET_CGROUP: "/machine.slice"; borrowed; else NULL */
 };
 
 #define TARGET_TEXT_MAX 512
@@ -81,37 +81,37 @@ struct knob_value knob_cpuset(const struct cpuset *set);
 /* ---- the table ---- */
 enum knob_id {
 	KNOB_CPU_WEIGHT,    /* guest: cpu.weight 1..10000 (v1: cpu.shares, scaled) */
-	KNOB_CPU_MAX,	    /* guest: quota and period of all vCPUs together; the adapter gives each
+	KNOB_CPU_MAX,       /* guest: quota and period of all vCPUs together; the adapter gives each
 			     * vCPU group its even share, so that emulator and I/O threads are not
 			     * starved */
 	KNOB_CPU_MAX_BURST, /* guest: burst of all vCPUs together, us */
 	KNOB_CPU_AFFINITY,  /* vcpu, emulator: CPUs it may run on, by libvirt */
 	KNOB_MEMORY_MIN,    /* guest, cgroup: bytes (v1: memory.soft_limit_in_bytes) */
 	KNOB_MEMORY_LOW,    /* guest, cgroup: bytes */
-	KNOB_SWAP_MAX,	    /* guest: memory.swap.max bytes (v1: swappiness 0 or the parent's) */
-	KNOB_NET_IN,	    /* nic: bit/s towards the guest */
-	KNOB_NET_OUT,	    /* nic: bit/s from the guest */
+	KNOB_SWAP_MAX,      /* guest: memory.swap.max bytes (v1: swappiness 0 or the parent's) */
+	KNOB_NET_IN,        /* nic: bit/s towards the guest */
+	KNOB_NET_OUT,       /* nic: bit/s from the guest */
 	KNOB_COUNT
 };
 
 enum adapter_id { ADAPTER_CGROUP, ADAPTER_LIBVIRT, ADAPTER_NET, ADAPTER_COUNT };
 
 struct knob {
-	const char *name;	 /* "cpu.weight": what people see */
+	const char *name; /* "cpu.weight": what people see */
 	enum knob_type type;
 	enum adapter_id adapter;
-	uint8_t targets;	 /* which kinds of target have it: bit 1 << enum target_kind */
-	uint16_t order_lower;	 /* place in the order of writes when the value gets smaller */
-	uint16_t order_raise;	 /* ... larger */
-	bool along_tree;	 /* raise parents first, lower children first */
-	const char *unit;	 /* "us", "bytes", "bit/s", "" */
+	uint8_t targets;      /* which kinds of target have it: bit 1 << enum target_kind */
+	uint16_t order_lower; /* place in the order of writes when the value gets smaller */
+	uint16_t order_raise; /* ... larger */
+	bool along_tree;      /* raise parents first, lower children first */
+	const char *unit;     /* "us", "bytes", "bit/s", "" */
 	/* What the kernel makes of the value when read back; NULL: exactly as written. */
 	struct knob_value (*normalize)(struct knob_value v);
-	const char *help;	 /* one line for people */
+	const char *help; /* one line for people */
 };
 
-const struct knob *knob_get(enum knob_id id);	      /* never NULL for id < KNOB_COUNT */
-int knob_find(const char *name, enum knob_id *ret);   /* 0 or -ENOENT */
+const struct knob *knob_get(enum knob_id id);       /* never NULL for id < KNOB_COUNT */
+int knob_find(const char *name, enum knob_id *ret); /* 0 or -ENOENT */
 
 #define KNOB_TEXT_MAX CPUSET_TEXT_MAX
 /* As the kernel writes it: "400", "max", "50000 20000", "0-3". Returns buf. */

@@ -17,11 +17,11 @@
 #include "qosd/core/policy.h"
 
 struct ledger {
-	uint64_t memory_capacity_bytes;	  /* RAM - host reserve */
-	uint64_t memory_reserved_bytes;	  /* of admitted guests */
+	uint64_t memory_capacity_bytes;   /* RAM - host reserve */
+	uint64_t memory_reserved_bytes;   /* of admitted guests */
 	uint32_t dedicated_capacity_cpus; /* logical CPUs that may be dedicated */
 	uint32_t dedicated_used_cpus;
-	uint64_t shared_capacity_mcpu;	  /* what is left for the shared pool, 1/1000 CPU */
+	uint64_t shared_capacity_mcpu; /* what is left for the shared pool, 1/1000 CPU */
 	uint64_t shared_reserved_mcpu;
 };
 

@@ -26,10 +26,10 @@
 
 struct placement_guest {
 	uint32_t guest_id;
-	bool dedicated;	       /* it asked for and got cores of its own */
-	bool shortfall;	       /* it asked for dedicated cores and got none: runs shared */
-	struct cpuset owned;   /* dedicated: all CPUs taken, siblings kept empty included */
-	uint32_t *vcpu_cpu;    /* dedicated: the CPU of each vCPU; NULL if shared */
+	bool dedicated;      /* it asked for and got cores of its own */
+	bool shortfall;      /* it asked for dedicated cores and got none: runs shared */
+	struct cpuset owned; /* dedicated: all CPUs taken, siblings kept empty included */
+	uint32_t *vcpu_cpu;  /* dedicated: the CPU of each vCPU; NULL if shared */
 	size_t nvcpus;
 };
 
@@ -47,7 +47,8 @@ struct placement {
 struct placement *placement_compute(const struct policy *policy, const struct host *host,
 				    const struct inventory *inv, const struct assignment *assign,
 				    const bool *admitted, const struct placement *previous);
-/* One row for each guest, none dedicated: for who knows a placement from elsewhere. NULL: no memory. */
+/* One row for each guest, none dedicated: for who knows a placement from elsewhere. NULL: no
+ * memory. */
 struct placement *placement_new(const struct inventory *inv);
 void placement_free(struct placement *p); /* NULL is fine */
 /* NULL if there is no such guest. */

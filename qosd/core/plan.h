@@ -23,36 +23,37 @@
 #include "qosd/core/placement.h"
 #include "qosd/core/policy.h"
 
-enum reason_kind {		 /* S the class; operands a, b, c, d */
-	WHY_CLASS_WEIGHT,	 /* a weight */
-	WHY_WEIGHT_RAISED,	 /* a class weight, b raised to, c reservation in mcpu */
-	WHY_WEIGHT_LOWERED,	 /* a class weight, b lowered to, for the reservations of others */
-	WHY_CPU_LIMIT,		 /* a limit in permille, b vCPUs */
-	WHY_NO_LIMIT,		 /* the class sets none */
-	WHY_BURST,		 /* a burst of each vCPU in us */
-	WHY_NO_BURST,
-	WHY_DEDICATED,		 /* a CPU */
-	WHY_SHARED_POOL,
-	WHY_DEDICATED_SHORT,	 /* asks for dedicated CPUs and got none: shared pool */
-	WHY_EMULATOR,		 /* a enum reason_emulator */
-	WHY_MEMORY_RESERVED,	 /* a permille of the RAM (0: absolute), b RAM or bytes, c overhead,
-				  * d RBD caches */
-	WHY_MEMORY_NOT_ADMITTED, /* a bytes asked */
-	WHY_MEMORY_LOW,		 /* a permille of the RAM (0: absolute), b RAM or bytes */
-	WHY_NO_RESERVATION,
-	WHY_ANCESTOR_MIN,	 /* a guests below that reserve something */
-	WHY_ANCESTOR_LOW,	 /* the same for memory.low */
-	WHY_SWAP,		 /* a: 1 allowed, 0 none */
-	WHY_NET_LIMIT,		 /* a bit/s, b: 1 towards the guest, 0 from it */
-	WHY_BASELINE,		 /* released: as before qosd */
-	WHY_HOLD,		 /* the operator holds this guest: left as it is */
-	WHY_COUNT
+enum reason_kind {                     /* S the class; operands a, b, c, d */
+		   WHY_CLASS_WEIGHT,   /* a weight */
+		   WHY_WEIGHT_RAISED,  /* a class weight, b raised to, c reservation in mcpu */
+		   WHY_WEIGHT_LOWERED, /* a class weight, b lowered to, for the reservations of
+					  others */
+		   WHY_CPU_LIMIT,      /* a limit in permille, b vCPUs */
+		   WHY_NO_LIMIT,       /* the class sets none */
+		   WHY_BURST,          /* a burst of each vCPU in us */
+		   WHY_NO_BURST,
+		   WHY_DEDICATED, /* a CPU */
+		   WHY_SHARED_POOL,
+		   WHY_DEDICATED_SHORT, /* asks for dedicated CPUs and got none: shared pool */
+		   WHY_EMULATOR,        /* a enum reason_emulator */
+		   WHY_MEMORY_RESERVED, /* a permille of the RAM (0: absolute), b RAM or bytes, c
+					 * overhead, d RBD caches */
+		   WHY_MEMORY_NOT_ADMITTED, /* a bytes asked */
+		   WHY_MEMORY_LOW, /* a permille of the RAM (0: absolute), b RAM or bytes */
+		   WHY_NO_RESERVATION,
+		   WHY_ANCESTOR_MIN, /* a guests below that reserve something */
+		   WHY_ANCESTOR_LOW, /* the same for memory.low */
+		   WHY_SWAP,         /* a: 1 allowed, 0 none */
+		   WHY_NET_LIMIT,    /* a bit/s, b: 1 towards the guest, 0 from it */
+		   WHY_BASELINE,     /* released: as before qosd */
+		   WHY_HOLD,         /* the operator holds this guest: left as it is */
+		   WHY_COUNT
 };
 
 enum reason_emulator { EMULATOR_HOUSEKEEPING, EMULATOR_CLASS, EMULATOR_SHARED };
 
 struct reason {
-	uint8_t kind;	     /* enum reason_kind */
+	uint8_t kind;        /* enum reason_kind */
 	bool overridden;     /* the guest's own overrides are in the class */
 	const char *subject; /* class name; borrowed; may be NULL */
 	uint64_t a, b, c, d;
@@ -82,7 +83,7 @@ struct plan {
  */
 enum guest_treatment {
 	GUEST_MANAGED,
-	GUEST_HELD,	/* by the operator: no entries */
+	GUEST_HELD,     /* by the operator: no entries */
 	GUEST_RELEASED, /* given back: no entries, counts nothing */
 };
 
@@ -91,15 +92,15 @@ struct plan_input {
 	const struct host *host;
 	const struct inventory *inventory;
 	const struct assignment *assign; /* one per guest */
-	const bool *admitted;		 /* one per guest: the ledger let it in */
+	const bool *admitted;            /* one per guest: the ledger let it in */
 	const struct placement *placement;
 	const uint8_t *treatment; /* one enum guest_treatment per guest; NULL: all managed */
-	bool cgroup_v1;		  /* reservations by soft limit: no entries for groups above
+	bool cgroup_v1;           /* reservations by soft limit: no entries for groups above
 				   * guests, and no memory.low */
 };
 
-struct plan *plan_new(void);	 /* NULL when out of memory */
-void plan_free(struct plan *p);	 /* NULL is fine */
+struct plan *plan_new(void);    /* NULL when out of memory */
+void plan_free(struct plan *p); /* NULL is fine */
 /* Append (any order); plan_sort() before use. 0, -ENOMEM. */
 int plan_add(struct plan *p, const struct target *t, enum knob_id knob, struct knob_value want,
 	     struct reason why);

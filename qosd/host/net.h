@@ -5,10 +5,11 @@
  * links and filters.
  *
  * Towards the guest ("in"): clsact egress of the tap stamps skb->tstamp, root fq of the tap delays.
- * From the guest ("out"): tap ingress is redirected by mirred to one shared ifb, whose clsact egress
- * stamps (keyed by ingress_ifindex) and whose fq delays. Rates count L2 bytes (skb->wire_len).
- * Maps and programs are pinned under bpffs so that limits outlive the daemon and are adopted by the
- * next one. A limit is one map write. Knobs: KNOB_NET_IN, KNOB_NET_OUT on TARGET_NIC.
+ * From the guest ("out"): tap ingress is redirected by mirred to one shared ifb, whose clsact
+ * egress stamps (keyed by ingress_ifindex) and whose fq delays. Rates count L2 bytes
+ * (skb->wire_len). Maps and programs are pinned under bpffs so that limits outlive the daemon and
+ * are adopted by the next one. A limit is one map write. Knobs: KNOB_NET_IN, KNOB_NET_OUT on
+ * TARGET_NIC.
  */
 #ifndef QOSD_HOST_NET_H
 #define QOSD_HOST_NET_H
@@ -16,15 +17,15 @@
 #include "qosd/core/adapter.h"
 
 struct net_config {
-	const char *pin_dir;   /* NULL: /sys/fs/bpf/qosd */
-	const char *ifb_name;  /* NULL: "qosd-ifb" */
-	bool readonly;	       /* observe: load, attach and create nothing; only look */
+	const char *pin_dir;  /* NULL: /sys/fs/bpf/qosd */
+	const char *ifb_name; /* NULL: "qosd-ifb" */
+	bool readonly;        /* observe: load, attach and create nothing; only look */
 };
 
 struct net_counters { /* since the NIC was first shaped; one direction */
 	uint64_t bytes, packets, dropped_packets, dropped_bytes, marked_packets;
-	uint64_t offered_bytes;	/* bytes that asked to pass: passed + dropped */
-	uint64_t queue_ns_max;	/* largest delay given in the last 134 to 268 ms */
+	uint64_t offered_bytes; /* bytes that asked to pass: passed + dropped */
+	uint64_t queue_ns_max;  /* largest delay given in the last 134 to 268 ms */
 };
 
 /*
@@ -41,7 +42,8 @@ int net_read_counters(struct adapter *a, uint32_t ifindex, bool in, struct net_c
 int net_read_link_bytes(const char *device, uint64_t *ret_in, uint64_t *ret_out);
 /* Remove programs, pins, ifb: only when no NIC is shaped any more. */
 int net_teardown(struct adapter *a, struct qerr *err);
-/* Netlink watch: fd to poll; net_watch_handle reads it and calls back for each NIC that lost its shaping or vanished. */
+/* Netlink watch: fd to poll; net_watch_handle reads it and calls back for each NIC that lost its
+ * shaping or vanished. */
 int net_watch_fd(struct adapter *a);
 void net_watch_handle(struct adapter *a, void (*lost)(void *user, uint32_t ifindex), void *user);
 

@@ -106,6 +106,14 @@ int net_link_set_mq(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
 		       ifindex, "set the mq qdisc", err);
 }
 
+int net_link_set_root(struct net_nl *nl, uint32_t ifindex, const char *kind, struct qerr *err)
+{
+	return request(
+		nl,
+		tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, ifindex, TC_H_ROOT, 0, kind),
+		ifindex, "give back the root qdisc", err);
+}
+
 int net_link_del_root(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
 {
 	return absent_is_fine(

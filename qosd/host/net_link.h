@@ -33,6 +33,8 @@ int net_link_del_slot(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
 int net_link_set_fq(struct net_nl *nl, uint32_t ifindex, uint32_t parent, uint32_t handle,
 		    struct qerr *err);
 int net_link_set_mq(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
+/* A root qdisc of this kind without parameters, in place of whatever is there. */
+int net_link_set_root(struct net_nl *nl, uint32_t ifindex, const char *kind, struct qerr *err);
 /* Delete the root qdisc with our handle; the kernel then puts its default there. */
 int net_link_del_root(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
 /* Our program on the egress hook; an earlier one is replaced without a gap. */

@@ -10,6 +10,7 @@
 #include <netlink/attr.h>
 #include <string.h>
 
+#include "qosd/core/mem.h"
 #include "qosd/host/net_link.h"
 
 void net_parse_name(char dst[NET_KIND_MAX], const char *src)
@@ -40,11 +41,41 @@ static void read_fq(struct nlattr *options, uint32_t *limit, uint32_t *flow_limi
 		*flow_limit = nla_get_u32(t[TCA_FQ_FLOW_PLIMIT]);
 }
 
+/* Every parameter as the kernel sets it by itself. (The quantum follows the MTU.) */
+static bool fq_codel_is_plain(struct nlattr *options)
+{
+	static const struct {
+		int type;
+		uint32_t value;
+	} defaults[] = {
+		{ TCA_FQ_CODEL_TARGET, 4999 },    { TCA_FQ_CODEL_LIMIT, 10240 },
+		{ TCA_FQ_CODEL_INTERVAL, 99999 }, { TCA_FQ_CODEL_ECN, 1 },
+		{ TCA_FQ_CODEL_FLOWS, 1024 },
+	};
+	struct nlattr *t[TCA_FQ_CODEL_MAX + 1];
+
+	if (!options || nla_parse_nested(t, TCA_FQ_CODEL_MAX, options, NULL) < 0 ||
+	    t[TCA_FQ_CODEL_CE_THRESHOLD])
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)
+		if (!t[defaults[i].type] || nla_get_u32(t[defaults[i].type]) != defaults[i].value)
+			return false;
+	return true;
+}
+
+static bool is_plain(const char *kind, struct nlattr *options)
+{
+	if (strcmp(kind, "fq_codel") == 0)
+		return fq_codel_is_plain(options);
+	return strcmp(kind, "noqueue") == 0 || strcmp(kind, "pfifo_fast") == 0;
+}
+
 static void root_clear(struct net_dev *dev)
 {
 	dev->root_kind[0] = '\0';
 	dev->root_handle = dev->fq_limit = dev->fq_flow_limit = 0;
 	dev->fq_children = 0;
+	dev->root_plain = false;
 }
 
 static void on_root(struct net_dev *dev, const struct tcmsg *tc, const char *kind,
@@ -59,6 +90,7 @@ static void on_root(struct net_dev *dev, const struct tcmsg *tc, const char *kin
 		root_clear(dev);
 	net_parse_name(dev->root_kind, kind);
 	dev->root_handle = tc->tcm_handle;
+	dev->root_plain = is_plain(kind, options);
 	if (strcmp(kind, "fq") == 0)
 		read_fq(options, &dev->fq_limit, &dev->fq_flow_limit);
 }

@@ -9,9 +9,21 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "qosd/core/mem.h"
+
 #define IFB_QUEUES_MAX 16
 
 static const char *const prog_names[2] = { [EDT_IN] = "qosd:in", [EDT_OUT] = "qosd:out" };
+
+/* Root qdiscs that fq may replace, since their kind is all there is to give back. */
+static const struct {
+	const char *kind;
+	uint32_t flag;
+} plain_roots[] = {
+	{ "noqueue", EDT_HAD_NOQUEUE },
+	{ "pfifo_fast", EDT_HAD_PFIFO_FAST },
+	{ "fq_codel", EDT_HAD_FQ_CODEL },
+};
 
 static uint32_t key_of(const struct net_dev *dev, enum edt_direction direction)
 {
@@ -25,10 +37,16 @@ static enum edt_direction other_of(enum edt_direction direction)
 
 /* ---- what is in place ---- */
 
+/* Ours by its mark, perhaps with limits that somebody has changed. */
+static bool root_is_ours(const struct net_dev *dev)
+{
+	return dev->root_handle == NET_ROOT_HANDLE && strcmp(dev->root_kind, "fq") == 0;
+}
+
 static bool root_is_our_fq(const struct net_dev *dev)
 {
-	return dev->root_handle == NET_ROOT_HANDLE && strcmp(dev->root_kind, "fq") == 0 &&
-	       dev->fq_limit >= NET_FQ_LIMIT && dev->fq_flow_limit >= NET_FQ_FLOW_LIMIT;
+	return root_is_ours(dev) && dev->fq_limit >= NET_FQ_LIMIT &&
+	       dev->fq_flow_limit >= NET_FQ_FLOW_LIMIT;
 }
 
 static bool root_is_our_mq(const struct net_dev *dev)
@@ -163,10 +181,18 @@ void net_shape_drop_ifb(struct net *n)
 
 /* ---- attaching ---- */
 
+/* The note on a root qdisc with a handle, 0: none can be made. */
+static uint32_t root_flag(const struct net_dev *dev)
+{
+	for (size_t i = 0; dev->root_plain && i < ARRAY_SIZE(plain_roots); i++)
+		if (strcmp(dev->root_kind, plain_roots[i].kind) == 0)
+			return plain_roots[i].flag;
+	return 0;
+}
+
 static int refuse_foreign(const struct net_dev *dev, enum edt_direction direction, struct qerr *err)
 {
-	if (direction == EDT_IN && dev->root_handle != 0 &&
-	    !(dev->root_handle == NET_ROOT_HANDLE && strcmp(dev->root_kind, "fq") == 0))
+	if (direction == EDT_IN && dev->root_handle != 0 && !root_is_ours(dev) && !root_flag(dev))
 		return qerr_set(
 			err, -EBUSY,
 			"%s has a root qdisc that is not qosd's (%s %x:); remove <bandwidth> "
@@ -192,11 +218,14 @@ static uint32_t flags_for(const struct net *n, const struct net_dev *dev,
 	bool known = false;
 
 	for (int i = 0; i < 2; i++)
-		if (net_bpf_get_cfg(&n->bpf, key_of(dev, i ? direction : other_of(direction)),
-				    &cfg) == 0) {
+		if (net_bpf_get_cfg(&n->bpf, key_of(dev, i), &cfg) == 0) {
 			flags |= cfg.flags;
 			known = true;
 		}
+	if (direction == EDT_OUT)
+		flags &= ~EDT_HAD_ROOT;
+	else if (dev->root_handle != 0 && !root_is_ours(dev))
+		flags = (flags & ~EDT_HAD_ROOT) | root_flag(dev);
 	if (dev->slot == NET_SLOT_INGRESS)
 		return flags | EDT_OWNS_CLSACT | EDT_HAD_INGRESS;
 	if (dev->slot == NET_SLOT_NONE || (!known && orphans))
@@ -339,6 +368,7 @@ static int give_back_slot(struct net *n, struct net_dev *dev, enum edt_direction
 	int r;
 
 	if (net_bpf_get_cfg(&n->bpf, other_key, &other) == 0) {
+		flags &= ~EDT_HAD_ROOT;
 		if ((other.flags | flags) == other.flags)
 			return 0;
 		other.flags |= flags;
@@ -355,7 +385,16 @@ static int give_back_slot(struct net *n, struct net_dev *dev, enum edt_direction
 	return r;
 }
 
-static int detach(struct net *n, struct net_dev *dev, enum edt_direction direction,
+static int give_back_root(struct net *n, const struct net_dev *dev, uint32_t flags,
+			  struct qerr *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(plain_roots); i++)
+		if (flags & plain_roots[i].flag)
+			return net_link_set_root(n->nl, dev->ifindex, plain_roots[i].kind, err);
+	return net_link_del_root(n->nl, dev->ifindex, err);
+}
+
+static int detach(struct net *n, struct net_dev *dev, enum edt_direction direction, uint32_t flags,
 		  struct qerr *err)
 {
 	int r = net_watch_filters(n->watch, dev, err);
@@ -366,9 +405,8 @@ static int detach(struct net *n, struct net_dev *dev, enum edt_direction directi
 		r = net_link_del_filter(n->nl, dev->ifindex,
 					direction == EDT_IN ? NET_HOOK_EGRESS : NET_HOOK_INGRESS,
 					err);
-	if (r == 0 && direction == EDT_IN && dev->root_handle == NET_ROOT_HANDLE &&
-	    strcmp(dev->root_kind, "fq") == 0)
-		r = net_link_del_root(n->nl, dev->ifindex, err);
+	if (r == 0 && direction == EDT_IN && root_is_ours(dev))
+		r = give_back_root(n, dev, flags, err);
 	return r;
 }
 
@@ -380,7 +418,7 @@ int net_shape_clear(struct net *n, struct net_dev *dev, enum edt_direction direc
 	int r;
 
 	net_bpf_get_cfg(&n->bpf, key, &cfg);
-	r = detach(n, dev, direction, err);
+	r = detach(n, dev, direction, cfg.flags, err);
 	if (r == 0)
 		r = net_watch_drain(n->watch, err);
 	dev = net_watch_device(n->watch, ifindex, NULL);

@@ -5,8 +5,9 @@
  * Order of writes. Attaching: the entry of the map first, with rate 0 (no limit) and the note of
  * what is about to be made; then qdiscs and filters; the rate last. Taking off: the entry last. So
  * an entry exists whenever something of ours is on the device, and the next qosd can finish
- * whatever was cut short. What is not ours is never removed, except an empty ingress qdisc, which
- * is given back.
+ * whatever was cut short. What is not ours is never removed, except what has no settings of its
+ * own and is given back: an empty ingress qdisc, and a root qdisc of one of the kernel's default
+ * kinds without parameters (libvirt sets noqueue on its taps).
  */
 #ifndef QOSD_HOST_NET_SHAPE_H
 #define QOSD_HOST_NET_SHAPE_H

@@ -31,6 +31,7 @@ struct net_dev {
 	/* root qdisc; handle 0: the kernel's default */
 	char root_kind[NET_KIND_MAX];
 	uint32_t root_handle;
+	bool root_plain;                  /* without parameters: its kind alone makes it again */
 	uint32_t fq_limit, fq_flow_limit; /* kind fq */
 	uint64_t fq_children;             /* kind mq: bit N-1: class N has fq with our limits */
 	/* the place that clsact and ingress share, and its filters */

@@ -21,7 +21,8 @@ typedef int (*worker_job)(void *arg, struct qerr *err);
 typedef void (*worker_done)(void *user, uint64_t ticket, int result, const struct qerr *err);
 
 int worker_new(const char *name, unsigned int max_queued, struct worker **ret);
-/* Stop taking jobs, wait up to timeout_us for the running one, then detach the thread. NULL is fine. */
+/* Stop taking jobs, wait up to timeout_us for the running one, then detach the thread. NULL is
+ * fine. */
 void worker_free(struct worker *w, uint64_t timeout_us);
 /* Takes over `arg` in any case. 0, -EAGAIN when the queue is full. */
 int worker_submit(struct worker *w, worker_job job, void *arg, void (*free_arg)(void *),

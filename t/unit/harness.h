@@ -46,13 +46,13 @@ static inline int harness_run(const char *suite_name, const struct test *tests, 
 }
 
 /* A string comparison that shows both sides when it fails. */
-#define ASSERT_STR(actual, expected)                                                          \
-	do {                                                                                  \
-		const char *a_ = (actual), *e_ = (expected);                                  \
-		if (!a_ || strcmp(a_, e_) != 0)                                               \
-			fprintf(stderr, "\n%s:%d: got \"%s\", expected \"%s\"\n", __FILE__,   \
-				__LINE__, a_ ? a_ : "(null)", e_);                            \
-		CU_ASSERT(a_ && strcmp(a_, e_) == 0);                                         \
+#define ASSERT_STR(actual, expected)                                                               \
+	do {                                                                                       \
+		const char *a_ = (actual), *e_ = (expected);                                       \
+		if (!a_ || strcmp(a_, e_) != 0)                                                    \
+			fprintf(stderr, "\n%s:%d: got \"%s\", expected \"%s\"\n", __FILE__,        \
+				__LINE__, a_ ? a_ : "(null)", e_);                                 \
+		CU_ASSERT_TRUE(!(!a_ || strcmp(a_, e_)));                                          \
 	} while (0)
 
 #endif

@@ -75,6 +75,41 @@ static void test_root(void)
 	ASSERT_STR(dev.root_kind, "");
 }
 
+static void codel(struct net_dev *dev, uint32_t limit)
+{
+	struct nl_msg *msg = tc_new(RTM_NEWQDISC, TC_H_ROOT, 0x80010000, "fq_codel");
+	struct nlattr *options = nla_nest_start(msg, TCA_OPTIONS);
+
+	nla_put_u32(msg, TCA_FQ_CODEL_TARGET, 4999);
+	nla_put_u32(msg, TCA_FQ_CODEL_LIMIT, limit);
+	nla_put_u32(msg, TCA_FQ_CODEL_INTERVAL, 99999);
+	nla_put_u32(msg, TCA_FQ_CODEL_ECN, 1);
+	nla_put_u32(msg, TCA_FQ_CODEL_FLOWS, 1024);
+	nla_nest_end(msg, options);
+	net_parse_qdisc(dev, nlmsg_hdr(msg));
+	nlmsg_free(msg);
+}
+
+/* Only a root qdisc whose kind is all there is to know may be replaced. */
+static void test_plain_root(void)
+{
+	struct net_dev dev = { .ifindex = 7 };
+
+	qdisc(&dev, RTM_NEWQDISC, TC_H_ROOT, 0x80010000, "noqueue", 0);
+	CU_ASSERT(dev.root_plain);
+	qdisc(&dev, RTM_NEWQDISC, TC_H_ROOT, 0x80010000, "htb", 0);
+	CU_ASSERT(!dev.root_plain);
+	qdisc(&dev, RTM_NEWQDISC, TC_H_ROOT, 0x80010000, "pfifo_fast", 0);
+	CU_ASSERT(dev.root_plain);
+	codel(&dev, 10240);
+	CU_ASSERT(dev.root_plain);
+	codel(&dev, 100);
+	CU_ASSERT(!dev.root_plain);
+	qdisc(&dev, RTM_NEWQDISC, TC_H_ROOT, 0x80010000, "noqueue", 0);
+	qdisc(&dev, RTM_DELQDISC, TC_H_ROOT, 0x80010000, "noqueue", 0);
+	CU_ASSERT(!dev.root_plain);
+}
+
 static void test_children(void)
 {
 	struct net_dev dev = { .ifindex = 7 };
@@ -178,6 +213,7 @@ int main(void)
 	static const struct test tests[] = {
 		{ "the entry for a rate", test_profile },
 		{ "root qdisc", test_root },
+		{ "root qdisc without parameters", test_plain_root },
 		{ "fq below mq", test_children },
 		{ "clsact and ingress", test_slot },
 		{ "filters", test_filters },

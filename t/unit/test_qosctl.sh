@@ -274,6 +274,7 @@ golden quiet-status 0 status
 golden quiet-list 0 list
 golden quiet-plan 0 plan
 golden quiet-episodes 0 episodes
+golden quiet-hold 0 hold web1 --for 0s
 golden quiet-doctor 0 doctor
 golden quiet-explain 0 explain web1
 

@@ -5,17 +5,17 @@
  */
 #include "t/lab/guest/guest.h"
 
-#define LAPIC 0xfee00000u
+#define LAPIC          0xfee00000u
 #define LAPIC_SPURIOUS 0xf0
-#define LAPIC_COMMAND 0x300
-#define LAPIC_LINT0 0x350
-#define IOAPIC 0xfec00000u
-#define SERIAL_LINE 4
-#define AP_START_PAGE 7
+#define LAPIC_COMMAND  0x300
+#define LAPIC_LINT0    0x350
+#define IOAPIC         0xfec00000u
+#define SERIAL_LINE    4
+#define AP_START_PAGE  7
 
 #define ICR_ALL_OTHERS 0xc4000u
-#define ICR_INIT 0x500u
-#define ICR_SIPI 0x600u
+#define ICR_INIT       0x500u
+#define ICR_SIPI       0x600u
 
 struct gate {
 	uint16_t low, selector, flags, high;
@@ -60,8 +60,12 @@ static void fill_gates(void)
 
 void cpu_setup_interrupts(uint32_t cpu)
 {
-	struct { uint16_t limit; uint32_t base; } __attribute__((packed)) idt = {
-		sizeof(gates) - 1, (uint32_t)gates,
+	struct {
+		uint16_t limit;
+		uint32_t base;
+	} __attribute__((packed)) idt = {
+		sizeof(gates) - 1,
+		(uint32_t)gates,
 	};
 
 	if (cpu == 0)

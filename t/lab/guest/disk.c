@@ -6,12 +6,15 @@
 #include "t/lab/guest/guest.h"
 
 #define VIRTIO_VENDOR 0x1af4
-#define VIRTIO_BLOCK 0x1001
-#define QUEUE 4
-#define SECTORS (LAB_DISK_BYTES / 512)
+#define VIRTIO_BLOCK  0x1001
+#define QUEUE         4
+#define SECTORS       (LAB_DISK_BYTES / 512)
 
 struct request {
-	struct { uint32_t type, unused; uint64_t sector; } head;
+	struct {
+		uint32_t type, unused;
+		uint64_t sector;
+	} head;
 	uint8_t status;
 	uint8_t busy, write;
 	char *data;
@@ -52,7 +55,7 @@ static void submit(int i)
 		next_sector = 0;
 		writing = !writing;
 	}
-	r->write = !writing;	/* the first pass over the disk writes */
+	r->write = !writing; /* the first pass over the disk writes */
 	r->head.type = r->write;
 	r->head.sector = next_sector;
 	r->busy = 1;

@@ -11,15 +11,14 @@
 
 #include "t/lab/guest/page.h"
 
-
-#define VECTOR_SERIAL 0x40
-#define VECTOR_DEVICE 0x41
-#define VECTOR_WAKE 0x42
+#define VECTOR_SERIAL   0x40
+#define VECTOR_DEVICE   0x41
+#define VECTOR_WAKE     0x42
 #define VECTOR_SPURIOUS 0xff
 
 /* boot.S */
-extern volatile uint32_t cpus_up;		/* vCPUs that run, the first included */
-extern volatile uint32_t devices_pending;	/* an interrupt came since vCPU 0 last looked */
+extern volatile uint32_t cpus_up;         /* vCPUs that run, the first included */
+extern volatile uint32_t devices_pending; /* an interrupt came since vCPU 0 last looked */
 extern volatile uint32_t guest_fault;
 extern char fault_entries[];
 void on_interrupt(void);
@@ -72,8 +71,8 @@ static inline void fence(void)
 }
 
 /* cpu.c */
-void cpu_setup_interrupts(uint32_t cpu);	/* each vCPU for itself; the first one with cpu 0 first */
-void cpu_start_others(uint32_t wanted);		/* returns when `wanted` vCPUs are up, or after a while */
+void cpu_setup_interrupts(uint32_t cpu); /* each vCPU for itself; the first one with cpu 0 first */
+void cpu_start_others(uint32_t wanted);  /* returns when `wanted` vCPUs are up, or after a while */
 void cpu_wake_others(void);
 void *memset(void *to, int value, size_t bytes);
 
@@ -82,19 +81,20 @@ void *take_memory(uint32_t bytes, uint32_t alignment);
 
 /* serial.c: lines of text on the first serial port */
 void serial_setup(void);
-int serial_line(char *line, int size);		/* 1 when a whole line is there */
+int serial_line(char *line, int size); /* 1 when a whole line is there */
 void serial_say(const char *text);
 
 /* pci.c */
 struct pci_device {
 	uint8_t slot;
 	uint16_t vendor, device;
-	uint16_t io;		/* base of I/O BAR 0 */
+	uint16_t io; /* base of I/O BAR 0 */
 };
 int pci_scan(struct pci_device *found, int max, uint16_t vendor);
 int pci_enable_msix(const struct pci_device *pci, uint8_t vector);
 
-/* virtio.c: the legacy interface by I/O port, split rings, no interrupt moderation by event index */
+/* virtio.c: the legacy interface by I/O port, split rings, no interrupt moderation by event index
+ */
 struct virtq {
 	uint16_t io, index, size, seen;
 	struct virtq_desc *desc;
@@ -111,24 +111,26 @@ struct virtq_avail {
 };
 struct virtq_used {
 	uint16_t flags, index;
-	struct { uint32_t id, bytes; } ring[];
+	struct {
+		uint32_t id, bytes;
+	} ring[];
 };
-#define DESC_NEXT 1
+#define DESC_NEXT  1
 #define DESC_WRITE 2
-uint32_t virtio_begin(uint16_t io, uint32_t wanted_features);	/* returns the features agreed on */
+uint32_t virtio_begin(uint16_t io, uint32_t wanted_features); /* returns the features agreed on */
 int virtq_setup(struct virtq *q, uint16_t io, uint16_t index);
 void virtio_ready(uint16_t io);
-void virtq_offer(struct virtq *q, uint16_t head);		/* kick afterwards */
+void virtq_offer(struct virtq *q, uint16_t head); /* kick afterwards */
 void virtq_kick(struct virtq *q);
-int virtq_take(struct virtq *q, uint32_t *id, uint32_t *bytes);	/* 1 when one was used */
+int virtq_take(struct virtq *q, uint32_t *id, uint32_t *bytes); /* 1 when one was used */
 void virtq_interrupts(struct virtq *q, int on);
-#define VIRTIO_CONFIG_MSIX 24	/* offset of the device's own fields with MSI-X on */
+#define VIRTIO_CONFIG_MSIX 24 /* offset of the device's own fields with MSI-X on */
 
 /* net.c, disk.c */
 void net_setup(struct lab_page *page);
-int net_forward(void);		/* moves what is there; 1 when something moved */
-int net_rest(void);		/* asks for interrupts; 1 when something came meanwhile */
+int net_forward(void); /* moves what is there; 1 when something moved */
+int net_rest(void);    /* asks for interrupts; 1 when something came meanwhile */
 void disk_setup(struct lab_page *page);
-void disk_turn(int wanted);	/* collects finished requests; starts new ones when wanted */
+void disk_turn(int wanted); /* collects finished requests; starts new ones when wanted */
 
 #endif

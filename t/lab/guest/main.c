@@ -11,15 +11,15 @@
 
 #define SPINS_PER_CHUNK 2000
 #define PAGES_PER_CHUNK 32
-#define HEAP_START 0x200000u
+#define HEAP_START      0x200000u
 
 static struct lab_page *const page = (struct lab_page *)LAB_PAGE_ADDRESS;
-static volatile uint32_t load;			/* enum lab_load */
+static volatile uint32_t load; /* enum lab_load */
 static uint32_t heap_end = HEAP_START, ram_end;
-static volatile uint32_t memory_start;		/* set before any load: where `memory` begins */
+static volatile uint32_t memory_start; /* set before any load: where `memory` begins */
 
 static struct {
-	uint32_t next;		/* page that the memory load writes next; 0 = not begun */
+	uint32_t next; /* page that the memory load writes next; 0 = not begun */
 	uint32_t random;
 } place[LAB_MAX_CPUS];
 
@@ -124,7 +124,7 @@ static int same(const char *a, const char *b)
 static void obey(const char *line)
 {
 	static const char *const commands[] = {
-		[LAB_IDLE] = "load idle", [LAB_CPU] = "load cpu", [LAB_NET] = "load net",
+		[LAB_IDLE] = "load idle",     [LAB_CPU] = "load cpu",   [LAB_NET] = "load net",
 		[LAB_MEMORY] = "load memory", [LAB_DISK] = "load disk",
 	};
 	uint32_t i;

@@ -11,13 +11,13 @@
  */
 #include "t/lab/guest/guest.h"
 
-#define VIRTIO_VENDOR 0x1af4
-#define VIRTIO_NET 0x1000
-#define MAX_PAIRS 4
-#define MAX_NICS (2 * MAX_PAIRS)
-#define BUFFERS 32
-#define BUFFER_BYTES (68 * 1024)
-#define PRIVATE_MAC_BYTE 0x06
+#define VIRTIO_VENDOR     0x1af4
+#define VIRTIO_NET        0x1000
+#define MAX_PAIRS         4
+#define MAX_NICS          (2 * MAX_PAIRS)
+#define BUFFERS           32
+#define BUFFER_BYTES      (68 * 1024)
+#define PRIVATE_MAC_BYTE  0x06
 #define HEADER_DATA_VALID 2
 
 /* checksum, guest checksum, MAC, and segmentation of TCP over IPv4 with ECN, both ways */

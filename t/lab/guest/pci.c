@@ -5,15 +5,15 @@
  */
 #include "t/lab/guest/guest.h"
 
-#define PCI_COMMAND 0x04
-#define PCI_BAR0 0x10
+#define PCI_COMMAND      0x04
+#define PCI_BAR0         0x10
 #define PCI_CAPABILITIES 0x34
-#define CAP_MSIX 0x11
-#define IO_FIRST 0xc000
-#define IO_EACH 0x100
-#define TABLE_FIRST 0xfe000000u
-#define TABLE_EACH 0x10000u
-#define MSIX_ENTRIES 3
+#define CAP_MSIX         0x11
+#define IO_FIRST         0xc000
+#define IO_EACH          0x100
+#define TABLE_FIRST      0xfe000000u
+#define TABLE_EACH       0x10000u
+#define MSIX_ENTRIES     3
 
 static uint32_t pci_read(uint8_t slot, uint8_t offset)
 {

@@ -2,8 +2,8 @@
 /* Lines of text over the first serial port (16550 with FIFO), receive by interrupt. */
 #include "t/lab/guest/guest.h"
 
-#define COM1 0x3f8
-#define LSR_DATA 1
+#define COM1      0x3f8
+#define LSR_DATA  1
 #define LSR_EMPTY 0x20
 
 static char partial[64];

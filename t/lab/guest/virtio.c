@@ -6,21 +6,21 @@
 #include "t/lab/guest/guest.h"
 
 #define REG_DEVICE_FEATURES 0
-#define REG_FEATURES 4
-#define REG_QUEUE_PAGE 8
-#define REG_QUEUE_SIZE 12
-#define REG_QUEUE_SELECT 14
-#define REG_NOTIFY 16
-#define REG_STATUS 18
-#define REG_CONFIG_VECTOR 20
-#define REG_QUEUE_VECTOR 22
+#define REG_FEATURES        4
+#define REG_QUEUE_PAGE      8
+#define REG_QUEUE_SIZE      12
+#define REG_QUEUE_SELECT    14
+#define REG_NOTIFY          16
+#define REG_STATUS          18
+#define REG_CONFIG_VECTOR   20
+#define REG_QUEUE_VECTOR    22
 
 #define STATUS_ACKNOWLEDGED 1
-#define STATUS_DRIVER 2
-#define STATUS_READY 4
-#define NO_INTERRUPT 1
-#define NO_NOTIFY 1
-#define NO_VECTOR 0xffff
+#define STATUS_DRIVER       2
+#define STATUS_READY        4
+#define NO_INTERRUPT        1
+#define NO_NOTIFY           1
+#define NO_VECTOR           0xffff
 
 uint32_t virtio_begin(uint16_t io, uint32_t wanted_features)
 {

@@ -23,9 +23,16 @@ layers_prepare() {
 
 # KVM if this machine can virtualise in hardware and QEMU gets a virtual CPU from it, else TCG. (There
 # are machines with a /dev/kvm that works without such hardware, for kernels made for it: no use here.)
+#
+# LAB_CLOCK=virtual: TCG with a clock that counts instructions, a thousand million a second, and skips
+# idle time. So the lab host is a steady machine of that speed, however busy this one is. (One CPU
+# only. sleep=on would not skip, but let every delay of this machine into the lab host's clock.)
 accelerator() {
 	local model=qemu64
-	if [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo &&
+	if [ "${LAB_CLOCK:-}" = virtual ]; then
+		QEMU+=(-accel "tcg,thread=single,tb-size=512" -icount shift=0,sleep=off
+			-cpu "$model")
+	elif [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo &&
 		echo quit | qemu-system-x86_64 -M q35 -accel kvm -cpu host -S -nodefaults \
 			-display none -monitor stdio > /dev/null 2>&1; then
 		QEMU+=(-accel kvm -cpu host)
@@ -72,6 +79,9 @@ command_line() {
 	share lablayers "$LAYERS" readonly=on
 	share labcache "$CACHE" readonly=on
 	share labshare "$SHARE"
+	truncate -s 4G "$RUN/swap" # for lab-swap; takes room only as it is used
+	QEMU+=(-drive "if=none,id=swap,file=${RUN//,/,,}/swap,format=raw,cache=unsafe"
+		-device "virtio-blk-pci,drive=swap,serial=lab-swap")
 	[ -z "$LAB_OUT" ] || share labout "$LAB_OUT"
 }
 

@@ -22,18 +22,18 @@
 struct light_options {
 	int vcpus;
 	size_t ram_bytes;
-	int monitor_fd, serial_fd;	/* listening sockets */
+	int monitor_fd, serial_fd; /* listening sockets */
 	char disk[256];
-	int outer_fd[LIGHT_MAX_NICS];	/* taps on the bridge */
+	int outer_fd[LIGHT_MAX_NICS]; /* taps on the bridge */
 	int outer_nics;
-	char inner_tap[LIGHT_MAX_NICS][32];	/* names of the taps of the guest's inside */
+	char inner_tap[LIGHT_MAX_NICS][32]; /* names of the taps of the guest's inside */
 	int inner_nics;
 };
 
 struct light {
 	struct light_options options;
-	unsigned char *ram;		/* anonymous, taken from the host when touched */
-	struct lab_page *page;		/* in ram */
+	unsigned char *ram;    /* anonymous, taken from the host when touched */
+	struct lab_page *page; /* in ram */
 	pid_t tid[LAB_MAX_CPUS];
 };
 
@@ -41,7 +41,7 @@ void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn
 
 /* vcpu.c: threads "CPU n/TCG" and the loads. All idle until they run. */
 void vcpus_start(struct light *light);
-void vcpus_run(bool run);			/* QMP cont and stop */
+void vcpus_run(bool run); /* QMP cont and stop */
 void vcpus_load(struct light *light, enum lab_load load);
 
 /* nic.c: one forwarding thread for each pair of taps */

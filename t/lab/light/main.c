@@ -108,8 +108,7 @@ static void take_netdev(struct light_options *o, const char *text)
 	if (find_value(text, "fd", fd, sizeof(fd)) && o->outer_nics < LIGHT_MAX_NICS)
 		o->outer_fd[o->outer_nics++] = atoi(fd);
 	else if (o->inner_nics < LIGHT_MAX_NICS &&
-		 find_value(text, "ifname", o->inner_tap[o->inner_nics],
-			    sizeof(o->inner_tap[0])))
+		 find_value(text, "ifname", o->inner_tap[o->inner_nics], sizeof(o->inner_tap[0])))
 		o->inner_nics++;
 }
 
@@ -124,8 +123,9 @@ static void parse(int argc, char **argv, struct light_options *o)
 		const char *name;
 		void (*take)(struct light_options *o, const char *text);
 	} options[] = {
-		{ "-smp", take_vcpus }, { "-m", take_memory }, { "-chardev", take_chardev },
-		{ "-netdev", take_netdev }, { "-blockdev", take_blockdev },
+		{ "-smp", take_vcpus },         { "-m", take_memory },
+		{ "-chardev", take_chardev },   { "-netdev", take_netdev },
+		{ "-blockdev", take_blockdev },
 	};
 	size_t k;
 	int i;
@@ -155,7 +155,8 @@ static void map_ram(struct light *light)
 
 int main(int argc, char **argv)
 {
-	static struct light light = { .options = { .vcpus = 1, .monitor_fd = -1, .serial_fd = -1 } };
+	static struct light light = { .options = {
+					      .vcpus = 1, .monitor_fd = -1, .serial_fd = -1 } };
 
 	if (is_probe(argc, argv)) {
 		execv(REAL_QEMU, argv);

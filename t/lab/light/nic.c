@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Frames between the tap on the host's bridge and the tap of the guest's inside, as they are: both
- * carry the virtio header, so frames of 64 KiB that still want checksum and segmentation pass whole.
+ * carry the virtio header, so frames of 64 KiB that still want checksum and segmentation pass
+ * whole.
  */
 #include "t/lab/light/light.h"
 
@@ -19,7 +20,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define FRAME_BYTES (68 * 1024)
+#define FRAME_BYTES     (68 * 1024)
 #define FRAMES_PER_TURN 32
 
 struct pair {
@@ -79,7 +80,7 @@ static void *forward(void *arg)
 		p->page->packets_in += in;
 		p->page->packets_out += out;
 		if (!in && !out)
-			usleep(1000);	/* an interface is down */
+			usleep(1000); /* an interface is down */
 	}
 	return NULL;
 }

@@ -71,8 +71,8 @@ static json_t *reply_stop(struct qmp *q)
 
 static json_t *reply_status(struct qmp *q)
 {
-	return json_pack("{s:s,s:b,s:b}", "status", q->running ? "running" : "paused",
-			 "singlestep", 0, "running", q->running);
+	return json_pack("{s:s,s:b,s:b}", "status", q->running ? "running" : "paused", "singlestep",
+			 0, "running", q->running);
 }
 
 static json_t *vcpu_place(int vcpu)
@@ -133,8 +133,7 @@ static json_t *reply_dirty_rate(struct qmp *q)
 
 static json_t *reply_powerdown(struct qmp *q)
 {
-	send_event(q, "SHUTDOWN",
-		   json_pack("{s:b,s:s}", "guest", 1, "reason", "guest-shutdown"));
+	send_event(q, "SHUTDOWN", json_pack("{s:b,s:s}", "guest", 1, "reason", "guest-shutdown"));
 	return json_object();
 }
 
@@ -190,7 +189,8 @@ static void serve_client(struct qmp *q)
 			command = json_string_value(json_object_get(request, "exec-oob"));
 		send_json(q, json_pack("{s:o,s:O*}", "return",
 				       reply_to(q, command ? command : "",
-						json_object_get(request, "arguments")), "id", id));
+						json_object_get(request, "arguments")),
+				       "id", id));
 		if (command && !strcmp(command, "quit"))
 			exit(0);
 		json_decref(request);
@@ -206,7 +206,7 @@ void qmp_serve(struct light *light)
 		q.in = q.fd < 0 ? NULL : fdopen(q.fd, "r");
 		if (!q.in)
 			fail("The monitor cannot take a client.");
-		setvbuf(q.in, NULL, _IONBF, 0);	/* answer as soon as a request is whole */
+		setvbuf(q.in, NULL, _IONBF, 0); /* answer as soon as a request is whole */
 		serve_client(&q);
 		fclose(q.in);
 	}

@@ -12,7 +12,7 @@
 
 #define SPINS_PER_STEP 20000
 #define PAGES_PER_STEP 32
-#define MEMORY_START (2u << 20)		/* the work page lies below */
+#define MEMORY_START   (2u << 20) /* the work page lies below */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
@@ -21,9 +21,9 @@ static bool running;
 struct vcpu {
 	struct light *light;
 	int index;
-	size_t next;		/* offset that the memory load writes next; 0 = not begun */
+	size_t next; /* offset that the memory load writes next; 0 = not begun */
 	uint32_t random;
-	int disk_fd;		/* -1 = not open */
+	int disk_fd; /* -1 = not open */
 	off_t disk_at;
 	bool disk_reading;
 };
@@ -93,8 +93,8 @@ static void disk_step(struct vcpu *v)
 		usleep(1000);
 		return;
 	}
-	n = v->disk_reading ? pread(v->disk_fd, data, sizeof(data), v->disk_at) :
-			      pwrite(v->disk_fd, data, sizeof(data), v->disk_at);
+	n = v->disk_reading ? pread(v->disk_fd, data, sizeof(data), v->disk_at)
+			    : pwrite(v->disk_fd, data, sizeof(data), v->disk_at);
 	v->disk_at += LAB_DISK_BYTES;
 	if (n == (ssize_t)sizeof(data) && v->disk_reading)
 		page->disk_reads++;
@@ -106,8 +106,8 @@ static bool has_work(const struct vcpu *v)
 {
 	unsigned int load = v->light->page->load;
 
-	return running && (load == LAB_CPU || load == LAB_MEMORY ||
-			   (load == LAB_DISK && v->index == 0));
+	return running &&
+	       (load == LAB_CPU || load == LAB_MEMORY || (load == LAB_DISK && v->index == 0));
 }
 
 static void *run_vcpu(void *arg)

@@ -6,8 +6,8 @@
  */
 #include "t/lab/netio/netio.h"
 
-#include <errno.h>
 #include <arpa/inet.h>
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -19,10 +19,10 @@
 #include <unistd.h>
 
 #define CONNECT_TIMEOUT_S 15
-#define TCP_CHUNK_BYTES (128 * 1024)
+#define TCP_CHUNK_BYTES   (128 * 1024)
 #define UDP_PAYLOAD_BYTES 1400
-#define UDP_BURST 32
-#define UDP_PAUSE_NS 2000000
+#define UDP_BURST         32
+#define UDP_PAUSE_NS      2000000
 
 static const char zeros[TCP_CHUNK_BYTES];
 
@@ -65,12 +65,12 @@ static void connect_tcp(struct flow_set *set, int i, int listener, const struct 
 	socklen_t size = sizeof(error);
 
 	if (connect(fd, (const struct sockaddr *)at, sizeof(*at)) < 0 && errno != EINPROGRESS)
-		fail("Cannot connect from %s to %s: %s.", set->plan.from,
-		     inet_ntoa(at->sin_addr), strerror(errno));
+		fail("Cannot connect from %s to %s: %s.", set->plan.from, inet_ntoa(at->sin_addr),
+		     strerror(errno));
 	wait_for(fd, POLLOUT, "connecting");
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error)
-		fail("Cannot connect from %s to %s: %s.", set->plan.from,
-		     inet_ntoa(at->sin_addr), strerror(error));
+		fail("Cannot connect from %s to %s: %s.", set->plan.from, inet_ntoa(at->sin_addr),
+		     strerror(error));
 	wait_for(listener, POLLIN, "accepting");
 	set->sender[i] = fd;
 	set->receiver[i] = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -156,7 +156,7 @@ static void *send_udp(void *arg)
 		double late = now_s() - next;
 		int n = (int)(late / packet_s);
 
-		if (late > 0.1)		/* the CPU was away: no burst to catch up */
+		if (late > 0.1) /* the CPU was away: no burst to catch up */
 			next += late - 0.1;
 		if (n < 1) {
 			nanosleep(&pause, NULL);

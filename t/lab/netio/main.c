@@ -10,8 +10,10 @@ static const struct verb {
 	const char *name, *usage;
 	int (*run)(int argc, char **argv);
 } verbs[] = {
-	{ "rate", "--from NETNS --to NETNS --address IP [--udp] [--offered BPS] [--flows N]"
-		  " [--seconds S] [--json]", verb_rate },
+	{ "rate",
+	  "--from NETNS --to NETNS --address IP [--udp] [--offered BPS] [--flows N]"
+	  " [--seconds S] [--json]",
+	  verb_rate },
 	{ "stream", "NETNS IP NETNS IP", verb_stream },
 	{ "ping", "--from NETNS --address IP [--count N] [--json]", verb_ping },
 	{ "say", "SOCKET LINE [SECONDS]", verb_say },

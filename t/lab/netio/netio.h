@@ -13,9 +13,9 @@
 
 /* util.c */
 void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
-double now_s(void);			/* monotonic clock */
+double now_s(void); /* monotonic clock */
 long number_arg(const char *option, const char *text, long min, long max);
-void ns_enter(const char *netns);	/* the calling thread moves to /run/netns/NETNS */
+void ns_enter(const char *netns); /* the calling thread moves to /run/netns/NETNS */
 int ns_socket(const char *netns, int domain, int type, int protocol);
 
 /*
@@ -24,18 +24,18 @@ int ns_socket(const char *netns, int domain, int type, int protocol);
  */
 #define MAX_FLOWS 256
 struct flow_plan {
-	const char *from, *to;		/* namespaces of the sender and the receiver */
-	struct in_addr from_address, address;	/* the sender's (or any), the receiver's */
+	const char *from, *to;                /* namespaces of the sender and the receiver */
+	struct in_addr from_address, address; /* the sender's (or any), the receiver's */
 	int flows;
 	bool udp;
-	double offered_bps;		/* UDP: payload bit/s of all flows together */
+	double offered_bps; /* UDP: payload bit/s of all flows together */
 };
 struct flow_set {
 	struct flow_plan plan;
 	int sender[MAX_FLOWS], receiver[MAX_FLOWS];
-	uint64_t received[MAX_FLOWS];	/* bytes, written by the receiving thread */
+	uint64_t received[MAX_FLOWS]; /* bytes, written by the receiving thread */
 };
-struct flow_set *flow_start(const struct flow_plan *plan);	/* lives as long as the program */
+struct flow_set *flow_start(const struct flow_plan *plan); /* lives as long as the program */
 
 /* verbs: argv[0] is the verb */
 int verb_rate(int argc, char **argv);

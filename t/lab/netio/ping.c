@@ -20,14 +20,14 @@
 #include <unistd.h>
 
 #define MAX_COUNT 10000
-#define WAIT_S 2.0
+#define WAIT_S    2.0
 
 struct pinger {
 	int fd;
 	uint16_t id;
 	int sent, answered;
-	double began_s[MAX_COUNT];	/* real time */
-	double rtt_us[MAX_COUNT];	/* of answers, in the order of arrival */
+	double began_s[MAX_COUNT]; /* real time */
+	double rtt_us[MAX_COUNT];  /* of answers, in the order of arrival */
 };
 
 static double real_s(const struct timespec *t)
@@ -43,12 +43,15 @@ static uint16_t checksum(const void *data, size_t bytes)
 	for (; bytes > 1; bytes -= 2)
 		sum += *word++;
 	sum = (sum >> 16) + (sum & 0xffff);
-	return (uint16_t)~(sum + (sum >> 16));
+	return (uint16_t) ~(sum + (sum >> 16));
 }
 
 static void send_echo(struct pinger *p)
 {
-	struct { struct icmphdr head; char data[56]; } packet = {
+	struct {
+		struct icmphdr head;
+		char data[56];
+	} packet = {
 		.head = { .type = ICMP_ECHO, .un.echo = { p->id, htons((uint16_t)p->sent) } },
 	};
 	struct timespec now;
@@ -78,7 +81,9 @@ static void take_answer(struct pinger *p)
 {
 	char data[200], control[128];
 	struct iovec v = { data, sizeof(data) };
-	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr m = { .msg_iov = &v,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
 			    .msg_controllen = sizeof(control) };
 	ssize_t n = recvmsg(p->fd, &m, MSG_DONTWAIT);
 	size_t at = (size_t)(data[0] & 15) * 4;
@@ -145,8 +150,8 @@ static void open_pinger(struct pinger *p, const char *netns, const char *address
 int verb_ping(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "from", 1, 0, 'f' }, { "address", 1, 0, 'a' }, { "count", 1, 0, 'n' },
-		{ "interval-ms", 1, 0, 'i' }, { "json", 0, 0, 'j' }, { 0, 0, 0, 0 },
+		{ "from", 1, 0, 'f' },        { "address", 1, 0, 'a' }, { "count", 1, 0, 'n' },
+		{ "interval-ms", 1, 0, 'i' }, { "json", 0, 0, 'j' },    { 0, 0, 0, 0 },
 	};
 	const char *netns = NULL, *address = NULL;
 	static struct pinger p;
@@ -155,12 +160,23 @@ int verb_ping(int argc, char **argv)
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (c) {
-		case 'f': netns = optarg; break;
-		case 'a': address = optarg; break;
-		case 'n': count = (int)number_arg("--count", optarg, 1, MAX_COUNT); break;
-		case 'i': interval_ms = (int)number_arg("--interval-ms", optarg, 1, 10000); break;
-		case 'j': json = true; break;
-		default: exit(2);
+		case 'f':
+			netns = optarg;
+			break;
+		case 'a':
+			address = optarg;
+			break;
+		case 'n':
+			count = (int)number_arg("--count", optarg, 1, MAX_COUNT);
+			break;
+		case 'i':
+			interval_ms = (int)number_arg("--interval-ms", optarg, 1, 10000);
+			break;
+		case 'j':
+			json = true;
+			break;
+		default:
+			exit(2);
 		}
 	if (!netns || !address)
 		fail("ping needs --from and --address.");

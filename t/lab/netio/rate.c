@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WARM_UP_MS 1000
+#define WARM_UP_MS          1000
 #define DEFAULT_OFFERED_BPS 30e6
 
 struct rate_options {
@@ -37,8 +37,8 @@ static struct in_addr address_arg(const char *option, const char *text)
 static void parse(int argc, char **argv, struct rate_options *o)
 {
 	static const struct option options[] = {
-		{ "from", 1, 0, 'f' }, { "to", 1, 0, 't' }, { "address", 1, 0, 'a' },
-		{ "udp", 0, 0, 'u' }, { "offered", 1, 0, 'o' }, { "flows", 1, 0, 'n' },
+		{ "from", 1, 0, 'f' },    { "to", 1, 0, 't' },         { "address", 1, 0, 'a' },
+		{ "udp", 0, 0, 'u' },     { "offered", 1, 0, 'o' },    { "flows", 1, 0, 'n' },
 		{ "seconds", 1, 0, 's' }, { "warm-up-ms", 1, 0, 'w' }, { "json", 0, 0, 'j' },
 		{ 0, 0, 0, 0 },
 	};
@@ -46,17 +46,36 @@ static void parse(int argc, char **argv, struct rate_options *o)
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (c) {
-		case 'f': o->plan.from = optarg; break;
-		case 't': o->plan.to = optarg; break;
-		case 'a': o->plan.address = address_arg("--address", optarg); break;
-		case 'u': o->plan.udp = true; break;
-		case 'o': o->plan.offered_bps = (double)number_arg("--offered", optarg, 1000,
-								   10000000000); break;
-		case 'n': o->plan.flows = (int)number_arg("--flows", optarg, 1, MAX_FLOWS); break;
-		case 's': o->seconds = number_arg("--seconds", optarg, 1, 600); break;
-		case 'w': o->warm_up_ms = number_arg("--warm-up-ms", optarg, 0, 60000); break;
-		case 'j': o->json = true; break;
-		default: exit(2);
+		case 'f':
+			o->plan.from = optarg;
+			break;
+		case 't':
+			o->plan.to = optarg;
+			break;
+		case 'a':
+			o->plan.address = address_arg("--address", optarg);
+			break;
+		case 'u':
+			o->plan.udp = true;
+			break;
+		case 'o':
+			o->plan.offered_bps =
+				(double)number_arg("--offered", optarg, 1000, 10000000000);
+			break;
+		case 'n':
+			o->plan.flows = (int)number_arg("--flows", optarg, 1, MAX_FLOWS);
+			break;
+		case 's':
+			o->seconds = number_arg("--seconds", optarg, 1, 600);
+			break;
+		case 'w':
+			o->warm_up_ms = number_arg("--warm-up-ms", optarg, 0, 60000);
+			break;
+		case 'j':
+			o->json = true;
+			break;
+		default:
+			exit(2);
 		}
 	if (!o->plan.from || !o->plan.to || !o->plan.address.s_addr)
 		fail("rate needs --from, --to and --address.");

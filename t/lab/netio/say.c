@@ -87,7 +87,7 @@ int verb_say(int argc, char **argv)
 			fail("The guest did not answer on its serial port in time.");
 	} while (!ask(fd, "hello", answer, sizeof(answer), try < until ? try : until));
 	while (read_line(fd, answer, sizeof(answer), now_s() + 0.001))
-		;	/* answers to earlier hellos */
+		; /* answers to earlier hellos */
 	if (!ask(fd, argv[2], answer, sizeof(answer), until))
 		fail("The guest did not answer '%s' in time.", argv[2]);
 	if (strcmp(answer, "ok"))

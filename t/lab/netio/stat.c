@@ -151,8 +151,8 @@ static void read_bytes(const char *netns, uint64_t *rx, uint64_t *tx)
 	while (f && fgets(line, sizeof(line), f)) {
 		uint64_t in, out;
 
-		if (sscanf(line, " eth%*u: %" SCNu64 " %*u %*u %*u %*u %*u %*u %*u %" SCNu64,
-			   &in, &out) != 2)
+		if (sscanf(line, " eth%*u: %" SCNu64 " %*u %*u %*u %*u %*u %*u %*u %" SCNu64, &in,
+			   &out) != 2)
 			continue;
 		*rx += in;
 		*tx += out;
@@ -161,8 +161,8 @@ static void read_bytes(const char *netns, uint64_t *rx, uint64_t *tx)
 		fclose(f);
 }
 
-static void print(const char *guest, pid_t pid, const struct threads *t, const struct lab_page *page,
-		  uint64_t rx, uint64_t tx)
+static void print(const char *guest, pid_t pid, const struct threads *t,
+		  const struct lab_page *page, uint64_t rx, uint64_t tx)
 {
 	static const char *const loads[] = { "idle", "cpu", "net", "memory", "disk" };
 	double cpu_s = 0, wait_s = 0;
@@ -181,8 +181,8 @@ static void print(const char *guest, pid_t pid, const struct threads *t, const s
 	       guest, pid, page->load < 5 ? loads[page->load] : "?", t->vcpus, cpu_s, wait_s, rx,
 	       tx, pages * LAB_TOUCH_BYTES);
 	printf(", \"spins\": %" PRIu64 ", \"disk_read_bytes\": %llu, \"disk_write_bytes\": %llu"
-	       ", \"packets_in\": %llu, \"packets_out\": %llu, \"fault\": %u", spins,
-	       page->disk_reads * LAB_DISK_BYTES, page->disk_writes * LAB_DISK_BYTES,
+	       ", \"packets_in\": %llu, \"packets_out\": %llu, \"fault\": %u",
+	       spins, page->disk_reads * LAB_DISK_BYTES, page->disk_writes * LAB_DISK_BYTES,
 	       page->packets_in, page->packets_out, page->fault);
 	printf(", \"resident_bytes\": %" PRIu64 ", \"swapped_bytes\": %" PRIu64,
 	       status_kib(pid, "VmRSS:") * 1024, status_kib(pid, "VmSwap:") * 1024);

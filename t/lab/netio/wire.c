@@ -26,12 +26,12 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define NUMBER_FILE "/run/lab/guest-number"
-#define FIRST_NUMBER 257	/* 10.N.1.1 */
+#define NUMBER_FILE  "/run/lab/guest-number"
+#define FIRST_NUMBER 257 /* 10.N.1.1 */
 
 static int next_number(void)
 {
@@ -139,7 +139,10 @@ static void move_interface(const char *name, int fd)
 		.attribute = { RTA_LENGTH(sizeof(int)), IFLA_NET_NS_FD },
 		.fd = fd,
 	};
-	struct { struct nlmsghdr head; struct nlmsgerr error; } answer;
+	struct {
+		struct nlmsghdr head;
+		struct nlmsgerr error;
+	} answer;
 	int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 
 	if (s < 0 || send(s, &message, sizeof(message), 0) < 0 ||

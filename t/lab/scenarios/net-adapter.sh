@@ -70,11 +70,15 @@ test_adopt() {
 }
 
 test_refuses_foreign() {
-	tc qdisc add dev tap1 root handle 1: htb
-	qdiscs tap1 > "$SCRATCH/before"
-	refused "root qdisc" in
-	untouched "$SCRATCH/before"
-	tc qdisc del dev tap1 root
+	local root
+	for root in htb "fq_codel limit 100" "pfifo limit 50"; do
+		# shellcheck disable=SC2086 # a kind and its parameters
+		tc qdisc add dev tap1 root handle 1: $root
+		qdiscs tap1 > "$SCRATCH/before"
+		refused "root qdisc" in
+		untouched "$SCRATCH/before"
+		tc qdisc del dev tap1 root
+	done
 	# What libvirt's <bandwidth> does.
 	tc qdisc add dev tap1 ingress
 	tc filter add dev tap1 parent ffff: protocol all u32 match u32 0 0 \
@@ -107,6 +111,42 @@ test_shares_the_slot() {
 	unlimit
 	untouched "$SCRATCH/before"
 	tc qdisc del dev tap1 clsact
+}
+
+same_kinds() { # FILE: as untouched, but for the handles, which the kernel deals out anew
+	qdiscs tap1 | sed 's/^\(qdisc [a-z_]*\) [0-9a-f]*:/\1/' > "$SCRATCH/after"
+	sed 's/^\(qdisc [a-z_]*\) [0-9a-f]*:/\1/' "$1" | diff - "$SCRATCH/after" ||
+		bad "${FUNCNAME[1]}: tap1 has other qdiscs"
+}
+
+# libvirt sets noqueue on its taps: a root qdisc without parameters is replaced, by one process, and
+# its kind is there again after the release by another, whatever happened in between.
+test_gives_back_root() {
+	local kind
+	qdiscs tap1 > "$SCRATCH/default"
+	for kind in noqueue pfifo_fast fq_codel; do
+		tc qdisc replace dev tap1 root "$kind"
+		qdiscs tap1 > "$SCRATCH/before"
+		grep -q "^qdisc $kind [1-9]" "$SCRATCH/before" || bad "$kind has no handle of its own"
+		limit
+		reads "in 20000000 out 30000000"
+		"$NETCTL" set tap1 in 7000000 , set tap1 out max
+		reads "in 7000000 out max"
+		"$NETCTL" set tap1 in max
+		same_kinds "$SCRATCH/before"
+		"$NETCTL" set tap1 out 7000000 , set tap1 in 7000000 , set tap1 in max
+		"$NETCTL" set tap1 out max
+		same_kinds "$SCRATCH/before"
+		limit
+		tc qdisc del dev tap1 root
+		limit
+		unlimit
+		same_kinds "$SCRATCH/before"
+		tc qdisc del dev tap1 root
+		limit
+		unlimit
+		untouched "$SCRATCH/default"
+	done
 }
 
 # Start a process that holds the limits and watches; WATCHER and $SCRATCH/seen.
@@ -181,19 +221,24 @@ test_device_goes() {
 	untouched "$SCRATCH/before"
 }
 
+killed_at() { # NUMBER COMMAND...: kill -9 when it has sent that many requests
+	{
+		strace -f -o /dev/null -e trace=sendmsg -e inject=sendmsg:signal=KILL:when="$1" \
+			"$NETCTL" "${@:2}"
+	} > /dev/null 2>&1
+}
+
 # Killed between any two system calls, the next one gives all back.
 test_cut_short() {
 	local n
 	qdiscs tap1 > "$SCRATCH/before"
 	for n in 3 5 6 7 8 9 10 12; do
-		strace -f -o /dev/null -e trace=sendmsg -e inject=sendmsg:signal=KILL:when="$n" \
-			"$NETCTL" set tap1 in 20000000 , set tap1 out 30000000 > /dev/null 2>&1
+		killed_at "$n" set tap1 in 20000000 , set tap1 out 30000000
 		"$NETCTL" read tap1 > /dev/null
 		unlimit
 		qdiscs tap1 | diff "$SCRATCH/before" - || bad "cut short at $n in attaching"
 		limit
-		strace -f -o /dev/null -e trace=sendmsg -e inject=sendmsg:signal=KILL:when="$n" \
-			"$NETCTL" set tap1 in max , set tap1 out max 2> /dev/null
+		killed_at "$n" set tap1 in max , set tap1 out max
 		"$NETCTL" read tap1 > /dev/null
 		unlimit
 		qdiscs tap1 | diff "$SCRATCH/before" - || bad "cut short at $n in taking off"
@@ -203,7 +248,7 @@ test_cut_short() {
 
 topology 1
 [ $# -gt 0 ] || set -- test_release test_adopt test_refuses_foreign test_shares_the_slot \
-	test_notices test_device_goes test_cut_short
+	test_gives_back_root test_notices test_device_goes test_cut_short
 for test in "$@"; do
 	note "$test"
 	"$test"

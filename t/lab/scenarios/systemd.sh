@@ -27,6 +27,9 @@ sleep 1
 snapshot >/run/reloaded
 check "daemon-reload changes no value" diff /run/enforced /run/reloaded
 is "nobody is degraded" "$($qosctl --json status | jq .degraded)" 0
+is "the NIC is shaped from within the sandbox" "$(listed silver1 '.net[0].in_limit_bps')" 20000000
+is "in both directions" "$(tc filter show dev "$(tap_of silver1)" egress | grep -c qosd:in) $(
+	ip -o link show type ifb | grep -c qosd-ifb)" "1 1"
 
 lab-guest stop gold1
 until_true 15 settled
@@ -41,3 +44,29 @@ snapshot | grep -v '^[0-9]' | grep -v 'gold1\|2dgold1' >/run/released
 grep -v '^[0-9]' /run/before | grep -v 'gold1\|2dgold1' >/run/before-others
 check "every value is as before qosd ever ran" diff /run/before-others /run/released
 lab-qosd stop
+
+# ---- the unit as it is installed, without the lab's changes
+fails() { ! "$@"; }
+rm -rf /run/systemd/system/qosd.service.d
+cp "$conf" /etc/qosd/qosd.conf
+systemctl daemon-reload
+check "the unit starts" systemctl start qosd.service
+"$qosctl" mode enforce >/dev/null
+check "and settles" until_true 20 settled
+is "with three capabilities: net_admin, perfmon, bpf" \
+	"$(sed -n 's/^CapEff:\s*//p' "/proc/$(systemctl show -P MainPID qosd.service)/status")" 000000c000001000
+is "the watchdog is set" "$(systemctl show -P WatchdogUSec qosd.service)" 30s
+check "systemctl reload" systemctl reload qosd.service
+sed -i '1s/^/bogus = 3;\n/' /etc/qosd/qosd.conf
+check "fails with a broken policy" fails systemctl reload qosd.service
+check "and the journal names the line" sh -c "journalctl -q -u qosd.service | grep 'qosd.conf:1: bogus'"
+sed -i 1d /etc/qosd/qosd.conf
+is "while qosd goes on" "$(systemctl is-active qosd.service)" active
+snapshot >/run/enforced
+systemctl kill -s KILL qosd.service
+restarted() { [ "$(systemctl show -P NRestarts qosd.service)" = 1 ] && settled; }
+check "killed, it is started again" until_true 30 restarted
+snapshot >/run/restarted
+check "and nothing has changed" diff /run/enforced /run/restarted
+note "$(systemd-analyze security --no-pager qosd.service | tail -n 1)"
+systemctl stop qosd.service

@@ -26,7 +26,7 @@ within "weights 4:1 on one shared CPU" "$(calc "$(sed -n 1p <<<"$rates") / $(sed
 lab-guest load silver1 idle
 lab-guest load bronze1 idle
 lab-guest load half1 cpu
-within "a limit of 50% gives 0.5 CPU within 5 %" "$(cpu_rates 12 half1)" 0.475 0.525
+settles "a limit of 50% gives 0.5 CPU within 5 %" 0.475 0.525 cpu_rates 12 half1
 is "a reservation is a soft limit" "$(cat "$(group gold1 memory)/memory.soft_limit_in_bytes")" $(((64 + 32) * 1048576))
 is "a guest without one may be reclaimed first" "$(cat "$(group bronze1 memory)/memory.soft_limit_in_bytes")" 0
 is "no swap for gold" "$(cat "$(group gold1 memory)/memory.swappiness")" 0
