@@ -31,6 +31,11 @@ HOST_TESTS = \
 DAEMON_TESTS = \
 	t/unit/test_control \
 	t/unit/test_control_limits \
+	t/unit/test_engine \
+	t/unit/test_engine_admission \
+	t/unit/test_engine_lanes \
+	t/unit/test_engine_release \
+	t/unit/test_engine_state \
 	t/unit/test_hook \
 	t/unit/test_varlink
 FUZZ_TESTS = \
@@ -80,6 +85,11 @@ lab-programs: $(LAB_TOOLS)
 DAEMON_TEST_LIBS = libqos-daemon.a $(HOST_TEST_LIBS)
 t_unit_test_control_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_control_limits_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_admission_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_lanes_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_release_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_state_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_hook_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_varlink_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_fake_qosd_LDADD = $(DAEMON_TEST_LIBS)
@@ -116,10 +126,11 @@ AM_TESTS_ENVIRONMENT = \
 	ASAN_OPTIONS=detect_leaks=1; export ASAN_OPTIONS;
 
 # ---- benchmarks: built and run by hand or by t/bench/run ----------------------------------------
-EXTRA_PROGRAMS = t/bench/bench_plan $(LAB_TOOLS)
+EXTRA_PROGRAMS = t/bench/bench_engine t/bench/bench_plan $(LAB_TOOLS)
 CLEANFILES += $(EXTRA_PROGRAMS)
+t_bench_bench_engine_LDADD = $(DAEMON_TEST_LIBS)
 t_bench_bench_plan_LDADD = libqos-core.a
-bench: t/bench/bench_plan
+bench: t/bench/bench_engine t/bench/bench_plan
 .PHONY: bench
 
 # ---- for developers ------------------------------------------------------------------------------

@@ -180,7 +180,8 @@ int engine_hook(struct engine *e, const char *phase, const char *xml, size_t len
 	} else if (strcmp(phase, "release") == 0 || strcmp(phase, "stopped") == 0) {
 		forget_pending(e, g->uuid);
 		remember_stopped(e, g->uuid);
-		virt_refresh(e->virt, g->uuid);
+		if (e->virt)
+			virt_refresh(e->virt, g->uuid);
 	}
 	guest_unref(g);
 	return 0;

@@ -55,8 +55,11 @@ static int record_baselines(struct engine *e, const struct diff *d, struct qerr 
 		if (r == -ENOMEM)
 			return qerr_set(err, r,
 					"out of memory: the values of before cannot be remembered");
+		e->baseline_unsaved |= r > 0;
 	}
-	return state_save_baseline(e, err);
+	if (state_save_baseline(e, err) < 0 && e->baseline_unsaved)
+		return err->code;
+	return 0; /* entries that are none any more do no harm in the file */
 }
 
 /* ---- in flight ---- */
@@ -132,6 +135,27 @@ static void log_change(const struct engine *e, const struct change *c)
 		    reason_format(&c->why, why, sizeof(why)));
 }
 
+/* The first write of this turn to a lane that has just been looked at. */
+static void touch(struct lane *lane)
+{
+	if (lane->touched)
+		return;
+	lane->touched = true;
+	lane->stale = false;
+	lane->verify = false;
+}
+
+/* From here the change is with a worker. */
+static void hand_over(struct engine *e, const struct change *c, struct lane *lane, uint64_t ticket)
+{
+	if (add_inflight(&e->inflight, c, ticket) < 0) {
+		lane->dirty = true;
+		return;
+	}
+	lane->inflight++;
+	lane->verify = lane->retry_us <= engine_now_us(e); /* nothing of this turn has failed */
+}
+
 static void apply_change(struct engine *e, const struct change *c)
 {
 	enum adapter_id id = knob_get(c->knob)->adapter;
@@ -142,27 +166,22 @@ static void apply_change(struct engine *e, const struct change *c)
 
 	if (!row)
 		return;
+	touch(&row->lanes[id]);
 	r = e->adapters[id]->ops->apply(e->adapters[id], c, ticket, &err);
-	row->lanes[id].touched = true;
 	e->written++;
-	if (r == -EINPROGRESS) {
-		row->lanes[id].inflight++;
-		if (add_inflight(&e->inflight, c, ticket) < 0) {
-			row->lanes[id].inflight--;
-			row->lanes[id].dirty = true;
-		}
-	} else if (r < 0) {
+	if (r == -EINPROGRESS)
+		hand_over(e, c, &row->lanes[id], ticket);
+	else if (r < 0)
 		note_failure(e, c->target.guest ? c->target.guest->name : c->target.path,
 			     c->target.guest != NULL, &row->lanes[id], c->knob, r, &err);
-	}
 }
 
 /* Nothing can be written while the values of before are on no disk: say so, and try again soon. */
 static void note_disk(struct engine *e, const struct qerr *err)
 {
-	if (e->trouble.code != err->code)
+	if (e->disk_trouble.code != err->code)
 		log_error(&e->log, LOG_ERR, NULL, "nothing is written to guests", err);
-	e->trouble = *err;
+	e->disk_trouble = *err;
 	e->enforced_before = false;
 	engine_mark_at(e, engine_now_us(e) + DISK_RETRY_US);
 }
@@ -171,17 +190,34 @@ void engine_apply(struct engine *e, struct diff *d)
 {
 	struct qerr err = { 0 };
 
-	if (!d->count)
+	if (!d->count && !e->disk_trouble.code)
 		return;
 	if (record_baselines(e, d, &err) < 0) {
 		note_disk(e, &err);
 		return;
 	}
-	e->trouble.code = 0;
+	e->disk_trouble.code = 0;
 	for (size_t i = 0; i < d->count; i++) {
 		log_change(e, &d->changes[i]);
 		apply_change(e, &d->changes[i]);
 	}
+}
+
+/* What the plan wants was not written, so nobody else is to blame if it does not hold. */
+static void change_failed(struct engine *e, const struct guest_row *row, struct lane *lane,
+			  enum knob_id knob, int r, const struct qerr *err)
+{
+	const struct guest *g =
+		e->inventory && row->id ? inventory_by_id(e->inventory, row->id) : NULL;
+
+	lane->verify = false;
+	lane->stale = true;
+	if (is_gone(r))
+		return; /* the inventory tells soon: writing it again and again is no use */
+	lane->dirty = true;
+	if (r != -ECANCELED)
+		note_failure(e, g ? g->name : "a group above guests", g != NULL, lane, knob, r,
+			     err);
 }
 
 void engine_change_done(void *user, uint64_t ticket, int result, const struct qerr *err)
@@ -201,16 +237,10 @@ void engine_change_done(void *user, uint64_t ticket, int result, const struct qe
 	lane = &row->lanes[knob_get(done.knob)->adapter];
 	if (lane->inflight)
 		lane->inflight--;
-	lane->dirty = true;
-	if (result == 0) {
-		lane->verify = true;
-	} else if (result != -ECANCELED) {
-		const struct guest *g =
-			e->inventory && row->id ? inventory_by_id(e->inventory, row->id) : NULL;
-
-		note_failure(e, g ? g->name : "a group above guests", g != NULL, lane, done.knob,
-			     result, err);
-	}
+	if (result < 0)
+		change_failed(e, row, lane, done.knob, result, err);
+	else
+		lane->dirty = true;
 	if (lane->inflight == 0)
 		engine_mark(e);
 }

@@ -147,18 +147,18 @@ static int compare_entry(struct engine *e, const struct plan_entry *entry, bool 
 	}
 	if (knob_holds(entry->knob, &entry->want, &actual))
 		return 0;
-	if (lane->verify && (settled_before || entry->why.kind == WHY_BASELINE)) {
+	if (lane->verify && settled_before) {
 		note_not_held(e, entry, lane, &actual);
 		return 0;
 	}
-	if (settled_before && !lane->failures && grown)
+	if (settled_before && !lane->failures && grown && entry->why.kind != WHY_BASELINE)
 		note_foreign(e, entry, &actual);
 	r = diff_entry(ret, entry, &actual);
 	return r < 0 ? r : 0;
 }
 
-int engine_compare(struct engine *e, const struct plan *plan, const struct plan *previous, bool all,
-		   struct diff *ret)
+int engine_compare(struct engine *e, const struct plan *plan, const struct plan *previous,
+		   const struct plan *other, bool all, struct diff *ret)
 {
 	uint64_t now_us = engine_now_us(e);
 	size_t at = 0;
@@ -171,6 +171,8 @@ int engine_compare(struct engine *e, const struct plan *plan, const struct plan 
 		int r;
 
 		if (!lane || (settled && !all && !lane->dirty))
+			continue;
+		if (other && plan_find(other, &entry->target, entry->knob))
 			continue;
 		if (entry->target.guest && !entry->target.guest->start_ticks)
 			continue; /* not looked at closely yet: its values could not be given back
@@ -209,7 +211,9 @@ static void settle_lane(struct engine *e, struct lane *lane, uint64_t now_us)
 {
 	if (lane->retry_us > now_us) {
 		engine_mark_at(e, lane->retry_us);
-	} else if (lane->inflight == 0 && lane->dirty) {
+	} else if (lane->inflight) {
+		lane->dirty &= !lane->touched; /* it was looked at before it was written to */
+	} else if (lane->dirty || lane->touched) {
 		if (!lane->touched) {
 			lane->failures = 0;
 			lane->trouble.code = 0;

@@ -41,6 +41,13 @@ bool engine_enforcing(const struct engine *e)
 	return e->mode == MODE_ENFORCE && !e->options.observe;
 }
 
+const struct qerr *engine_trouble(const struct engine *e)
+{
+	if (e->disk_trouble.code)
+		return &e->disk_trouble;
+	return e->trouble.code ? &e->trouble : NULL;
+}
+
 void engine_mark(struct engine *e)
 {
 	if (e->turn_scheduled)
@@ -149,12 +156,10 @@ static void mark_changed_guests(struct engine *e, const struct inventory *before
 		e->guests.rows[i].lanes[ADAPTER_LIBVIRT].dirty = true;
 }
 
-static void take_inventory(struct engine *e)
+void engine_take_inventory(struct engine *e, struct inventory *fresh)
 {
-	struct inventory *fresh = virt_take_inventory(e->virt), *before = e->inventory;
+	struct inventory *before = e->inventory;
 
-	if (!fresh)
-		return;
 	e->inventory = fresh;
 	if (guests_sync(&e->guests, fresh, on_guest_gone, e) < 0)
 		log_message(&e->log, LOG_ERR, NULL, "out of memory: some guests are not managed");
@@ -188,12 +193,14 @@ static void note_virt_state(struct engine *e)
 static int on_virt(sd_event_source *s, int fd, uint32_t events, void *user)
 {
 	struct engine *e = user;
+	struct inventory *fresh = virt_take_inventory(e->virt);
 
 	(void)s;
 	(void)fd;
 	(void)events;
 	/* Inventory first: one that is older than a finished job must not undo what the job did. */
-	take_inventory(e);
+	if (fresh)
+		engine_take_inventory(e, fresh);
 	virt_collect(e->virt, engine_change_done, e);
 	note_virt_state(e);
 	return 0;
@@ -373,28 +380,48 @@ static int watch_adapters(struct engine *e, struct qerr *err)
 	return 0;
 }
 
-int engine_new(const struct engine_options *options, struct engine **ret, struct qerr *err)
+int engine_new_bare(const struct engine_options *options, struct host *host, struct engine **ret,
+		    struct qerr *err)
 {
 	struct engine *e = calloc(1, sizeof(*e));
 	int r;
 
-	if (!e)
+	if (!e) {
+		host_free(host);
 		return qerr_set(err, -ENOMEM, "out of memory");
+	}
 	e->options = *options;
+	e->host = host;
 	e->log = logger_make(options->verbose);
 	e->lock_fd = -1;
 	e->baseline = baseline_new();
 	r = e->baseline ? start_loop(e, err) : qerr_set(err, -ENOMEM, "out of memory");
 	if (r >= 0)
-		r = topology_read(NULL, &e->host, err);
-	if (r >= 0)
 		r = state_open(e, err);
 	if (r >= 0)
 		r = engine_load_policy(e, err);
+	if (r < 0) {
+		engine_free(e);
+		return r;
+	}
+	state_settle(e);
+	e->started_us = engine_now_us(e);
+	e->read_all = true;
+	*ret = e;
+	return 0;
+}
+
+int engine_new(const struct engine_options *options, struct engine **ret, struct qerr *err)
+{
+	struct host *host = NULL;
+	struct engine *e = NULL;
+	int r = topology_read(NULL, &host, err);
+
 	if (r >= 0)
-		state_settle(e);
-	if (r >= 0)
-		r = start_adapters(e, err);
+		r = engine_new_bare(options, host, &e, err);
+	if (r < 0)
+		return r;
+	r = start_adapters(e, err);
 	if (r >= 0)
 		r = watch_adapters(e, err);
 	if (r >= 0)
@@ -403,8 +430,6 @@ int engine_new(const struct engine_options *options, struct engine **ret, struct
 		engine_free(e);
 		return r;
 	}
-	e->started_us = engine_now_us(e);
-	e->read_all = true;
 	*ret = e;
 	return 0;
 }
@@ -436,6 +461,7 @@ void engine_free(struct engine *e)
 	net_free(e->adapters[ADAPTER_NET]);
 	cgroup_adapter_free(e->adapters[ADAPTER_CGROUP]);
 	picture_free(e->picture);
+	plan_free(e->back);
 	placement_free(e->placement);
 	inventory_free(e->inventory);
 	guests_done(&e->guests);

@@ -74,8 +74,9 @@ struct engine {
 	sd_event *event;
 	sd_event_source *turn_timer, *retry_timer, *drift_timer, *sample_timer;
 	uint64_t started_us;
-	int lock_fd;         /* on the state directory: one daemon at a time */
-	struct qerr trouble; /* of the daemon itself (disk full, ...); code 0: none */
+	int lock_fd;              /* on the state directory: one daemon at a time */
+	struct qerr trouble;      /* of the daemon itself: the policy file; code 0: none */
+	struct qerr disk_trouble; /* values of before cannot be put on disk; code 0: they can */
 
 	/* the wish */
 	struct policy *policy;
@@ -84,6 +85,8 @@ struct engine {
 	bool mode_overridden;                     /* by the operator, differs from the file's */
 	char saved_mode[16], saved_file_mode[16]; /* of the daemon before */
 	bool giving_back; /* `release`: every value of before is being written back */
+	struct plan
+		*back; /* values given back at the last turn; NULL: none. Guests are not valid */
 
 	/* the host */
 	struct host *host;
@@ -103,6 +106,7 @@ struct engine {
 	struct baseline *baseline;
 	size_t baseline_saved; /* entries of it that are in the file */
 	bool baseline_rewrite; /* the file has entries that are none any more */
+	bool baseline_unsaved; /* ... or lacks some that are */
 	bool read_all;         /* next turn reads back every knob */
 	bool enforced_before;  /* the picture's plan has been written */
 	bool turn_scheduled;
@@ -124,9 +128,17 @@ struct engine {
 
 /* ---- life (engine.c) ---- */
 int engine_new(const struct engine_options *options, struct engine **ret, struct qerr *err);
+/*
+ * The first half of it: loop, files and policy, but no adapters, no libvirt and no socket. Takes
+ * over `host`, also when it fails. Tests go on from here with adapters of their own.
+ */
+int engine_new_bare(const struct engine_options *options, struct host *host, struct engine **ret,
+		    struct qerr *err);
 void engine_free(struct engine *e);             /* values stay in the kernel */
 int engine_run(struct engine *e);               /* until SIGTERM or SIGINT; exit status */
 uint64_t engine_now_us(const struct engine *e); /* CLOCK_MONOTONIC of this turn of the loop */
+/* Takes over the guests of now; a turn follows. */
+void engine_take_inventory(struct engine *e, struct inventory *fresh);
 /* Something changed: make a turn soon. */
 void engine_mark(struct engine *e);
 /* Something may differ anywhere: the next turn reads everything back. */
@@ -134,6 +146,8 @@ void engine_mark_all(struct engine *e);
 /* Make a turn at this time at the latest (back-off or hold that ends). */
 void engine_mark_at(struct engine *e, uint64_t at_us);
 bool engine_enforcing(const struct engine *e);
+/* What is wrong with the daemon itself, most telling first; NULL: nothing. */
+const struct qerr *engine_trouble(const struct engine *e);
 
 /* ---- the turn (reconcile.c) ---- */
 void engine_turn(struct engine *e);
@@ -148,10 +162,11 @@ int engine_read(struct engine *e, const struct target *t, enum knob_id knob, str
 /*
  * What differs between a plan and the host, for writing. Reads entries that `previous` (NULL: none)
  * does not have with the same value, those of dirty lanes, and with `all` everything. Lanes that
- * are not ready are left for later. Read errors and foreign changes are noted. 0 or -ENOMEM.
+ * are not ready are left for later, entries of which `other` (NULL: none) speaks too are left to
+ * that plan. Read errors and foreign changes are noted. 0 or -ENOMEM.
  */
-int engine_compare(struct engine *e, const struct plan *plan, const struct plan *previous, bool all,
-		   struct diff *ret);
+int engine_compare(struct engine *e, const struct plan *plan, const struct plan *previous,
+		   const struct plan *other, bool all, struct diff *ret);
 /* The same for people: everything is read, nothing is noted. 0 or -ENOMEM. */
 int engine_preview(struct engine *e, const struct plan *plan, struct diff *ret);
 /* After the writes: lanes that needed none are well; those that wait ask for a turn of their own.

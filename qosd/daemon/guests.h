@@ -43,8 +43,8 @@ struct usage {
 struct lane {
 	bool dirty;            /* read its knobs back at the next turn */
 	bool touched;          /* something was written in this turn */
-	bool stale;            /* what the plan wants was not yet written: the lane was busy */
-	bool verify;           /* a worker said done: the read-back must show it */
+	bool stale;            /* what the plan wants was not written: busy, cancelled, gone */
+	bool verify;           /* workers say all is done: the read-back must show it */
 	unsigned int inflight; /* changes with a worker */
 	unsigned int failures; /* turns in a row */
 	uint64_t retry_us;     /* monotonic: leave it alone until then */

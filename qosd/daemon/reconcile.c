@@ -3,7 +3,8 @@
  * reconcile - one turn: make the picture, read back what may differ, apply the difference.
  *
  * What is written: when enforcing, the picture's plan; and always the baselines of what the
- * operator released. One plan is made of both, so that a single order of writes holds.
+ * operator released. Both are compared before anything is written, so that a single order of writes
+ * holds.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -130,34 +131,44 @@ static void wake_for_holds(struct engine *e)
 
 /* ---- the turn ---- */
 
-static int write_plan(struct engine *e, const struct plan *plan, const struct plan *previous,
-		      bool all)
+/* Write what differs from `back` and `wanted` (each may be NULL). 0 or -ENOMEM. */
+static int write_both(struct engine *e, const struct plan *back, const struct plan *wanted,
+		      const struct plan *previous, bool all)
 {
 	struct diff diff;
-	int r;
+	int r = 0;
 
 	diff_init(&diff);
-	r = engine_compare(e, plan, previous, all, &diff);
+	if (back)
+		r = engine_compare(e, back, e->back, wanted, true, &diff);
+	if (r == 0 && wanted)
+		r = engine_compare(e, wanted, previous, NULL, all, &diff);
 	if (r == 0)
 		engine_apply(e, &diff);
 	diff_done(&diff);
 	return r;
 }
 
-/* Values of before, for what was released. */
-static void give_back(struct engine *e)
+static void write_turn(struct engine *e, const struct picture *before)
 {
-	struct plan *plan;
+	const struct plan *previous = before && e->enforced_before ? before->plan : NULL;
+	const struct plan *wanted = engine_enforcing(e) ? e->picture->plan : NULL;
+	struct plan *back = engine_releasing(e) ? engine_release_plan(e) : NULL;
+	bool all = e->read_all;
+	int r = engine_releasing(e) && !back ? -ENOMEM : 0;
 
-	if (!engine_releasing(e))
-		return;
-	plan = engine_release_plan(e);
-	if (!plan || write_plan(e, plan, NULL, true) < 0)
-		log_message(&e->log, LOG_ERR, NULL,
-			    "out of memory: values of before are not given back yet");
-	else
-		engine_release_settle(e, plan);
-	plan_free(plan);
+	e->enforced_before = wanted;
+	e->read_all &= !wanted;
+	if (r == 0)
+		r = write_both(e, back, wanted, previous, all);
+	if (r < 0) {
+		log_message(&e->log, LOG_ERR, NULL, "out of memory: nothing is written this turn");
+		e->enforced_before = false;
+	} else if (back) {
+		engine_release_settle(e, back);
+	}
+	plan_free(e->back);
+	e->back = back;
 }
 
 void engine_turn(struct engine *e)
@@ -174,18 +185,7 @@ void engine_turn(struct engine *e)
 	}
 	e->picture = next;
 	note_findings(e);
-	give_back(e);
-	if (engine_enforcing(e)) {
-		const struct plan *previous = before && e->enforced_before ? before->plan : NULL;
-		bool all = e->read_all;
-
-		e->read_all = false;
-		e->enforced_before = true;
-		if (write_plan(e, next->plan, previous, all) < 0)
-			e->enforced_before = false;
-	} else {
-		e->enforced_before = false;
-	}
+	write_turn(e, before);
 	engine_settle_lanes(e);
 	wake_for_holds(e);
 	picture_free(before);

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "qosd/core/arena.h"
 #include "qosd/daemon/engine.h"
 
 #define LOOK_AGAIN_US 1000000ULL /* lanes that wait ask for earlier turns themselves */
@@ -26,14 +27,17 @@ bool engine_releasing(const struct engine *e)
 	return false;
 }
 
+/* Paths of groups are in the arena of their plan. */
 static int append(struct plan *to, const struct plan *from)
 {
 	for (size_t i = 0; i < from->count; i++) {
 		const struct plan_entry *x = &from->entries[i];
-		int r = plan_add(to, &x->target, x->knob, x->want, x->why);
+		struct target t = x->target;
 
-		if (r < 0)
-			return r;
+		if (t.path && !(t.path = arena_strdup(to->arena, t.path)))
+			return -ENOMEM;
+		if (plan_add(to, &t, x->knob, x->want, x->why) < 0)
+			return -ENOMEM;
 	}
 	return 0;
 }
@@ -66,6 +70,20 @@ struct plan *engine_release_plan(struct engine *e)
 	return all;
 }
 
+/* Does it hold for good? Not while a worker may still write what was wanted before. */
+static bool given_back(struct engine *e, const struct plan_entry *x)
+{
+	struct guest_row *row = guests_find(&e->guests, x->target.guest_id);
+	struct knob_value actual;
+	int r;
+
+	if (row && row->lanes[knob_get(x->knob)->adapter].inflight)
+		return false;
+	r = engine_read(e, &x->target, x->knob, &actual, NULL);
+	return r == -ENOENT || r == -ESRCH || r == -ENODEV || r == -EOPNOTSUPP ||
+	       (r == 0 && knob_holds(x->knob, &x->want, &actual));
+}
+
 /* Forget what holds again. How many entries are still to be given back. */
 static size_t drop_held(struct engine *e, const struct plan *plan)
 {
@@ -73,11 +91,8 @@ static size_t drop_held(struct engine *e, const struct plan *plan)
 
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct plan_entry *x = &plan->entries[i];
-		struct knob_value actual;
-		int r = engine_read(e, &x->target, x->knob, &actual, NULL);
-		bool gone = r == -ENOENT || r == -ESRCH || r == -ENODEV || r == -EOPNOTSUPP;
 
-		if (gone || (r == 0 && knob_holds(x->knob, &x->want, &actual))) {
+		if (given_back(e, x)) {
 			(void)baseline_drop(e->baseline, &x->target, x->knob);
 			e->baseline_rewrite = true;
 		} else {

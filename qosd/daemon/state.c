@@ -204,7 +204,7 @@ int state_save_baseline(struct engine *e, struct qerr *err)
 	if (r < 0)
 		return r;
 	e->baseline_saved = baseline_count(e->baseline);
-	e->baseline_rewrite = false;
+	e->baseline_rewrite = e->baseline_unsaved = false;
 	return 0;
 }
 
@@ -364,7 +364,7 @@ void state_restore_words(struct engine *e)
 		const struct saved_word *w = &e->saved_words[i];
 		struct guest_row *row = guests_find_uuid(&e->guests, w->uuid);
 
-		if (!row) {
+		if (!row || !row->start_ticks) { /* not looked at closely yet */
 			i++;
 			continue;
 		}
@@ -428,5 +428,7 @@ void state_settle(struct engine *e)
 {
 	restore_mode(e);
 	settle_generation(e);
+	/* Void entries must be off the disk before runtime.json says that it is of this boot. */
+	(void)state_save_baseline(e, NULL);
 	state_save_runtime(e);
 }

@@ -107,6 +107,7 @@ static size_t count_degraded(const struct engine *e)
 
 json_t *view_status(struct engine *e)
 {
+	const struct qerr *trouble = engine_trouble(e);
 	double uptime_s = (double)(engine_now_us(e) - e->started_us) / 1e6;
 
 	return json_pack(
@@ -118,7 +119,7 @@ json_t *view_status(struct engine *e)
 		(json_int_t)(e->inventory ? e->inventory->count : 0), "degraded",
 		(json_int_t)count_degraded(e), "in_flight", (json_int_t)e->inflight.open,
 		"repaired", (json_int_t)e->repaired, "releasing", engine_releasing(e), "trouble",
-		view_text(e->trouble.code ? e->trouble.text : NULL));
+		view_text(trouble ? trouble->text : NULL));
 }
 
 /* ---- findings and changes ---- */
@@ -168,6 +169,7 @@ json_t *view_changes(const struct diff *diff)
 
 json_t *view_doctor(struct engine *e)
 {
+	const struct qerr *trouble = engine_trouble(e);
 	struct diag_list findings = { 0 };
 	json_t *capabilities = json_object(), *list;
 
@@ -183,8 +185,8 @@ json_t *view_doctor(struct engine *e)
 					      "findings", (json_int_t)(findings.count - found)));
 	}
 	pressure_probe(&findings);
-	if (e->trouble.code)
-		diag_add(&findings, DIAG_ERROR, NULL, 0, "qosd", NULL, "%s", e->trouble.text);
+	if (trouble)
+		diag_add(&findings, DIAG_ERROR, NULL, 0, "qosd", NULL, "%s", trouble->text);
 	list = view_findings(&findings);
 	diag_clear(&findings);
 	return json_pack("{s:o, s:o}", "findings", list, "capabilities", capabilities);
