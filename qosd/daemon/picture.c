@@ -20,11 +20,19 @@ static struct inventory *copy_inventory(const struct inventory *inv)
 	return copy;
 }
 
+static bool any_released(const struct picture *p, const struct picture_input *in)
+{
+	for (size_t i = 0; in->treatment && i < p->inventory->count; i++)
+		if (in->treatment[i] == GUEST_RELEASED)
+			return true;
+	return false;
+}
+
 /*
- * What counts in ledger, placement and plan: a released guest owns nothing, but is still shown with
- * the class that it would have.
+ * What counts in ledger, placement and plan when some guests are released: those own nothing, but
+ * are still shown with the class that they would have. A copy; NULL when out of memory.
  */
-static struct assignment *counted(const struct picture *p, const struct picture_input *in)
+static struct assignment *without_released(const struct picture *p, const struct picture_input *in)
 {
 	size_t n = p->inventory->count;
 	struct assignment *copy = calloc(n + 1, sizeof(*copy));
@@ -32,7 +40,7 @@ static struct assignment *counted(const struct picture *p, const struct picture_
 	if (!copy)
 		return NULL;
 	memcpy(copy, p->assign, n * sizeof(*copy));
-	for (size_t i = 0; in->treatment && i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		if (in->treatment[i] == GUEST_RELEASED)
 			classify_none("released", &copy[i]);
 	return copy;
@@ -63,8 +71,11 @@ static struct plan *make_plan(const struct picture *p, const struct picture_inpu
 /* Ledger, placement and plan of the classified guests. -ENOMEM. */
 static int compose(struct picture *p, const struct picture_input *in)
 {
-	struct assignment *assign CLEANUP_FREE = counted(p, in);
+	struct assignment *copy CLEANUP_FREE = NULL;
+	const struct assignment *assign = p->assign;
 
+	if (any_released(p, in))
+		assign = copy = without_released(p, in);
 	if (!assign || ledger_build(&p->ledger, in->policy, in->host, p->inventory, assign,
 				    p->admitted, p->refusals) < 0)
 		return -ENOMEM;
