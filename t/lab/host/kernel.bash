@@ -31,9 +31,10 @@ kernel_private_apt() { # DIR
 	# shellcheck disable=SC2016 # for apt-get
 	mirror=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' |
 		sed -n 's/^bookworm //p' | head -n 1)
+	[ -n "$mirror" ] || die "apt knows no bookworm source; run apt-get update first"
 	mkdir -p "$dir"/{parts,lists/partial,archives/partial}
 	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
-		"${mirror:-http://deb.debian.org/debian} bookworm-backports main" > "$dir/sources.list"
+		"$mirror bookworm-backports main" > "$dir/sources.list"
 	PRIVATE_APT=(-o "Dir::Etc::sourcelist=$dir/sources.list" -o "Dir::Etc::sourceparts=$dir/parts"
 		-o "Dir::State::lists=$dir/lists" -o "Dir::Cache=$dir"
 		-o "Dir::Cache::archives=$dir/archives" -o APT::Sandbox::User=root)

@@ -88,19 +88,22 @@ nap() {
 	read -r -t "$1" -u "$nap_fd"
 }
 
-vcpu_files() { # vcpu_files GUEST: where the run time of its vCPU threads is
+thread_files() { # thread_files GUEST NAME: where the run time of its threads with such a name is
 	local pid task name
 	pid=$(<"/run/libvirt/qemu/$1.pid")
 	for task in "/proc/$pid"/task/*; do
-		read -r name <"$task/comm" && [[ $name == CPU* ]] && printf '%s/schedstat ' "$task"
+		read -r name <"$task/comm" || continue
+		# shellcheck disable=SC2053 # a pattern
+		[[ $name == $2 ]] && printf '%s/schedstat ' "$task"
 	done
 }
 
-# cpu_rates SECONDS GUEST...: CPUs that each guest's vCPUs got, one number a line
+# cpu_rates SECONDS GUEST...: CPUs that each guest's vCPUs got, one number a line. With threads='*' it
+# counts QEMU's own threads too: a guest's weight is for all of it.
 cpu_rates() {
 	local s=$1 i f run sign=-1 t0 t1 files=() ran=()
 	shift
-	for i in "$@"; do files+=("$(vcpu_files "$i")"); done
+	for i in "$@"; do files+=("$(thread_files "$i" "${threads:-CPU*}")"); done
 	t0=${EPOCHREALTIME/[.,]/}
 	for s in "$s" ''; do
 		for i in "${!files[@]}"; do

@@ -15,7 +15,7 @@ others >/run/before
 start_qosd || exit 1
 until_true 15 settled
 is "qosd runs as a unit" "$(systemctl is-active qosd.service)" active
-rates=$(cpu_rates 15 silver1 bronze1)
+rates=$(threads='*' cpu_rates 10 silver1 bronze1)
 note "cpu: $(tr '\n' ' ' <<<"$rates")"
 within "weights 4:1 between scopes" "$(calc "$(sed -n 1p <<<"$rates") / $(sed -n 2p <<<"$rates")")" 3.6 4.4
 

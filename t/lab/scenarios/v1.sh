@@ -20,7 +20,7 @@ lab-guest start gold1 --load idle
 soft_before=$(cat "$(group gold1 memory)/memory.soft_limit_in_bytes")
 start_qosd || exit 1
 until_true 15 settled
-rates=$(cpu_rates 15 silver1 bronze1)
+rates=$(threads='*' cpu_rates 10 silver1 bronze1)
 note "cpu: $(tr '\n' ' ' <<<"$rates")"
 within "weights 4:1 on one shared CPU" "$(calc "$(sed -n 1p <<<"$rates") / $(sed -n 2p <<<"$rates")")" 3.6 4.4
 lab-guest load silver1 idle
