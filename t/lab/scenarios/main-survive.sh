@@ -12,8 +12,7 @@ snapshot >/run/enforced
 
 # ---- kill -9 ----
 lab-qosd kill
-# (A busy machine gives less; what matters is that it never gets more.)
-settles "the CPU limit holds while qosd is dead" 0.2 0.53 cpu_rates 6 half1
+settles "the CPU limit holds while qosd is dead" 0.4 0.53 cpu_rates 6 half1
 mbit_in() {
 	calc "$(lab-net rate gold1 in --seconds 4) / 1e6"
 }
@@ -44,7 +43,7 @@ t0=$(date +%s%N)
 $qosctl --json status >/dev/null
 t1=$(date +%s%N)
 within "status answers while libvirtd hangs (ms, the command's own start included)" \
-	$(((t1 - t0) / 1000000)) 0 5000
+	$(((t1 - t0) / 1000000)) 0 1000
 kill -CONT "$(pidof libvirtd)"
 check "and connected again when it goes on" until_true 20 settled
 
