@@ -36,7 +36,7 @@ struct worker {
 		wake; /* for the thread: a job or the end; for the owner: the thread has ended */
 	unsigned int refs;
 	unsigned int queued, max_queued;
-	struct queue todo, done;
+	struct queue waiting, done;
 	uint64_t started_us; /* of the running job, 0 when idle */
 	bool stop, ended;
 	int fd; /* eventfd, readable while `done` is not empty */
@@ -102,7 +102,7 @@ static void worker_unref(struct worker *w)
 	pthread_mutex_unlock(&w->lock);
 	if (!last)
 		return;
-	queue_clear(&w->todo);
+	queue_clear(&w->waiting);
 	queue_clear(&w->done);
 	pthread_cond_destroy(&w->wake);
 	pthread_mutex_destroy(&w->lock);
@@ -116,10 +116,10 @@ static struct job *wait_for_job(struct worker *w)
 	struct job *job = NULL;
 
 	pthread_mutex_lock(&w->lock);
-	while (!w->stop && !w->todo.first)
+	while (!w->stop && !w->waiting.first)
 		pthread_cond_wait(&w->wake, &w->lock);
 	if (!w->stop) {
-		job = queue_get(&w->todo);
+		job = queue_get(&w->waiting);
 		w->queued--;
 		w->started_us = now_us();
 	}
@@ -199,7 +199,7 @@ int worker_new(const char *name, unsigned int max_queued, struct worker **ret)
 		return -ENOMEM;
 	w->refs = 1;
 	w->max_queued = max_queued;
-	queue_init(&w->todo);
+	queue_init(&w->waiting);
 	queue_init(&w->done);
 	w->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->fd < 0) {
@@ -256,7 +256,7 @@ int worker_submit(struct worker *w, worker_job run, void *arg, void (*free_arg)(
 	job->ticket = ticket;
 	pthread_mutex_lock(&w->lock);
 	if (!w->stop && w->queued < w->max_queued) {
-		queue_put(&w->todo, job);
+		queue_put(&w->waiting, job);
 		w->queued++;
 		pthread_cond_signal(&w->wake);
 		r = 0;
