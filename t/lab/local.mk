@@ -12,6 +12,7 @@ lab_guest_sources = \
 	$(top_srcdir)/t/lab/guest/net.c \
 	$(top_srcdir)/t/lab/guest/pci.c \
 	$(top_srcdir)/t/lab/guest/serial.c \
+	$(top_srcdir)/t/lab/guest/service.c \
 	$(top_srcdir)/t/lab/guest/virtio.c
 lab_guest_others = \
 	$(top_srcdir)/t/lab/guest/boot.S \

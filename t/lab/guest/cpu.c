@@ -8,7 +8,11 @@
 #define LAPIC          0xfee00000u
 #define LAPIC_SPURIOUS 0xf0
 #define LAPIC_COMMAND  0x300
+#define LAPIC_TIMER    0x320
 #define LAPIC_LINT0    0x350
+#define LAPIC_INITIAL  0x380
+#define LAPIC_CURRENT  0x390
+#define LAPIC_DIVIDE   0x3e0
 #define IOAPIC         0xfec00000u
 #define SERIAL_LINE    4
 #define AP_START_PAGE  7
@@ -16,6 +20,7 @@
 #define ICR_ALL_OTHERS 0xc4000u
 #define ICR_INIT       0x500u
 #define ICR_SIPI       0x600u
+#define DIVIDE_BY_ONE  0xb
 
 struct gate {
 	uint16_t low, selector, flags, high;
@@ -26,6 +31,11 @@ static struct gate gates[256] __attribute__((aligned(8)));
 static void lapic_write(uint32_t reg, uint32_t value)
 {
 	*(volatile uint32_t *)(LAPIC + reg) = value;
+}
+
+static uint32_t lapic_read(uint32_t reg)
+{
+	return *(volatile uint32_t *)(LAPIC + reg);
 }
 
 static void ioapic_write(uint32_t reg, uint32_t value)
@@ -98,4 +108,17 @@ void cpu_start_others(uint32_t wanted)
 void cpu_wake_others(void)
 {
 	lapic_write(LAPIC_COMMAND, ICR_ALL_OTHERS | VECTOR_WAKE);
+}
+
+/* QEMU's timer counts nanoseconds when it divides by one. */
+void cpu_timer(uint32_t in_ns)
+{
+	lapic_write(LAPIC_DIVIDE, DIVIDE_BY_ONE);
+	lapic_write(LAPIC_TIMER, VECTOR_TIMER);
+	lapic_write(LAPIC_INITIAL, in_ns);
+}
+
+uint32_t cpu_timer_left_ns(void)
+{
+	return lapic_read(LAPIC_CURRENT);
 }

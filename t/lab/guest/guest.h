@@ -14,6 +14,7 @@
 #define VECTOR_SERIAL   0x40
 #define VECTOR_DEVICE   0x41
 #define VECTOR_WAKE     0x42
+#define VECTOR_TIMER    0x43
 #define VECTOR_SPURIOUS 0xff
 
 /* boot.S */
@@ -74,9 +75,18 @@ static inline void fence(void)
 void cpu_setup_interrupts(uint32_t cpu); /* each vCPU for itself; the first one with cpu 0 first */
 void cpu_start_others(uint32_t wanted);  /* returns when `wanted` vCPUs are up, or after a while */
 void cpu_wake_others(void);
+/* The local APIC's timer, this vCPU's: counts down to one interrupt; 0 stops it. */
+void cpu_timer(uint32_t in_ns);
+uint32_t cpu_timer_left_ns(void);
 void *memset(void *to, int value, size_t bytes);
 
-/* main.c: memory that is never given back, aligned, zero */
+/* service.c: the load of that name, on vCPU 0 */
+void service_set(struct lab_page *page, int wanted);
+int service_turn(struct lab_page *page); /* 1 when it served a request */
+
+/* main.c */
+void spin_chunk(uint32_t cpu);
+/* Memory that is never given back, aligned, zero */
 void *take_memory(uint32_t bytes, uint32_t alignment);
 
 /* serial.c: lines of text on the first serial port */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The lab guest: a program instead of an operating system. It does one of five loads, as told by
+ * The lab guest: a program instead of an operating system. It does one of six loads, as told by
  * lines on the serial port ("load cpu" -> "ok"), and always forwards frames between its NICs.
  *
  * vCPU 0 looks after the devices whenever an interrupt came, and else works like the others. Work
@@ -48,7 +48,7 @@ static uint32_t find_ram(void)
 	return above_16m ? 0x1000000u + (above_16m << 16) : 0x100000u + (above_1m << 10);
 }
 
-static void spin_chunk(uint32_t cpu)
+void spin_chunk(uint32_t cpu)
 {
 	int i;
 
@@ -109,6 +109,8 @@ static int work_chunk(uint32_t cpu)
 	case LAB_MEMORY:
 		memory_chunk(cpu);
 		return 1;
+	case LAB_SERVICE:
+		return cpu == 0 && service_turn(page);
 	default:
 		return 0;
 	}
@@ -124,8 +126,9 @@ static int same(const char *a, const char *b)
 static void obey(const char *line)
 {
 	static const char *const commands[] = {
-		[LAB_IDLE] = "load idle",     [LAB_CPU] = "load cpu",   [LAB_NET] = "load net",
-		[LAB_MEMORY] = "load memory", [LAB_DISK] = "load disk",
+		[LAB_IDLE] = "load idle", [LAB_CPU] = "load cpu",
+		[LAB_NET] = "load net",   [LAB_MEMORY] = "load memory",
+		[LAB_DISK] = "load disk", [LAB_SERVICE] = "load service",
 	};
 	uint32_t i;
 
@@ -133,6 +136,7 @@ static void obey(const char *line)
 		if (!same(line, commands[i]))
 			continue;
 		load = page->load = i;
+		service_set(page, load == LAB_SERVICE);
 		cpu_wake_others();
 		serial_say("ok\n");
 		return;

@@ -13,7 +13,7 @@ static const char *obey(struct light *light, const char *line)
 	static const char *const commands[] = {
 		[LAB_IDLE] = "load idle\n", [LAB_CPU] = "load cpu\n",
 		[LAB_NET] = "load net\n",   [LAB_MEMORY] = "load memory\n",
-		[LAB_DISK] = "load disk\n",
+		[LAB_DISK] = "load disk\n", [LAB_SERVICE] = "load service\n",
 	};
 	size_t i;
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SPINS_PER_STEP 20000
@@ -26,6 +27,7 @@ struct vcpu {
 	int disk_fd; /* -1 = not open */
 	off_t disk_at;
 	bool disk_reading;
+	uint64_t next_ns; /* when the next request of the service load is due; 0: not begun */
 };
 
 static void spin_step(struct vcpu *v)
@@ -102,12 +104,47 @@ static void disk_step(struct vcpu *v)
 		page->disk_writes++;
 }
 
+static uint64_t clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* As in the real guest (guest/service.c), with nanoseconds for ticks. */
+static void service_step(struct vcpu *v)
+{
+	const uint64_t period_ns = LAB_SERVICE_PERIOD_MS * 1000000ull;
+	struct lab_service *s = &v->light->page->service;
+	struct timespec due;
+	uint64_t now_ns;
+	unsigned int i;
+
+	s->ticks_per_ms = 1000000;
+	if (!v->next_ns || clock_ns() > v->next_ns + 1000 * period_ns)
+		v->next_ns = clock_ns() + period_ns;
+	due.tv_sec = (time_t)(v->next_ns / 1000000000);
+	due.tv_nsec = (long)(v->next_ns % 1000000000);
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+	now_ns = clock_ns();
+	s->latency[lab_latency_bucket(now_ns - v->next_ns)]++;
+	for (i = 0; i < LAB_SERVICE_CHUNKS; i++)
+		spin_step(v);
+	s->requests++;
+	v->next_ns += period_ns;
+	while (now_ns > v->next_ns + 1000000000) {
+		v->next_ns += period_ns;
+		s->skipped++;
+	}
+}
+
 static bool has_work(const struct vcpu *v)
 {
 	unsigned int load = v->light->page->load;
 
-	return running &&
-	       (load == LAB_CPU || load == LAB_MEMORY || (load == LAB_DISK && v->index == 0));
+	return running && (load == LAB_CPU || load == LAB_MEMORY ||
+			   ((load == LAB_DISK || load == LAB_SERVICE) && v->index == 0));
 }
 
 static void *run_vcpu(void *arg)
@@ -130,6 +167,8 @@ static void *run_vcpu(void *arg)
 			spin_step(v);
 		else if (load == LAB_MEMORY)
 			memory_step(v);
+		else if (load == LAB_SERVICE)
+			service_step(v);
 		else
 			disk_step(v);
 	}

@@ -161,10 +161,29 @@ static void read_bytes(const char *netns, uint64_t *rx, uint64_t *tx)
 		fclose(f);
 }
 
+/* Latency of requests as a list of [microseconds, how many]. */
+static void print_service(const struct lab_service *s)
+{
+	const char *comma = "";
+	unsigned int i;
+
+	printf(", \"requests\": %llu, \"skipped_requests\": %llu, \"latency_us\": [", s->requests,
+	       s->skipped);
+	for (i = 0; s->ticks_per_ms && i < LAB_LATENCY_BUCKETS; i++) {
+		if (!s->latency[i])
+			continue;
+		printf("%s [%.0f, %llu]", comma,
+		       lab_latency_ticks(i) * 1000 / (double)s->ticks_per_ms, s->latency[i]);
+		comma = ",";
+	}
+	printf(" ]");
+}
+
 static void print(const char *guest, pid_t pid, const struct threads *t,
 		  const struct lab_page *page, uint64_t rx, uint64_t tx)
 {
-	static const char *const loads[] = { "idle", "cpu", "net", "memory", "disk" };
+	static const char *const loads[LAB_LOADS] = { "idle",   "cpu",  "net",
+						      "memory", "disk", "service" };
 	double cpu_s = 0, wait_s = 0;
 	uint64_t pages = 0, spins = 0;
 	int i;
@@ -178,12 +197,13 @@ static void print(const char *guest, pid_t pid, const struct threads *t,
 	printf("{ \"name\": \"%s\", \"pid\": %d, \"load\": \"%s\", \"vcpus\": %d,"
 	       " \"cpu_seconds\": %.6f, \"wait_seconds\": %.6f, \"rx_bytes\": %" PRIu64
 	       ", \"tx_bytes\": %" PRIu64 ", \"touched_bytes\": %" PRIu64,
-	       guest, pid, page->load < 5 ? loads[page->load] : "?", t->vcpus, cpu_s, wait_s, rx,
-	       tx, pages * LAB_TOUCH_BYTES);
+	       guest, pid, page->load < LAB_LOADS ? loads[page->load] : "?", t->vcpus, cpu_s,
+	       wait_s, rx, tx, pages * LAB_TOUCH_BYTES);
 	printf(", \"spins\": %" PRIu64 ", \"disk_read_bytes\": %llu, \"disk_write_bytes\": %llu"
 	       ", \"packets_in\": %llu, \"packets_out\": %llu, \"fault\": %u",
 	       spins, page->disk_reads * LAB_DISK_BYTES, page->disk_writes * LAB_DISK_BYTES,
 	       page->packets_in, page->packets_out, page->fault);
+	print_service(&page->service);
 	printf(", \"resident_bytes\": %" PRIu64 ", \"swapped_bytes\": %" PRIu64,
 	       status_kib(pid, "VmRSS:") * 1024, status_kib(pid, "VmSwap:") * 1024);
 	for (i = 0; i < t->vcpus; i++)
