@@ -21,6 +21,7 @@ struct adapter_ops {
 	const char *name;
 	/* What can this host do, and why not (findings with fixes, for `qosctl doctor`). */
 	void (*probe)(struct adapter *a, struct diag_list *findings);
+	/* A CPU set that is read is lent until the adapter's next call. */
 	int (*read)(struct adapter *a, const struct target *t, enum knob_id knob,
 		    struct knob_value *ret, struct qerr *err);
 	int (*apply)(struct adapter *a, const struct change *c, uint64_t ticket, struct qerr *err);

@@ -14,7 +14,7 @@
 #include "qosd/core/mem.h"
 
 struct baseline {
-	struct baseline_entry *entries; /* each owns its key */
+	struct baseline_entry *entries; /* each owns its key, and the CPU set behind it */
 	size_t count, capacity;
 	uint32_t *slots; /* index + 1, open addressing; a power of two, at most half full */
 	size_t nslots;
@@ -89,10 +89,27 @@ static int make_room(struct baseline *b)
 	return 0;
 }
 
+/* An entry with its texts in one piece of memory, which begins with the key. 0 or -ENOMEM. */
+static int make_entry(struct baseline_entry *ret, const char *key, enum knob_id knob,
+		      const struct knob_value *value)
+{
+	const size_t align = _Alignof(struct cpuset), len = strlen(key) + 1;
+	size_t set_at = (len + align - 1) / align * align;
+	bool is_set = value->type == KNOB_CPUSET;
+	char *copy = malloc(is_set ? set_at + sizeof(struct cpuset) : len);
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, key, len);
+	*ret = (struct baseline_entry){ .key = copy, .knob = knob, .value = *value };
+	if (is_set)
+		ret->value.cpuset = memcpy(copy + set_at, value->cpuset, sizeof(struct cpuset));
+	return 0;
+}
+
 int baseline_insert(struct baseline *b, const char *key, enum knob_id knob,
 		    const struct knob_value *value)
 {
-	char *copy;
 	size_t slot;
 
 	if (make_room(b) < 0)
@@ -100,11 +117,8 @@ int baseline_insert(struct baseline *b, const char *key, enum knob_id knob,
 	slot = find_slot(b, key, knob);
 	if (b->slots[slot])
 		return 0;
-	copy = strdup(key);
-	if (!copy)
+	if (make_entry(&b->entries[b->count], key, knob, value) < 0)
 		return -ENOMEM;
-	b->entries[b->count] =
-		(struct baseline_entry){ .key = copy, .knob = knob, .value = *value };
 	b->slots[slot] = (uint32_t)++b->count;
 	return 1;
 }
@@ -187,6 +201,29 @@ size_t baseline_drop(struct baseline *b, const struct target *t, enum knob_id kn
 	if (!b->slots[slot])
 		return 0;
 	return drop_if(b, is_entry, &b->entries[b->slots[slot] - 1]);
+}
+
+void baseline_mark(struct baseline *b, const struct target *t, enum knob_id knob)
+{
+	char key[BASELINE_KEY_MAX];
+	size_t slot;
+
+	if (!b->count || key_of(t, key) < 0)
+		return;
+	slot = find_slot(b, key, knob);
+	if (b->slots[slot])
+		b->entries[b->slots[slot] - 1].marked = true;
+}
+
+static bool is_marked(const struct baseline_entry *e, const void *context)
+{
+	(void)context;
+	return e->marked;
+}
+
+size_t baseline_sweep(struct baseline *b)
+{
+	return drop_if(b, is_marked, NULL);
 }
 
 static bool is_path(const char *key, const char *path, size_t len)

@@ -5,9 +5,10 @@
  *
  * A target is known by a text that outlives the daemon and is never another VM's: a guest by its
  * uuid and the start time of its process, a network card by that and its device and ifindex too, a
- * group by its path:
+ * disk by that and its name in the guest, a group by its path:
  *
- *	UUID@TICKS  UUID@TICKS/vcpu0  UUID@TICKS/emulator  UUID@TICKS/nic/vnet0#12  /machine.slice
+ *	UUID@TICKS  UUID@TICKS/vcpu0  UUID@TICKS/emulator  UUID@TICKS/nic/vnet0#12
+ *	UUID@TICKS/disk/vda  /machine.slice
  *
  * The file form is one header line, then "key<TAB>knob<TAB>value" lines in the order of the first
  * writes, so it can be appended to. In a key each byte outside '!'..'~', and '%', is written %XX
@@ -33,6 +34,7 @@ struct baseline;
 struct baseline_entry {
 	const char *key;
 	enum knob_id knob;
+	bool marked; /* to be forgotten */
 	struct knob_value value;
 };
 
@@ -45,12 +47,15 @@ void baseline_free(struct baseline *b);
  */
 int baseline_put(struct baseline *b, const struct target *t, enum knob_id knob,
 		 const struct knob_value *value);
-/* NULL: never touched. Valid until the next change of the store. */
+/* NULL: never touched. Valid, with its CPU set, until the next change of the store. */
 const struct knob_value *baseline_get(const struct baseline *b, const struct target *t,
 				      enum knob_id knob);
 
 /* What has been given back, or has gone, is forgotten; how many entries were dropped. */
 size_t baseline_drop(struct baseline *b, const struct target *t, enum knob_id knob);
+/* The same for many: mark them, then drop them all in one pass. */
+void baseline_mark(struct baseline *b, const struct target *t, enum knob_id knob);
+size_t baseline_sweep(struct baseline *b);
 /* All of one guest, and of the scope that is only its own. */
 size_t baseline_drop_guest(struct baseline *b, const struct guest *g);
 /* All of guests that are not in the inventory, and of scopes with none of its guests below. */
@@ -74,6 +79,8 @@ int baseline_parse(struct baseline *b, const char *text, size_t size, struct qer
 struct plan *baseline_plan(const struct baseline *b, const struct inventory *inv,
 			   const struct guest *only);
 /*
+ * Knobs that are `passing`, were touched once, and of which `plan` wants nothing of a managed guest
+ * get entries (WHY_BASELINE) that give them back; drop them from the store when they hold.
  * Groups that were touched once but are above no managed or held guest any more get entries in
  * `plan`, which was built from `in` (it is sorted afterwards), so that no slice keeps protecting
  * memory for guests that have gone. How many were added, or -ENOMEM.

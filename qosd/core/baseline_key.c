@@ -54,6 +54,14 @@ static int nic_identity(const struct guest *g, uint32_t index, struct identity *
 	return 0;
 }
 
+static int disk_identity(const struct guest *g, uint32_t index, struct identity *ret)
+{
+	if (index >= g->ndisks || !device_valid(g->disks[index].target))
+		return -EINVAL;
+	memcpy(ret->device, g->disks[index].target, sizeof(ret->device));
+	return 0;
+}
+
 int identity_of(const struct target *t, struct identity *ret)
 {
 	const struct guest *g = t->guest;
@@ -69,6 +77,8 @@ int identity_of(const struct target *t, struct identity *ret)
 	ret->start_ticks = g->start_ticks;
 	if (t->kind == TARGET_VCPU)
 		ret->index = t->index;
+	if (t->kind == TARGET_DISK)
+		return disk_identity(g, t->index, ret);
 	return t->kind == TARGET_NIC ? nic_identity(g, t->index, ret) : 0;
 }
 
@@ -90,6 +100,9 @@ int identity_format(const struct identity *id, char key[BASELINE_KEY_MAX])
 		break;
 	case TARGET_EMULATOR:
 		n = snprintf(key, BASELINE_KEY_MAX, "%s/emulator", owner);
+		break;
+	case TARGET_DISK:
+		n = snprintf(key, BASELINE_KEY_MAX, "%s/disk/%s", owner, id->device);
 		break;
 	case TARGET_NIC:
 		n = snprintf(key, BASELINE_KEY_MAX, "%s/nic/%s#%u", owner, id->device, id->ifindex);
@@ -147,6 +160,17 @@ static bool take_nic(const char **p, struct identity *id)
 	return device_valid(id->device) && take_u32(p, &id->ifindex) && id->ifindex;
 }
 
+static bool take_disk(const char **p, struct identity *id)
+{
+	size_t len = strlen(*p);
+
+	if (len >= sizeof(id->device))
+		return false;
+	memcpy(id->device, *p, len);
+	*p += len;
+	return device_valid(id->device);
+}
+
 /* What stands behind UUID@TICKS. */
 static bool take_part(const char **p, struct identity *id)
 {
@@ -161,6 +185,10 @@ static bool take_part(const char **p, struct identity *id)
 	if (take_word(p, "/vcpu")) {
 		id->kind = TARGET_VCPU;
 		return take_u32(p, &id->index);
+	}
+	if (take_word(p, "/disk/")) {
+		id->kind = TARGET_DISK;
+		return take_disk(p, id);
 	}
 	id->kind = TARGET_NIC;
 	return take_word(p, "/nic/") && take_nic(p, id);

@@ -60,6 +60,17 @@ static bool nic_target(const struct identity *id, struct target *t)
 	return false;
 }
 
+static bool disk_target(const struct identity *id, struct target *t)
+{
+	for (uint32_t i = 0; i < t->guest->ndisks; i++) {
+		if (strcmp(t->guest->disks[i].target, id->device) == 0) {
+			t->index = i;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* The living target of a guest's entry; false if it has gone. */
 static bool guest_target(const struct owners *o, const struct identity *id, struct target *t)
 {
@@ -70,6 +81,8 @@ static bool guest_target(const struct owners *o, const struct identity *id, stru
 	*t = (struct target){ .kind = id->kind, .index = id->index, .guest_id = g->id, .guest = g };
 	if (id->kind == TARGET_VCPU)
 		return id->index < g->vcpus;
+	if (id->kind == TARGET_DISK)
+		return disk_target(id, t);
 	return id->kind != TARGET_NIC || nic_target(id, t);
 }
 
@@ -137,22 +150,67 @@ static bool above_held(const struct plan_input *in, const char *path)
 	return false;
 }
 
+static int add_orphan_group(const struct plan_input *in, struct plan *plan,
+			    const struct plan *sorted, const struct baseline_entry *e)
+{
+	struct target t = { .kind = TARGET_CGROUP, .path = e->key };
+
+	if (plan_find(sorted, &t, e->knob) || above_held(in, e->key))
+		return 0;
+	return add_group(plan, e) < 0 ? -ENOMEM : 1;
+}
+
+/* The managed guests alone. */
+static int owners_managed(struct owners *o, const struct plan_input *in)
+{
+	int r = owners_make(o, in->inventory, NULL);
+	size_t kept = 0;
+
+	if (r < 0 || !in->treatment)
+		return r;
+	for (size_t i = 0; i < in->inventory->count; i++)
+		if (in->treatment[i] == GUEST_MANAGED)
+			o->guests[kept++] = in->inventory->guests[i];
+	o->count = kept;
+	qsort(o->guests, kept, sizeof(*o->guests), compare_uuids);
+	return 0;
+}
+
+/* A passing knob of a guest, of which nothing is wanted any more. */
+static int add_orphan_knob(struct plan *plan, const struct plan *sorted, const struct owners *o,
+			   const struct baseline_entry *e)
+{
+	struct identity id;
+	struct target t;
+
+	if (identity_parse(e->key, &id) < 0 || !guest_target(o, &id, &t) ||
+	    plan_find(sorted, &t, e->knob))
+		return 0;
+	return add(plan, &t, e) < 0 ? -ENOMEM : 1;
+}
+
 int baseline_plan_orphans(const struct baseline *b, const struct plan_input *in, struct plan *plan)
 {
 	size_t planned = plan->count; /* entries before ours: sorted */
-	int added = 0;
+	struct owners o = { 0 };
+	int added = 0, r = 0;
 
-	for (size_t i = 0; i < baseline_count(b); i++) {
+	for (size_t i = 0; r >= 0 && i < baseline_count(b); i++) {
 		const struct baseline_entry *e = baseline_at(b, i);
-		struct target t = { .kind = TARGET_CGROUP, .path = e->key };
 		struct plan sorted = { .entries = plan->entries, .count = planned };
 
-		if (e->key[0] != '/' || plan_find(&sorted, &t, e->knob) || above_held(in, e->key))
-			continue;
-		if (add_group(plan, e) < 0)
-			return -ENOMEM;
-		added++;
+		r = 0;
+		if (e->key[0] == '/')
+			r = add_orphan_group(in, plan, &sorted, e);
+		else if (knob_get(e->knob)->passing && !o.guests)
+			r = owners_managed(&o, in);
+		if (r == 0 && e->key[0] != '/' && knob_get(e->knob)->passing)
+			r = add_orphan_knob(plan, &sorted, &o, e);
+		added += r > 0;
 	}
+	free(o.guests);
+	if (r < 0)
+		return r;
 	if (added)
 		plan_sort(plan);
 	return added;

@@ -117,6 +117,7 @@ int baseline_parse_line(struct baseline *b, const char *line, size_t len, struct
 	char key[BASELINE_KEY_MAX];
 	struct identity id;
 	struct knob_value value;
+	struct cpuset room;
 	struct fields f;
 	enum knob_id knob;
 	int r;
@@ -129,7 +130,7 @@ int baseline_parse_line(struct baseline *b, const char *line, size_t len, struct
 		return qerr_set(err, -EINVAL, "there is no knob \"%s\"", f.knob);
 	if (!(knob_get(knob)->targets >> id.kind & 1))
 		return qerr_set(err, -EINVAL, "%s is no knob of this kind of target", f.knob);
-	if (knob_value_parse(knob_get(knob)->type, f.value, &value) < 0)
+	if (knob_value_parse(knob_get(knob)->type, f.value, &room, &value) < 0)
 		return qerr_set(err, -EINVAL, "\"%.60s\" is no value of %s", f.value, f.knob);
 	r = baseline_insert(b, key, knob, &value);
 	if (r < 0)

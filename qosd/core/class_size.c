@@ -9,6 +9,12 @@
 #define QUOTA_MIN_US UINT64_C(1000)
 /* The kernel refuses more (44 bits); nobody has as many CPUs. */
 #define QUOTA_MAX_US (UINT64_C(1) << 43)
+/* As many CPUs as nobody has; times a period it stays below 2^64. */
+#define LIMIT_MAX_MCPU (UINT64_C(1) << 43)
+/* What a disk keeps under overload where its class says nothing: a slow disk's, not a dead one's.
+ */
+#define DISK_FLOOR_IOPS     UINT64_C(50)
+#define DISK_FLOOR_BYTES_PS UINT64_C(4000000)
 
 static uint64_t sum(uint64_t a, uint64_t b)
 {
@@ -71,20 +77,70 @@ uint64_t class_net_limit(const struct qclass *c, bool in)
 	return own != POLICY_NONE_U64 ? own : c->net.limit_bps;
 }
 
-void class_cpu_quota(const struct qclass *c, const struct guest *g, uint64_t *ret_quota_us,
-		     uint64_t *ret_period_us)
+uint64_t class_memory_floor(const struct qclass *c, const struct guest *g)
+{
+	return amount_of(&c->memory.floor, g->memory_bytes);
+}
+
+/* A total, or reads and writes together; no limit if one of them has none. */
+static uint64_t disk_limit(uint64_t read, uint64_t write, uint64_t total)
+{
+	return total != POLICY_NONE_U64 ? total : sum(read, write);
+}
+
+static uint64_t disk_floor(uint64_t floor, uint64_t limit, uint64_t without_limit)
+{
+	if (floor == POLICY_NONE_U64)
+		floor = limit == POLICY_NONE_U64 ? without_limit : limit / 10 + !(limit / 10);
+	return floor < limit ? floor : limit;
+}
+
+uint64_t class_disk_limit_iops(const struct qclass *c)
+{
+	return disk_limit(c->disk.read_iops, c->disk.write_iops, c->disk.total_iops);
+}
+
+uint64_t class_disk_limit_bytes_ps(const struct qclass *c)
+{
+	return disk_limit(c->disk.read_bps, c->disk.write_bps, c->disk.total_bps);
+}
+
+uint64_t class_disk_floor_iops(const struct qclass *c)
+{
+	return disk_floor(c->disk.floor_iops, class_disk_limit_iops(c), DISK_FLOOR_IOPS);
+}
+
+uint64_t class_disk_floor_bytes_ps(const struct qclass *c)
+{
+	return disk_floor(c->disk.floor_bps, class_disk_limit_bytes_ps(c), DISK_FLOOR_BYTES_PS);
+}
+
+/* 1/1000 CPU of all vCPUs together; UINT64_MAX: no limit. */
+static uint64_t cpu_limit_mcpu(const struct qclass *c, uint32_t vcpus, uint64_t cap_mcpu)
+{
+	uint64_t limit = (uint64_t)c->cpu.limit_permille * vcpus;
+
+	if (c->cpu.limit_permille == POLICY_NONE_U32)
+		return cap_mcpu;
+	return limit < cap_mcpu ? limit : cap_mcpu;
+}
+
+void class_cpu_quota(const struct qclass *c, const struct guest *g, uint64_t cap_mcpu,
+		     uint64_t *ret_quota_us, uint64_t *ret_period_us)
 {
 	static const uint64_t periods_us[] = { 20000, 50000, 100000, 200000, 500000, 1000000 };
-	uint64_t limit = c->cpu.limit_permille, per_vcpu = 0;
 	uint32_t vcpus = class_vcpus(g);
+	uint64_t limit = cpu_limit_mcpu(c, vcpus, cap_mcpu), per_vcpu = 0;
 
 	*ret_quota_us = UINT64_MAX;
 	*ret_period_us = 100000;
-	if (limit == POLICY_NONE_U32 || !vcpus)
+	if (limit == UINT64_MAX || !vcpus)
 		return;
+	if (limit > LIMIT_MAX_MCPU)
+		limit = LIMIT_MAX_MCPU;
 	for (size_t i = 0; i < ARRAY_SIZE(periods_us) && per_vcpu < QUOTA_MIN_US; i++) {
 		*ret_period_us = periods_us[i];
-		per_vcpu = limit * periods_us[i] / 1000;
+		per_vcpu = limit * periods_us[i] / 1000 / vcpus;
 	}
 	if (per_vcpu < QUOTA_MIN_US)
 		per_vcpu = QUOTA_MIN_US;

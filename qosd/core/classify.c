@@ -112,6 +112,15 @@ static const struct qclass neutral = {
 		 .in_limit_bps = POLICY_NONE_U64,
 		 .out_limit_bps = POLICY_NONE_U64,
 		 .weight = 1 },
+	.disk = { .read_iops = POLICY_NONE_U64,
+		  .write_iops = POLICY_NONE_U64,
+		  .total_iops = POLICY_NONE_U64,
+		  .read_bps = POLICY_NONE_U64,
+		  .write_bps = POLICY_NONE_U64,
+		  .total_bps = POLICY_NONE_U64,
+		  .floor_iops = POLICY_NONE_U64,
+		  .floor_bps = POLICY_NONE_U64,
+		  .weight = 100 },
 };
 
 static void apply_overrides(const struct guest *g, struct assignment *ret)
@@ -131,14 +140,18 @@ static void apply_overrides(const struct guest *g, struct assignment *ret)
 	}
 }
 
-/* An override can put a limit below the class's floor or reservation: the limit is the stronger
- * word. */
+/*
+ * An override can put a limit below the class's floor or reservation, or make it idle: the limit is
+ * the stronger word.
+ */
 static void keep_consistent(struct qclass *c)
 {
 	if (c->cpu.reservation_permille > c->cpu.limit_permille)
 		c->cpu.reservation_permille = c->cpu.limit_permille;
 	if (c->cpu.floor_permille > c->cpu.limit_permille)
 		c->cpu.floor_permille = c->cpu.limit_permille;
+	if (c->cpu.idle)
+		c->cpu.reservation_permille = 0;
 }
 
 void classify_none(const char *from, struct assignment *ret)

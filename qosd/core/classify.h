@@ -42,12 +42,24 @@ uint64_t class_cpu_reservation_mcpu(const struct qclass *c, const struct guest *
 uint64_t class_net_limit(const struct qclass *c, bool in);
 /* vCPUs that are counted: the guest's, but no more than GUEST_VCPUS_MAX. */
 uint32_t class_vcpus(const struct guest *g);
+/* Bytes that an overload leaves. */
+uint64_t class_memory_floor(const struct qclass *c, const struct guest *g);
 /*
- * The limit as quota and period of all vCPUs together: 20 ms periods (short: long stalls are soft
+ * What each disk may take in all (read and write together) and what an overload leaves it;
+ * UINT64_MAX: no limit. The floor is never above the limit, and is 10 % of the limit, else
+ * 50 operations and 4 MB a second, where the class names none.
+ */
+uint64_t class_disk_limit_iops(const struct qclass *c);
+uint64_t class_disk_limit_bytes_ps(const struct qclass *c);
+uint64_t class_disk_floor_iops(const struct qclass *c);
+uint64_t class_disk_floor_bytes_ps(const struct qclass *c);
+/*
+ * The limit, or `cap_mcpu` (1/1000 CPU, all vCPUs together; UINT64_MAX: none) where that is less,
+ * as quota and period of all vCPUs together: 20 ms periods (short: long stalls are soft
  * lockups in the guest), longer ones up to 1 s where a vCPU's part would fall under the kernel's
  * least quota of 1 ms. *ret_quota_us divides evenly by the vCPUs; UINT64_MAX (KNOB_MAX): no limit.
  */
-void class_cpu_quota(const struct qclass *c, const struct guest *g, uint64_t *ret_quota_us,
-		     uint64_t *ret_period_us);
+void class_cpu_quota(const struct qclass *c, const struct guest *g, uint64_t cap_mcpu,
+		     uint64_t *ret_quota_us, uint64_t *ret_period_us);
 
 #endif

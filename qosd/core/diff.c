@@ -21,25 +21,38 @@ void diff_init(struct diff *d)
 void diff_done(struct diff *d)
 {
 	free(d->changes);
+	cpuset_store_done(&d->cpusets);
 	*d = (struct diff){ 0 };
+}
+
+static int keep_actual(struct diff *d, uint8_t type, const struct knob_value *actual,
+		       struct knob_value *ret)
+{
+	static const struct cpuset unknown;
+
+	*ret = actual ? *actual : (struct knob_value){ .type = type };
+	if (ret->type != KNOB_CPUSET)
+		return 0;
+	ret->cpuset = actual ? cpuset_store_keep(&d->cpusets, actual->cpuset) : &unknown;
+	return ret->cpuset ? 0 : -ENOMEM;
 }
 
 int diff_entry(struct diff *d, const struct plan_entry *e, const struct knob_value *actual)
 {
 	struct change *c;
+	struct knob_value from;
 
 	if (actual && knob_holds(e->knob, &e->want, actual))
 		return 0;
+	if (keep_actual(d, e->want.type, actual, &from) < 0)
+		return -ENOMEM;
 	if (mem_grow(&d->changes, &d->capacity, d->count + 1, sizeof(*d->changes)) < 0)
 		return -ENOMEM;
 	c = &d->changes[d->count++];
 	c->target = e->target;
 	c->knob = e->knob;
 	c->from_known = actual;
-	if (actual)
-		c->from = *actual;
-	else
-		c->from = (struct knob_value){ .type = e->want.type };
+	c->from = from;
 	c->to = e->want;
 	c->why = e->why;
 	return 1;
@@ -57,7 +70,7 @@ static int direction_from_unknown(const struct change *c)
 	case KNOB_QUOTA:
 		return c->to.quota_us == KNOB_MAX ? 1 : -1;
 	case KNOB_U64:
-		if (c->knob == KNOB_SWAP_MAX || c->knob == KNOB_NET_IN || c->knob == KNOB_NET_OUT)
+		if (knob_get(c->knob)->limit)
 			return c->to.u64 == KNOB_MAX ? 1 : -1;
 		return c->to.u64 ? 1 : -1;
 	}
@@ -74,7 +87,7 @@ static uint64_t cpuset_place(const struct change *c, int direction)
 {
 	uint64_t stage = direction > 0 ? 1 : 0;
 
-	return stage << 12 | (CPUSET_MAX - cpuset_count(&c->to.cpuset));
+	return stage << 12 | (CPUSET_MAX - cpuset_count(c->to.cpuset));
 }
 
 static uint64_t tree_place(const struct change *c, int direction)

@@ -2,9 +2,9 @@
 /*
  * diff - what has to be written so that the plan holds, in the order in which it must be written.
  *
- * Changes borrow guests, class names and cgroup paths as the plan's entries do (paths are in the
- * plan's arena): the plan, its inventory and its policy must outlive the diff, and an adapter that
- * works later than its call of apply copies what it needs.
+ * Changes borrow guests, class names, cgroup paths and wanted CPU sets as the plan's entries do
+ * (the plan owns the last two): the plan, its inventory and its policy must outlive the diff, and
+ * an adapter that works later than its call of apply copies what it needs.
  */
 #ifndef QOSD_CORE_DIFF_H
 #define QOSD_CORE_DIFF_H
@@ -23,13 +23,14 @@ struct change { /* borrows what its plan entry does: guests, paths, class names 
 struct diff {
 	struct change *changes; /* in order of application */
 	size_t count, capacity;
+	struct cpuset_store cpusets; /* of the values that were read */
 };
 
 void diff_init(struct diff *d);
 void diff_done(struct diff *d);
 /*
- * Compare one entry with what was read (`actual` NULL: unknown) and append a change if it does not
- * hold. 1 appended, 0 holds, -ENOMEM.
+ * Compare one entry with what was read (`actual` NULL: unknown; its CPU set is copied) and append a
+ * change if it does not hold. 1 appended, 0 holds, -ENOMEM.
  */
 int diff_entry(struct diff *d, const struct plan_entry *e, const struct knob_value *actual);
 /*

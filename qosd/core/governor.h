@@ -6,9 +6,11 @@
  * .. steps (all that may give way are at their floor). Fast down: while p > 1 T grows in proportion
  * to the excess, never more than step_max at once, and not again before the signal can show what
  * the last step did (lag). Slow up: after `hold` of clean time T falls by `release_step` a second.
- * A relapse while giving back is met at once, and the hold doubles (up to 8 times), to be forgotten
- * after a long calm. When going deeper does not lower p the cause is elsewhere: T is given back,
- * and the governor leaves this resource alone for a while that doubles too.
+ * A relapse while giving back is met at once; the next time T rests just above the depth at which
+ * it happened until a doubled hold is over (up to 8 times), or until those who are throttled do not
+ * fill their caps any more. All that is forgotten after a long calm. When going deeper does not
+ * lower p the cause is elsewhere: T is given back, and the governor leaves this resource alone for
+ * a while that doubles too.
  *
  * Pure: time is an argument (us, monotonic). No allocation.
  */
@@ -27,14 +29,15 @@ extern const char *const governor_state_names[]; /* "calm", "pressed", "holding"
 struct governor_law {              /* constants of one resource */
 	double gain;               /* depth per unit of excess (p - 1) */
 	double step_min, step_max; /* depth of one step down the ladder */
+	double step_entry;         /* the first step into a class beyond the first */
 	double clean;              /* p below this counts as clean, e.g. 0.8: hysteresis */
 	uint64_t lag_us;           /* before the signal shows what a step did */
+	uint64_t class_us;         /* at the floor of a class, before the next one is touched */
 	uint64_t hold_us;          /* clean time before giving back */
 	double release_step;       /* depth given back per second */
-	/* A throttle that does not help: ... */
-	double futile_depth; /* ... after going this much deeper ... */
-	double futile_gain;  /* ... p must have fallen by this part, e.g. 0.1 */
-	uint64_t futile_us;  /* leave it alone this long, doubled each time */
+	/* A throttle that does not help: when all gave way ... */
+	double futile_gain; /* ... p must have fallen by this part, e.g. 0.25 */
+	uint64_t futile_us; /* else leave it alone this long, doubled each time */
 };
 
 /* The law of a resource under a policy's `overload` group; sources of the constants are there. */
@@ -53,6 +56,11 @@ struct governor { /* state of one resource; all zero at first */
 	uint64_t alone_until_us;            /* it did not help: leave alone */
 	unsigned int futile;                /* times in a row */
 	bool giving_up;                     /* stepping back because it did not help */
+	double held_depth;                  /* that was enough last */
+	uint64_t slack_since_us;            /* 0: not slack */
+	double smooth_pressure;             /* slower average, for judging */
+	uint64_t judge_after_us;            /* the last step has not shown all before */
+	double futile_pressure, futile_at_depth; /* where it was given up */
 };
 
 enum governor_event {
@@ -65,12 +73,14 @@ enum governor_event {
 	GOVERNOR_OVER
 };
 
-/*
- * One step. pressure < 0: not known (T is kept, and given back after the hold as if clean).
- * steps: how many classes may give way (0: nothing to do, depth stays 0).
- */
+struct governor_reading {
+	double pressure; /* < 0: not known (T is kept, and given back after the hold as if clean) */
+	unsigned int steps; /* how many classes may give way; 0: nothing to do, depth stays 0 */
+	bool slack;         /* none of those who are throttled fills its cap */
+};
+
 enum governor_event governor_step(struct governor *g, const struct governor_law *law,
-				  double pressure, unsigned int steps, uint64_t now_us);
+				  const struct governor_reading *in, uint64_t now_us);
 
 /* Level of the class at place `place` (0: gives way first): 1000 * clamp(1 - (T - place), 0, 1). */
 uint32_t governor_level(double depth, unsigned int place);

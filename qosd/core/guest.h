@@ -29,11 +29,25 @@ struct guest_nic {
 	char type[16]; /* libvirt's: bridge, network, ethernet, direct, vhostuser, hostdev */
 };
 
+#define GUEST_TUNES 6 /* limits of a disk, in the order of KNOB_DISK_READ_IOPS.. */
+
 struct guest_disk {
 	char target[16];  /* "vda" */
 	char source[192]; /* file, device or pool/image */
 	bool rbd;
+	bool fixed;     /* can be limited: no CD-ROM, floppy or vhost-user device */
 	char cache[16]; /* QEMU cache mode, "" = default */
+	/*
+	 * Its limits when it was looked at, 0: none. They may change without a new guest: only
+	 * virt reads them, who knows newer ones.
+	 */
+	uint64_t tune[GUEST_TUNES];
+};
+
+enum guest_balloon {
+	GUEST_BALLOON_NONE,
+	GUEST_BALLOON_PLAIN,
+	GUEST_BALLOON_SAFE, /* it gives memory back by itself before the guest runs out */
 };
 
 struct guest_override { /* from the metadata: one key of the class, overridden for this guest */
@@ -51,10 +65,12 @@ struct guest {
 	struct guest_override *overrides;
 	size_t noverrides;
 	uint32_t vcpus;
-	uint64_t memory_bytes; /* what the guest may use now (maximum balloon) */
-	int pid;               /* QEMU; 0 unknown */
-	uint64_t start_ticks;  /* field 22 of /proc/PID/stat: tells a PID used again apart */
-	int *vcpu_tids;        /* nvcpu_tids entries, -1 unknown */
+	uint64_t memory_bytes;  /* what the guest may use now (maximum balloon) */
+	uint32_t balloon;       /* enum guest_balloon */
+	uint64_t current_bytes; /* balloon when it was looked at; as with guest_disk.tune */
+	int pid;                /* QEMU; 0 unknown */
+	uint64_t start_ticks;   /* field 22 of /proc/PID/stat: tells a PID used again apart */
+	int *vcpu_tids;         /* nvcpu_tids entries, -1 unknown */
 	size_t nvcpu_tids;
 	struct guest_nic *nics;
 	size_t nnics;

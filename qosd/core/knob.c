@@ -30,11 +30,19 @@ static struct knob_value normalize_quota(struct knob_value v)
 	return v;
 }
 
+/* libvirt counts KiB. */
+static struct knob_value normalize_kib(struct knob_value v)
+{
+	v.u64 -= v.u64 % 1024;
+	return v;
+}
+
 enum {
 	ON_CGROUP = 1 << TARGET_CGROUP,
 	ON_GUEST = 1 << TARGET_GUEST,
 	ON_THREADS = 1 << TARGET_VCPU | 1 << TARGET_EMULATOR,
 	ON_NIC = 1 << TARGET_NIC,
+	ON_DISK = 1 << TARGET_DISK,
 };
 
 static const struct knob table[KNOB_COUNT] = {
@@ -80,21 +88,76 @@ static const struct knob table[KNOB_COUNT] = {
 	[KNOB_SWAP_MAX] = {
 		.name = "memory.swap.max", .type = KNOB_U64, .adapter = ADAPTER_CGROUP,
 		.targets = ON_GUEST,
-		.order_lower = 80, .order_raise = 130, .unit = "bytes",
+		.order_lower = 80, .order_raise = 130, .limit = true, .unit = "bytes",
 		.normalize = normalize_pages,
 		.help = "memory that may go to swap",
 	},
 	[KNOB_NET_IN] = {
 		.name = "net.in", .type = KNOB_U64, .adapter = ADAPTER_NET,
 		.targets = ON_NIC,
-		.order_lower = 50, .order_raise = 170, .unit = "bit/s",
+		.order_lower = 50, .order_raise = 170, .limit = true, .unit = "bit/s",
 		.help = "limit of the rate towards the guest, layer 2 bytes",
 	},
 	[KNOB_NET_OUT] = {
 		.name = "net.out", .type = KNOB_U64, .adapter = ADAPTER_NET,
 		.targets = ON_NIC,
-		.order_lower = 50, .order_raise = 170, .unit = "bit/s",
+		.order_lower = 50, .order_raise = 170, .limit = true, .unit = "bit/s",
 		.help = "limit of the rate from the guest, layer 2 bytes",
+	},
+	[KNOB_DISK_READ_IOPS] = {
+		.name = "disk.read_iops", .type = KNOB_U64, .adapter = ADAPTER_LIBVIRT,
+		.targets = ON_DISK,
+		.order_lower = 55, .order_raise = 175, .limit = true, .passing = true,
+		.unit = "1/s",
+		.help = "most reads a second",
+	},
+	[KNOB_DISK_WRITE_IOPS] = {
+		.name = "disk.write_iops", .type = KNOB_U64, .adapter = ADAPTER_LIBVIRT,
+		.targets = ON_DISK,
+		.order_lower = 55, .order_raise = 175, .limit = true, .passing = true,
+		.unit = "1/s",
+		.help = "most writes a second",
+	},
+	[KNOB_DISK_TOTAL_IOPS] = {
+		.name = "disk.total_iops", .type = KNOB_U64, .adapter = ADAPTER_LIBVIRT,
+		.targets = ON_DISK,
+		.order_lower = 55, .order_raise = 175, .limit = true, .passing = true,
+		.unit = "1/s",
+		.help = "most reads and writes together a second",
+	},
+	[KNOB_DISK_READ_BPS] = {
+		.name = "disk.read_bps", .type = KNOB_U64, .adapter = ADAPTER_LIBVIRT,
+		.targets = ON_DISK,
+		.order_lower = 55, .order_raise = 175, .limit = true, .passing = true,
+		.unit = "bytes/s",
+		.help = "most bytes a second that are read",
+	},
+	[KNOB_DISK_WRITE_BPS] = {
+		.name = "disk.write_bps", .type = KNOB_U64, .adapter = ADAPTER_LIBVIRT,
+		.targets = ON_DISK,
+		.order_lower = 55, .order_raise = 175, .limit = true, .passing = true,
+		.unit = "bytes/s",
+		.help = "most bytes a second that are written",
+	},
+	[KNOB_DISK_TOTAL_BPS] = {
+		.name = "disk.total_bps", .type = KNOB_U64, .adapter = ADAPTER_LIBVIRT,
+		.targets = ON_DISK,
+		.order_lower = 55, .order_raise = 175, .limit = true, .passing = true,
+		.unit = "bytes/s",
+		.help = "most bytes a second, read and written together",
+	},
+	[KNOB_BALLOON] = {
+		.name = "memory.balloon", .type = KNOB_U64, .adapter = ADAPTER_LIBVIRT,
+		.targets = ON_GUEST,
+		.order_lower = 65, .order_raise = 115, .passing = true, .unit = "bytes",
+		.normalize = normalize_kib,
+		.help = "memory that the guest is asked to get along with",
+	},
+	[KNOB_FREEZE] = {
+		.name = "cgroup.freeze", .type = KNOB_U64, .adapter = ADAPTER_CGROUP,
+		.targets = ON_GUEST,
+		.order_lower = 5, .order_raise = 190, .passing = true, .unit = "",
+		.help = "1: all threads of the guest stand still",
 	},
 };
 

@@ -32,6 +32,7 @@ enum target_kind {
 	TARGET_VCPU,     /* guest, index = vCPU number */
 	TARGET_EMULATOR, /* guest's emulator and I/O threads */
 	TARGET_NIC,      /* guest, index = place in guest->nics */
+	TARGET_DISK,     /* guest, index = place in guest->disks */
 };
 
 struct target {
@@ -44,7 +45,7 @@ struct target {
 
 #define TARGET_TEXT_MAX 512
 /*
- * "guest:web1", "guest:web1/vcpu0", "guest:web1/emulator", "guest:web1/vnet0",
+ * "guest:web1", "guest:web1/vcpu0", "guest:web1/emulator", "guest:web1/vnet0", "guest:web1/vda",
  * "cgroup:/machine.slice"; control characters in names are shown as '?'. Returns buf (size > 0).
  */
 char *target_format(const struct target *t, char *buf, size_t size);
@@ -62,6 +63,10 @@ enum knob_type {
 
 #define KNOB_MAX UINT64_MAX
 
+/*
+ * A CPU set is borrowed: whoever keeps a value longer than it was lent keeps a copy of the set
+ * (plans, diffs and baselines do; so a value has 24 bytes, not 136).
+ */
 struct knob_value {
 	uint8_t type; /* enum knob_type */
 	union {
@@ -70,17 +75,19 @@ struct knob_value {
 			uint64_t quota_us; /* KNOB_MAX: no limit */
 			uint64_t period_us;
 		};
-		struct cpuset cpuset;
+		const struct cpuset *cpuset;
 	};
 };
 
 struct knob_value knob_u64(uint64_t v);
 struct knob_value knob_quota(uint64_t quota_us, uint64_t period_us);
-struct knob_value knob_cpuset(const struct cpuset *set);
+struct knob_value knob_cpuset(const struct cpuset *set); /* borrows it */
 
 /* ---- the table ---- */
 enum knob_id {
-	KNOB_CPU_WEIGHT,    /* guest: cpu.weight 1..10000 (v1: cpu.shares, scaled) */
+	KNOB_CPU_WEIGHT,    /* guest: cpu.weight 1..10000 (v1: cpu.shares, scaled); 0: cpu.idle, so
+			     * that it runs only when nobody else wants the CPU (the kernel shows
+			     * weight 0 then, too) */
 	KNOB_CPU_MAX,       /* guest: quota and period of all vCPUs together; the adapter gives each
 			     * vCPU group its even share, so that emulator and I/O threads are not
 			     * starved */
@@ -89,8 +96,18 @@ enum knob_id {
 	KNOB_MEMORY_MIN,    /* guest, cgroup: bytes (v1: memory.soft_limit_in_bytes) */
 	KNOB_MEMORY_LOW,    /* guest, cgroup: bytes */
 	KNOB_SWAP_MAX,      /* guest: memory.swap.max bytes (v1: swappiness 0 or the parent's) */
-	KNOB_NET_IN,        /* nic: bit/s towards the guest */
-	KNOB_NET_OUT,       /* nic: bit/s from the guest */
+	KNOB_NET_IN,        /* nic: bit/s towards the guest; 0 is read where a
+			     * limit is not whole, and never written */
+	KNOB_NET_OUT,       /* nic: bit/s from the guest; 0 as above */
+	/* disk, by libvirt: a total goes with neither a read nor a write limit of its unit */
+	KNOB_DISK_READ_IOPS,
+	KNOB_DISK_WRITE_IOPS,
+	KNOB_DISK_TOTAL_IOPS,
+	KNOB_DISK_READ_BPS, /* bytes/s */
+	KNOB_DISK_WRITE_BPS,
+	KNOB_DISK_TOTAL_BPS,
+	KNOB_BALLOON, /* guest: bytes that it is asked to get along with, by libvirt */
+	KNOB_FREEZE,  /* guest: 1 all its threads stand still (v2 only) */
 	KNOB_COUNT
 };
 
@@ -104,7 +121,10 @@ struct knob {
 	uint16_t order_lower; /* place in the order of writes when the value gets smaller */
 	uint16_t order_raise; /* ... larger */
 	bool along_tree;      /* raise parents first, lower children first */
-	const char *unit;     /* "us", "bytes", "bit/s", "" */
+	bool limit;           /* KNOB_MAX, no limit, is what it has when nobody sets it */
+	/* Planned only while something is wanted of it; afterwards its baseline is given back. */
+	bool passing;
+	const char *unit; /* "us", "bytes", "bit/s", "" */
 	/* What the kernel makes of the value when read back; NULL: exactly as written. */
 	struct knob_value (*normalize)(struct knob_value v);
 	const char *help; /* one line for people */
@@ -116,8 +136,12 @@ int knob_find(const char *name, enum knob_id *ret); /* 0 or -ENOENT */
 #define KNOB_TEXT_MAX CPUSET_TEXT_MAX
 /* As the kernel writes it: "400", "max", "50000 20000", "0-3". Returns buf. */
 char *knob_value_format(const struct knob_value *v, char *buf, size_t size);
-/* The exact opposite: what format cannot have written is refused. 0, -EINVAL (*ret untouched). */
-int knob_value_parse(enum knob_type type, const char *text, struct knob_value *ret);
+/*
+ * The exact opposite: what format cannot have written is refused. A CPU set goes to *room, which
+ * *ret then borrows. 0, -EINVAL (*ret untouched).
+ */
+int knob_value_parse(enum knob_type type, const char *text, struct cpuset *room,
+		     struct knob_value *ret);
 bool knob_value_equal(const struct knob_value *a, const struct knob_value *b);
 /* Equal after the kernel's rounding: no drift. The period of an unlimited quota does not matter. */
 bool knob_holds(enum knob_id id, const struct knob_value *want, const struct knob_value *actual);

@@ -28,6 +28,14 @@ static const char *nic_name(const struct target *t)
 								       : NULL;
 }
 
+static const char *disk_name(const struct target *t)
+{
+	const struct guest *g = t->guest;
+
+	return g && t->index < g->ndisks && g->disks[t->index].target[0] ? g->disks[t->index].target
+									 : NULL;
+}
+
 char *target_format(const struct target *t, char *buf, size_t size)
 {
 	const char *name = t->guest && t->guest->name ? t->guest->name : "?";
@@ -50,6 +58,12 @@ char *target_format(const struct target *t, char *buf, size_t size)
 			snprintf(buf, size, "guest:%s/%s", name, nic_name(t));
 		else
 			snprintf(buf, size, "guest:%s/nic%u", name, t->index);
+		break;
+	case TARGET_DISK:
+		if (disk_name(t))
+			snprintf(buf, size, "guest:%s/%s", name, disk_name(t));
+		else
+			snprintf(buf, size, "guest:%s/disk%u", name, t->index);
 		break;
 	}
 	return tidy(buf);
@@ -100,7 +114,7 @@ struct knob_value knob_quota(uint64_t quota_us, uint64_t period_us)
 
 struct knob_value knob_cpuset(const struct cpuset *set)
 {
-	return (struct knob_value){ .type = KNOB_CPUSET, .cpuset = *set };
+	return (struct knob_value){ .type = KNOB_CPUSET, .cpuset = set };
 }
 
 bool knob_value_equal(const struct knob_value *a, const struct knob_value *b)
@@ -113,7 +127,7 @@ bool knob_value_equal(const struct knob_value *a, const struct knob_value *b)
 	case KNOB_QUOTA:
 		return a->quota_us == b->quota_us && a->period_us == b->period_us;
 	case KNOB_CPUSET:
-		return cpuset_equal(&a->cpuset, &b->cpuset);
+		return cpuset_equal(a->cpuset, b->cpuset);
 	}
 	return false;
 }
@@ -145,11 +159,11 @@ int knob_direction(const struct knob_value *from, const struct knob_value *to)
 	case KNOB_QUOTA:
 		return compare_quota(to, from);
 	case KNOB_CPUSET:
-		if (cpuset_equal(&from->cpuset, &to->cpuset))
+		if (cpuset_equal(from->cpuset, to->cpuset))
 			return 0;
-		if (cpuset_subset(&to->cpuset, &from->cpuset))
+		if (cpuset_subset(to->cpuset, from->cpuset))
 			return -1;
-		return cpuset_subset(&from->cpuset, &to->cpuset) ? 1 : 0;
+		return cpuset_subset(from->cpuset, to->cpuset) ? 1 : 0;
 	}
 	return 0;
 }
@@ -173,7 +187,7 @@ char *knob_value_format(const struct knob_value *v, char *buf, size_t size)
 				 (unsigned long long)v->period_us);
 		break;
 	case KNOB_CPUSET:
-		return cpuset_format(&v->cpuset, buf, size);
+		return cpuset_format(v->cpuset, buf, size);
 	}
 	return buf;
 }
@@ -213,7 +227,7 @@ static int parse_quota(const char *text, struct knob_value *ret)
 	return 0;
 }
 
-static int parse_cpuset(const char *text, struct knob_value *ret)
+static int parse_cpuset(const char *text, struct cpuset *room, struct knob_value *ret)
 {
 	struct cpuset set;
 	char again[CPUSET_TEXT_MAX];
@@ -221,11 +235,13 @@ static int parse_cpuset(const char *text, struct knob_value *ret)
 	if (cpuset_parse(text, &set) < 0 ||
 	    strcmp(cpuset_format(&set, again, sizeof(again)), text) != 0)
 		return -EINVAL;
-	*ret = knob_cpuset(&set);
+	*room = set;
+	*ret = knob_cpuset(room);
 	return 0;
 }
 
-int knob_value_parse(enum knob_type type, const char *text, struct knob_value *ret)
+int knob_value_parse(enum knob_type type, const char *text, struct cpuset *room,
+		     struct knob_value *ret)
 {
 	uint64_t n;
 
@@ -238,7 +254,7 @@ int knob_value_parse(enum knob_type type, const char *text, struct knob_value *r
 	case KNOB_QUOTA:
 		return parse_quota(text, ret);
 	case KNOB_CPUSET:
-		return parse_cpuset(text, ret);
+		return parse_cpuset(text, room, ret);
 	}
 	return -EINVAL;
 }

@@ -30,6 +30,7 @@ void plan_free(struct plan *p)
 		return;
 	free(p->entries);
 	arena_free(p->arena);
+	cpuset_store_done(&p->cpusets);
 	free(p);
 }
 
@@ -38,6 +39,9 @@ int plan_add(struct plan *p, const struct target *t, enum knob_id knob, struct k
 {
 	struct plan_entry *e;
 
+	if (want.type == KNOB_CPUSET &&
+	    !(want.cpuset = cpuset_store_keep(&p->cpusets, want.cpuset)))
+		return -ENOMEM;
 	if (mem_grow(&p->entries, &p->capacity, p->count + 1, sizeof(*p->entries)) < 0)
 		return -ENOMEM;
 	e = &p->entries[p->count++];

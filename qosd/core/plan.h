@@ -9,19 +9,22 @@
  *
  * A plan is complete: a guest that is managed has an entry for each of its knobs, with the kernel's
  * default where its class says nothing, so that what is taken out of the configuration is given
- * back. memory.min and memory.low: exact values on the guest's group and its scope, the exact SUM
- * on every slice above (a larger one would protect guests that own nothing).
+ * back. Knobs that are `passing` have entries only while something is wanted of them; see
+ * baseline_plan_orphans(). memory.min and memory.low: exact values on the guest's group and its
+ * scope, the exact SUM on every slice above (a larger one would protect guests that own nothing).
  */
 #ifndef QOSD_CORE_PLAN_H
 #define QOSD_CORE_PLAN_H
 
 #include "qosd/core/classify.h"
+#include "qosd/core/cpuset_store.h"
 #include "qosd/core/guest.h"
 #include "qosd/core/host.h"
 #include "qosd/core/knob.h"
 #include "qosd/core/ledger.h"
 #include "qosd/core/placement.h"
 #include "qosd/core/policy.h"
+#include "qosd/core/throttle.h"
 
 enum reason_kind {                     /* S the class; operands a, b, c, d */
 		   WHY_CLASS_WEIGHT,   /* a weight */
@@ -41,12 +44,23 @@ enum reason_kind {                     /* S the class; operands a, b, c, d */
 		   WHY_MEMORY_NOT_ADMITTED, /* a bytes asked */
 		   WHY_MEMORY_LOW, /* a permille of the RAM (0: absolute), b RAM or bytes */
 		   WHY_NO_RESERVATION,
-		   WHY_ANCESTOR_MIN, /* a guests below that reserve something */
-		   WHY_ANCESTOR_LOW, /* the same for memory.low */
-		   WHY_SWAP,         /* a: 1 allowed, 0 none */
-		   WHY_NET_LIMIT,    /* a bit/s, b: 1 towards the guest, 0 from it */
-		   WHY_BASELINE,     /* released: as before qosd */
-		   WHY_HOLD,         /* the operator holds this guest: left as it is */
+		   WHY_ANCESTOR_MIN,  /* a guests below that reserve something */
+		   WHY_ANCESTOR_LOW,  /* the same for memory.low */
+		   WHY_SWAP,          /* a: 1 allowed, 0 none */
+		   WHY_NET_LIMIT,     /* a bit/s, b: 1 towards the guest, 0 from it */
+		   WHY_CPU_IDLE,      /* its class runs on what others leave */
+		   WHY_DISK_LIMIT,    /* a value, b enum knob_id */
+		   WHY_NO_DISK_LIMIT, /* b enum knob_id: another one limits its unit */
+		   /* overload; d level in permille: */
+		   WHY_CPU_THROTTLED,    /* a cap in mcpu */
+		   WHY_BURST_THROTTLED,  /* none while throttled */
+		   WHY_WEIGHT_THROTTLED, /* a weight of before, b lowered to */
+		   WHY_NET_THROTTLED,    /* a bit/s, b: 1 towards the guest, 0 from it */
+		   WHY_DISK_THROTTLED,   /* a value, b enum knob_id */
+		   WHY_BALLOON,          /* a bytes */
+		   WHY_FREEZE,
+		   WHY_BASELINE, /* released: as before qosd */
+		   WHY_HOLD,     /* the operator holds this guest: left as it is */
 		   WHY_COUNT
 };
 
@@ -73,6 +87,7 @@ struct plan {
 	struct plan_entry *entries; /* sorted by target_compare, then knob */
 	size_t count, capacity;
 	struct arena *arena;
+	struct cpuset_store cpusets; /* of the values */
 };
 
 /*
@@ -94,14 +109,15 @@ struct plan_input {
 	const struct assignment *assign; /* one per guest */
 	const bool *admitted;            /* one per guest: the ledger let it in */
 	const struct placement *placement;
-	const uint8_t *treatment; /* one enum guest_treatment per guest; NULL: all managed */
-	bool cgroup_v1;           /* reservations by soft limit: no entries for groups above
-				   * guests, and no memory.low */
+	const uint8_t *treatment;      /* one enum guest_treatment per guest; NULL: all managed */
+	const struct guest_caps *caps; /* one per guest: what overload leaves it; NULL: none */
+	bool cgroup_v1;                /* reservations by soft limit: no entries for groups above
+					* guests, and no memory.low */
 };
 
 struct plan *plan_new(void);    /* NULL when out of memory */
 void plan_free(struct plan *p); /* NULL is fine */
-/* Append (any order); plan_sort() before use. 0, -ENOMEM. */
+/* Append (any order), with a copy of a CPU set; plan_sort() before use. 0, -ENOMEM. */
 int plan_add(struct plan *p, const struct target *t, enum knob_id knob, struct knob_value want,
 	     struct reason why);
 void plan_sort(struct plan *p); /* cheap when it is sorted already */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * plan_memory - reservations summed along the cgroup tree.
+ * plan_memory - reservations summed along the cgroup tree, and what overload takes of a guest.
  *
  * Protection reaches a group only if all groups above it have at least as much; and where systemd
  * mounts cgroups with memory_recursiveprot, what a group has beyond the sum of its children goes to
@@ -14,6 +14,8 @@
 #include "qosd/core/arena.h"
 #include "qosd/core/mem.h"
 #include "qosd/core/plan_private.h"
+
+#define MIB (UINT64_C(1) << 20)
 
 struct group {
 	const char *path; /* not terminated; in a guest */
@@ -179,4 +181,72 @@ struct guest_memory plan_guest_memory(const struct plan_input *in, size_t i)
 		m.min_bytes = class_memory_reservation(c, guest);
 	m.low_bytes = class_memory_low(c, guest);
 	return m;
+}
+
+/* ---- what overload takes ---- */
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Down to the cap, but not below the floor and what is reserved; in steps, so that a cap that
+ * moves a little does not bother the guest each time. */
+static uint64_t balloon_bytes(const struct build *b, const struct target *t, uint32_t i)
+{
+	const struct qclass *c = plan_class(b, i);
+	uint64_t memory = t->guest->memory_bytes, bytes, step = larger(memory / 64, MIB);
+
+	bytes = larger(plan_caps(b, i)->memory_bytes, class_memory_floor(c, t->guest));
+	if (b->in->admitted[i] && class_memory_reservation(c, t->guest))
+		bytes = larger(bytes, class_memory_reservation(c, t->guest) -
+					      class_memory_overhead(c, t->guest) -
+					      class_memory_rbd_caches(c, t->guest));
+	step -= step % MIB;
+	return bytes >= memory ? memory : (bytes + step - 1) / step * step;
+}
+
+static bool may_balloon(const struct qclass *c, const struct guest *g)
+{
+	if (c->memory.balloon == BALLOON_SAFE)
+		return g->balloon == GUEST_BALLOON_SAFE;
+	return c->memory.balloon == BALLOON_YES && g->balloon != GUEST_BALLOON_NONE;
+}
+
+int plan_add_balloon(struct build *b, const struct target *t, uint32_t i)
+{
+	const struct qclass *c = plan_class(b, i);
+	const struct guest_caps *caps = plan_caps(b, i);
+	struct reason why = plan_reason(b->in, i, WHY_BALLOON);
+
+	if (!caps || caps->memory_bytes >= t->guest->memory_bytes || !c->rank ||
+	    !may_balloon(c, t->guest))
+		return 0;
+	why.a = balloon_bytes(b, t, i);
+	why.d = caps->level[RESOURCE_MEMORY];
+	if (why.a >= t->guest->memory_bytes)
+		return 0;
+	return plan_add(b->plan, t, KNOB_BALLOON, knob_u64(why.a), why);
+}
+
+/* A frozen client of Ceph loses its lock, and the guest its disk. */
+static bool has_rbd(const struct guest *g)
+{
+	for (size_t k = 0; k < g->ndisks; k++)
+		if (g->disks[k].rbd)
+			return true;
+	return false;
+}
+
+int plan_add_freeze(struct build *b, const struct target *t, uint32_t i)
+{
+	const struct qclass *c = plan_class(b, i);
+	const struct guest_caps *caps = plan_caps(b, i);
+	struct reason why = plan_reason(b->in, i, WHY_FREEZE);
+
+	if (!caps || !caps->freeze || !c->memory.freeze || !c->rank || b->in->cgroup_v1 ||
+	    has_rbd(t->guest))
+		return 0;
+	why.d = caps->level[RESOURCE_MEMORY];
+	return plan_add(b->plan, t, KNOB_FREEZE, knob_u64(1), why);
 }

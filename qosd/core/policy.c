@@ -29,6 +29,7 @@ static const struct overload overload_defaults = {
 	.disk_target_latency_us = 30 * MS,
 	.release_hold_us = 10 * SECOND,
 	.release_step_permille = 100,
+	.lease_us = 15 * SECOND,
 };
 
 static const struct qclass class_defaults = {
@@ -46,6 +47,7 @@ static const struct qclass class_defaults = {
 		.overhead = { .relative = false, .value = 128 * MIB },
 		.floor = { .relative = true, .value = 500 },
 		.swap = SWAP_ALLOW,
+		.balloon = BALLOON_SAFE,
 	},
 	.net = {
 		.limit_bps = POLICY_NONE_U64,
@@ -60,6 +62,8 @@ static const struct qclass class_defaults = {
 		.read_bps = POLICY_NONE_U64,
 		.write_bps = POLICY_NONE_U64,
 		.total_bps = POLICY_NONE_U64,
+		.floor_iops = POLICY_NONE_U64,
+		.floor_bps = POLICY_NONE_U64,
 		.weight = 100,
 	},
 	.rbd = {

@@ -27,8 +27,12 @@ enum policy_mode { MODE_OBSERVE, MODE_ENFORCE };
 enum cpu_placement { PLACEMENT_ANY, PLACEMENT_SHARED, PLACEMENT_DEDICATED };
 enum cpu_threads { THREADS_SHARE, THREADS_ISOLATE }; /* SMT siblings of a dedicated core */
 enum swap_rule { SWAP_ALLOW, SWAP_NONE };
+/* Safe: only balloons that deflate by themselves before the guest runs out of memory. */
+enum balloon_rule { BALLOON_NO, BALLOON_SAFE, BALLOON_YES };
 /* A guest that does not fit: the hook says no, or it starts degraded. */
 enum admission_rule { ADMIT_REFUSE, ADMIT_DEGRADE };
+/* A guest that wants to start while the host is pressed: let in, under its class's level; or not. */
+enum admission_overload_rule { OVERLOAD_ADMIT, OVERLOAD_REFUSE };
 enum rbd_cache_mode {
 	RBD_CACHE_KEEP, /* whatever Ceph and QEMU say */
 	RBD_CACHE_NONE,
@@ -52,6 +56,7 @@ struct class_cpu {
 	uint32_t weight;               /* cgroup v2 cpu.weight 1..10000; default 100 */
 	uint64_t burst_us;             /* cpu.max.burst per vCPU; default 0 */
 	struct cpuset emulator;        /* for emulator and I/O threads; empty = housekeeping CPUs */
+	uint32_t idle; /* bool; runs only when no other guest wants the CPU; default no */
 };
 
 struct class_memory {
@@ -60,6 +65,8 @@ struct class_memory {
 	struct amount overhead; /* QEMU's own memory counted into the reservation; default 128MiB */
 	struct amount floor;    /* overload ladder never reclaims below; default 50% */
 	uint32_t swap;          /* enum swap_rule; default allow */
+	uint32_t balloon;       /* enum balloon_rule; default safe */
+	uint32_t freeze;        /* bool; may stand still as the last resort; default no */
 };
 
 struct class_net {
@@ -75,7 +82,9 @@ struct class_net {
 struct class_disk { /* limits: 1.., or NONE (the default) = no limit; 0 never comes out of a file */
 	uint64_t read_iops, write_iops, total_iops;
 	uint64_t read_bps, write_bps, total_bps; /* bytes/s */
-	uint32_t weight;                         /* 1..10000; default 100 */
+	uint64_t floor_iops; /* never throttled below, reads and writes together; NONE = auto */
+	uint64_t floor_bps;  /* bytes/s; see class_disk_floor_iops() */
+	uint32_t weight;     /* 1..10000; default 100 */
 };
 
 struct class_rbd {      /* numbers: NONE (the default) = whatever Ceph says */
@@ -88,6 +97,7 @@ struct qclass { /* one service class ("class" for people) */
 	char *name;
 	uint32_t rank;      /* 0 is never throttled; the highest gives way first */
 	uint32_t admission; /* enum admission_rule; default refuse */
+	uint32_t admission_overload; /* enum admission_overload_rule; default admit */
 	struct class_cpu cpu;
 	struct class_memory memory;
 	struct class_net net;
@@ -127,6 +137,7 @@ struct overload {
 	uint64_t disk_target_latency_us;          /* default 30ms */
 	uint64_t release_hold_us;                 /* default 10s */
 	uint32_t release_step_permille;           /* default 10% */
+	uint64_t lease_us; /* throttles of a qosd that is dead lapse after it; default 15s */
 };
 
 struct arena;

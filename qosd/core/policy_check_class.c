@@ -100,6 +100,22 @@ static void check_cpu_placement(const struct class_report *r, const struct class
 		    "dedicated cores are a reservation of 100%%, whatever is written here");
 }
 
+/* An idle guest runs on what all others leave: nothing can be promised to it. */
+static void check_cpu_idle(const struct class_report *r, const struct qclass *c)
+{
+	if (!c->cpu.idle)
+		return;
+	if (c->cpu.reservation_permille)
+		say(r, DIAG_ERROR, "cpu.idle", "leave either idle or cpu.reservation out",
+		    "an idle class cannot have CPU time reserved");
+	if (c->rank == 0)
+		say(r, DIAG_ERROR, "cpu.idle", "leave idle out, or give the class another rank",
+		    "a class of rank 0 gives way to nobody, so it cannot be idle");
+	if (c->cpu.placement == PLACEMENT_DEDICATED)
+		say(r, DIAG_WARNING, "cpu.idle", "leave either idle or dedicated cores out",
+		    "idle has no effect on dedicated cores");
+}
+
 static void check_cpu(const struct class_report *r, const struct class_cpu *cpu)
 {
 	check_cpu_share(r, "cpu.reservation", cpu->reservation_permille, cpu->limit_permille);
@@ -110,8 +126,13 @@ static void check_cpu(const struct class_report *r, const struct class_cpu *cpu)
 
 /* ---- memory ---- */
 
-static void check_memory(const struct class_report *r, const struct class_memory *memory)
+static void check_memory(const struct class_report *r, const struct class_memory *memory,
+			 uint32_t rank)
 {
+	if (memory->freeze && rank == 0)
+		say(r, DIAG_ERROR, "memory.freeze",
+		    "leave freeze out, or give the class another rank",
+		    "a class of rank 0 is never throttled, so it cannot be frozen");
 	if (memory->floor.value == 0)
 		say(r, DIAG_WARNING, "memory.floor", "write for example floor = \"50%\"",
 		    "a floor of nothing lets an overload take all of a guest's memory");
@@ -165,8 +186,32 @@ static bool is_set(uint64_t value)
 	return value != POLICY_NONE_U64;
 }
 
+static uint64_t both(uint64_t a, uint64_t b)
+{
+	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+/* The floor is for reads and writes together, as is what they may take together. */
+static void check_disk_floor(const struct class_report *r, const char *key, uint64_t floor,
+			     uint64_t limit)
+{
+	char fix[128];
+	const char *name = strchr(key, '.') + 1;
+
+	if (!is_set(floor) || floor <= limit)
+		return;
+	snprintf(fix, sizeof(fix), "lower %s, write %s = \"auto\", or raise the limit", name, name);
+	say(r, DIAG_ERROR, key, fix, "%s is above what reads and writes together may take", name);
+}
+
 static void check_disk(const struct class_report *r, const struct class_disk *disk)
 {
+	check_disk_floor(r, "disk.floor_iops", disk->floor_iops,
+			 is_set(disk->total_iops) ? disk->total_iops
+						  : both(disk->read_iops, disk->write_iops));
+	check_disk_floor(r, "disk.floor_bps", disk->floor_bps,
+			 is_set(disk->total_bps) ? disk->total_bps
+						 : both(disk->read_bps, disk->write_bps));
 	if (is_set(disk->total_iops) && (is_set(disk->read_iops) || is_set(disk->write_iops)))
 		say(r, DIAG_ERROR, "disk.total_iops",
 		    "keep either total_iops, or read_iops and write_iops",
@@ -218,8 +263,10 @@ void policy_report_class(struct policy_report *report, const struct qclass *c, c
 
 	if (!group_bad(&r, "cpu"))
 		check_cpu(&r, &c->cpu);
+	if (!group_bad(&r, "cpu"))
+		check_cpu_idle(&r, c);
 	if (!group_bad(&r, "memory"))
-		check_memory(&r, &c->memory);
+		check_memory(&r, &c->memory, c->rank);
 	if (!group_bad(&r, "net"))
 		check_net(&r, &c->net);
 	if (!group_bad(&r, "disk"))

@@ -27,7 +27,10 @@ static const char *const mode_words[] = { "observe", "enforce", NULL };
 static const char *const placement_words[] = { "any", "shared", "dedicated", NULL };
 static const char *const threads_words[] = { "share", "isolate", NULL };
 static const char *const swap_words[] = { "allow", "none", NULL };
+static const char *const no_yes_words[] = { "no", "yes", NULL };
+static const char *const balloon_words[] = { "no", "safe", "yes", NULL };
 static const char *const admission_words[] = { "refuse", "degrade", NULL };
+static const char *const admission_overload_words[] = { "admit", "refuse", NULL };
 static const char *const rbd_cache_words[] = { "keep",      "none",        "writethrough",
 					       "writeback", "writearound", NULL };
 
@@ -64,6 +67,9 @@ static const struct policy_key cpu_keys[] = {
 	{ .name = "emulator", .type = KEY_CPUSET, .offset = offsetof(struct class_cpu, emulator),
 	  .per_guest = true, .example = "\"0-1\"",
 	  .help = "CPUs for QEMU's own and I/O threads; empty: the housekeeping CPUs" },
+	{ .name = "idle", .type = KEY_ENUM, .offset = offsetof(struct class_cpu, idle),
+	  .words = no_yes_words, .per_guest = true,
+	  .help = "whether it runs only when no other guest wants the CPU" },
 };
 
 static const struct policy_key memory_keys[] = {
@@ -84,6 +90,12 @@ static const struct policy_key memory_keys[] = {
 	{ .name = "swap", .type = KEY_ENUM, .offset = offsetof(struct class_memory, swap),
 	  .words = swap_words, .per_guest = true,
 	  .help = "whether guest memory may be swapped out" },
+	{ .name = "balloon", .type = KEY_ENUM, .offset = offsetof(struct class_memory, balloon),
+	  .words = balloon_words, .per_guest = true,
+	  .help = "whether an overload may take memory by the balloon; safe: if it gives way in time" },
+	{ .name = "freeze", .type = KEY_ENUM, .offset = offsetof(struct class_memory, freeze),
+	  .words = no_yes_words, .per_guest = true,
+	  .help = "whether an overload may stop the guest as the last resort" },
 };
 
 static const struct policy_key net_keys[] = {
@@ -139,6 +151,14 @@ static const struct policy_key disk_keys[] = {
 	  .offset = offsetof(struct class_disk, total_bps), .min = 1, .max = BLOCK_LIMIT,
 	  .optional_none = true, .per_guest = true, .example = "\"400MB/s\"",
 	  .help = "most bytes a second read and written together of each disk" },
+	{ .name = "floor_iops", .type = KEY_COUNT64,
+	  .offset = offsetof(struct class_disk, floor_iops), .min = 1, .max = BLOCK_LIMIT,
+	  .optional_none = true, .none_word = "auto", .per_guest = true, .example = "50",
+	  .help = "operations a second of each disk that an overload never takes away" },
+	{ .name = "floor_bps", .type = KEY_BYTE_RATE,
+	  .offset = offsetof(struct class_disk, floor_bps), .min = 1, .max = BLOCK_LIMIT,
+	  .optional_none = true, .none_word = "auto", .per_guest = true, .example = "\"4MB/s\"",
+	  .help = "bytes a second of each disk that an overload never takes away" },
 	{ .name = "weight", .type = KEY_COUNT32, .offset = offsetof(struct class_disk, weight),
 	  .min = 1, .max = 10000, .per_guest = true, .example = "100",
 	  .help = "share against other guests when a disk is busy" },
@@ -182,6 +202,9 @@ static const struct policy_key class_keys[] = {
 	{ .name = "admission", .type = KEY_ENUM, .offset = offsetof(struct qclass, admission),
 	  .words = admission_words,
 	  .help = "a guest whose reservations do not fit: refuse its start, or start it without" },
+	{ .name = "admission_overload", .type = KEY_ENUM,
+	  .offset = offsetof(struct qclass, admission_overload), .words = admission_overload_words,
+	  .help = "starts while CPU or memory is overloaded: admit, throttled as its class, or refuse" },
 	{ .name = "cpu", .type = KEY_GROUP, .offset = offsetof(struct qclass, cpu),
 	  .group = &cpu_group,
 	  .help = "CPU time and placement" },
@@ -340,6 +363,9 @@ static const struct policy_key overload_keys[] = {
 	  .help = "when disks count as overloaded" },
 	{ .name = "release", .type = KEY_GROUP, .group = &release_group,
 	  .help = "how throttled classes get everything back" },
+	{ .name = "lease", .type = KEY_TIME, .offset = offsetof(struct overload, lease_us),
+	  .min = 3 * SECOND, .max = HOUR, .example = "\"15s\"",
+	  .help = "throttles end after this time when qosd does not renew them (it has died)" },
 };
 
 static const struct policy_group overload_group = { "overload", overload_keys,

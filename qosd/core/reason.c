@@ -146,6 +146,81 @@ static void say_net(const struct reason *r, char *buf, size_t size)
 		 r->b ? "towards" : "from");
 }
 
+/* "100 reads a second", "4MiB a second written" */
+static void say_disk(const struct reason *r, char *buf, size_t size, const char *before)
+{
+	static const char *const what[] = { "reads", "writes",  "operations",
+					    "read",  "written", "in all" };
+	uint64_t which = r->b - KNOB_DISK_READ_IOPS;
+	char bytes[HUMAN_TEXT_MAX];
+
+	if (which >= ARRAY_SIZE(what))
+		snprintf(buf, size, "%s?", before);
+	else if (r->b < KNOB_DISK_READ_BPS)
+		snprintf(buf, size, "%s%llu %s a second", before, num(r->a), what[which]);
+	else
+		snprintf(buf, size, "%s%s a second %s", before, human_size(r->a, bytes),
+			 what[which]);
+}
+
+static void say_disk_limit(const struct reason *r, char *buf, size_t size)
+{
+	say_disk(r, buf, size, "limit ");
+}
+
+/* ---- overload ---- */
+
+/* "throttled to WHAT, level 400 of 1000" */
+static void say_throttled(const struct reason *r, char *buf, size_t size, const char *what)
+{
+	snprintf(buf, size, "throttled to %s, level %llu of 1000", what, num(r->d));
+}
+
+static void say_cpu_throttled(const struct reason *r, char *buf, size_t size)
+{
+	char cpus[HUMAN_TEXT_MAX];
+
+	say_throttled(r, buf, size, human_mcpu(r->a, cpus));
+}
+
+static void say_weight_throttled(const struct reason *r, char *buf, size_t size)
+{
+	char what[64];
+
+	snprintf(what, sizeof(what), "cpu.weight %llu instead of %llu", num(r->b), num(r->a));
+	say_throttled(r, buf, size, what);
+}
+
+static void say_net_throttled(const struct reason *r, char *buf, size_t size)
+{
+	char rate[UNIT_TEXT_MAX], what[96];
+
+	snprintf(what, sizeof(what), "%s %s the guest", unit_format_rate(r->a, rate),
+		 r->b ? "towards" : "from");
+	say_throttled(r, buf, size, what);
+}
+
+static void say_disk_throttled(const struct reason *r, char *buf, size_t size)
+{
+	char what[96];
+
+	say_disk(r, what, sizeof(what), "");
+	say_throttled(r, buf, size, what);
+}
+
+static void say_balloon(const struct reason *r, char *buf, size_t size)
+{
+	char bytes[HUMAN_TEXT_MAX], what[96];
+
+	snprintf(what, sizeof(what), "%s of its memory", human_size(r->a, bytes));
+	say_throttled(r, buf, size, what);
+}
+
+static void say_freeze(const struct reason *r, char *buf, size_t size)
+{
+	snprintf(buf, size, "stopped as the last resort, memory at level %llu of 1000", num(r->d));
+}
+
 static const struct {
 	const char *text; /* a fixed sentence, or */
 	say say;
@@ -170,6 +245,16 @@ static const struct {
 	[WHY_ANCESTOR_LOW] = { NULL, say_ancestor_low },
 	[WHY_SWAP] = { NULL, say_swap },
 	[WHY_NET_LIMIT] = { NULL, say_net },
+	[WHY_CPU_IDLE] = { "idle: runs only when no other guest wants the CPU", NULL },
+	[WHY_DISK_LIMIT] = { NULL, say_disk_limit },
+	[WHY_NO_DISK_LIMIT] = { "no limit of its own", NULL },
+	[WHY_CPU_THROTTLED] = { NULL, say_cpu_throttled },
+	[WHY_BURST_THROTTLED] = { "no burst while throttled", NULL },
+	[WHY_WEIGHT_THROTTLED] = { NULL, say_weight_throttled },
+	[WHY_NET_THROTTLED] = { NULL, say_net_throttled },
+	[WHY_DISK_THROTTLED] = { NULL, say_disk_throttled },
+	[WHY_BALLOON] = { NULL, say_balloon },
+	[WHY_FREEZE] = { NULL, say_freeze },
 	[WHY_BASELINE] = { "released: as it was before qosd", NULL },
 	[WHY_HOLD] = { "held by the operator: left as it is", NULL },
 };

@@ -42,6 +42,15 @@ struct sample_uplink {     /* one for each network of the policy that has an upl
 
 #define SAMPLE_UPLINKS_MAX 8
 
+/* What a source is asked to read of a guest. */
+enum sample_part {
+	SAMPLE_RUN = 1 << 0,          /* run_ns, wait_ns */
+	SAMPLE_THROTTLED = 1 << 1,    /* throttled */
+	SAMPLE_MEMORY = 1 << 2,       /* memory_bytes, swap_bytes */
+	SAMPLE_MEMORY_STALL = 1 << 3, /* memory_stall_us */
+	SAMPLE_DISK_STALL = 1 << 4,   /* disk_stall_us */
+};
+
 struct sample {
 	uint64_t at_us;                       /* monotonic */
 	uint64_t psi_some_us[RESOURCE_COUNT]; /* counters; net: SAMPLE_UNKNOWN */

@@ -8,8 +8,8 @@
  *
  * The water level w (per unit of size: vCPU or NIC weight) is the one at which the sum of
  * min(d_i, max(f_i, w * size_i)) is B. Each guest's cap is max(f_i, w * size_i): who wants less
- *than its part is untouched, the heavy ones pay for it all. (Max-min fairness: Bertsekas and
- *Gallager, Data Networks, 6.5.2.)
+ * than its part is untouched, the heavy ones pay for it all. (Max-min fairness: Bertsekas and
+ * Gallager, Data Networks, 6.5.2.)
  */
 #ifndef QOSD_CORE_THROTTLE_H
 #define QOSD_CORE_THROTTLE_H
@@ -37,8 +37,11 @@ struct throttle_share {
 	double cap;                 /* out; >= full: none needed */
 };
 
-/* Guests of one class and resource at `level` permille. O(n log n), no allocation failure: -ENOMEM
- * leaves every cap at its floor. */
-int throttle_fill(struct throttle_share *shares, size_t count, uint32_t level_permille);
+/*
+ * Caps of the guests of one class and resource at `level` permille (above 1000 counts as 1000).
+ * When nobody wants more than its floor the cap is floor + level * (full - floor). Cannot fail; the
+ * cost is some ten passes over the guests, nothing is allocated.
+ */
+void throttle_fill(struct throttle_share *shares, size_t count, uint32_t level_permille);
 
 #endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * plan_device - limits of network cards and disks.
+ *
+ * What overload leaves a guest's network is divided evenly over its cards; what it leaves its disks
+ * is for each of them. A disk's limits of a unit (operations, bytes) are planned all three or none:
+ * libvirt takes a total or limits of reading and writing, not both, so a cap is put as a total
+ * where that is no wider than the class's own limits, and else shared out to reading and writing.
+ */
+#include <errno.h>
+
+#include "qosd/core/mem.h"
+#include "qosd/core/plan_private.h"
+
+#define NET_LEAST_BPS UINT64_C(8000) /* slower is no network at all */
+
+/* ---- network ---- */
+
+static size_t shaped_nics(const struct guest *g)
+{
+	size_t n = 0;
+
+	for (size_t k = 0; k < g->nnics; k++)
+		n += g->nics[k].ifindex != 0;
+	return n;
+}
+
+/* One card's part of what overload leaves the guest; THROTTLE_NONE: no less than its limit. */
+static uint64_t nic_cap(const struct build *b, const struct guest *g, uint32_t i, bool in,
+			uint64_t limit_bps)
+{
+	const struct guest_caps *caps = plan_caps(b, i);
+	uint64_t cap = !caps ? THROTTLE_NONE : in ? caps->net_in_bps : caps->net_out_bps;
+
+	if (cap == THROTTLE_NONE)
+		return THROTTLE_NONE;
+	cap /= shaped_nics(g);
+	if (cap < NET_LEAST_BPS)
+		cap = NET_LEAST_BPS;
+	return cap < limit_bps ? cap : THROTTLE_NONE;
+}
+
+static int add_nic_limit(struct build *b, const struct target *t, uint32_t i, bool in)
+{
+	struct reason why = plan_reason(b->in, i, WHY_NO_LIMIT);
+	uint64_t limit = class_net_limit(plan_class(b, i), in);
+	uint64_t cap = nic_cap(b, t->guest, i, in, limit);
+
+	if (cap != THROTTLE_NONE) {
+		why.kind = WHY_NET_THROTTLED;
+		why.d = plan_caps(b, i)->level[RESOURCE_NET];
+		limit = cap;
+	} else if (limit != KNOB_MAX) {
+		why.kind = WHY_NET_LIMIT;
+	}
+	if (limit != KNOB_MAX) {
+		why.a = limit;
+		why.b = in;
+	}
+	return plan_add(b->plan, t, in ? KNOB_NET_IN : KNOB_NET_OUT, knob_u64(limit), why);
+}
+
+static int add_nic(struct build *b, uint32_t i, uint32_t index)
+{
+	struct target t = plan_target(b, i, TARGET_NIC, index);
+
+	if (!t.guest->nics[index].ifindex)
+		return 0;
+	if (add_nic_limit(b, &t, i, true) < 0)
+		return -ENOMEM;
+	return add_nic_limit(b, &t, i, false);
+}
+
+int plan_add_nics(struct build *b, uint32_t i)
+{
+	size_t nnics = b->in->inventory->guests[i]->nnics;
+	int r = 0;
+
+	for (uint32_t k = 0; r == 0 && k < nnics; k++)
+		r = add_nic(b, i, k);
+	return r;
+}
+
+/* ---- disks ---- */
+
+struct disk_unit { /* limits of one unit, operations or bytes a second; KNOB_MAX: none */
+	uint64_t read, write, total;
+};
+
+static bool unlimited(const struct disk_unit *u)
+{
+	return u->read == KNOB_MAX && u->write == KNOB_MAX && u->total == KNOB_MAX;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* a * b / c for a <= c. */
+static uint64_t part(uint64_t a, uint64_t b, uint64_t c)
+{
+	return (uint64_t)((unsigned __int128)a * b / c);
+}
+
+/* Reading's part of a cap that is below both limits together, so that neither is passed. */
+static uint64_t read_part(const struct disk_unit *u, uint64_t cap)
+{
+	if (u->write == KNOB_MAX)
+		return least(u->read, cap / 2);
+	if (u->read == KNOB_MAX)
+		return cap - least(u->write, cap / 2);
+	return part(u->read, cap, u->read + u->write);
+}
+
+static uint64_t at_least_one(uint64_t n)
+{
+	return n ? n : 1; /* 0 would be no limit */
+}
+
+/* Lower the limits to `cap` for both directions together. True: that changed something. */
+static bool cap_unit(struct disk_unit *u, uint64_t cap)
+{
+	uint64_t both = u->read == KNOB_MAX || u->write == KNOB_MAX ? KNOB_MAX : u->read + u->write;
+	uint64_t read;
+
+	if (cap >= least(both, u->total))
+		return false;
+	cap = at_least_one(cap);
+	if (cap <= least(u->read, u->write)) {
+		*u = (struct disk_unit){ KNOB_MAX, KNOB_MAX, cap };
+		return true;
+	}
+	read = at_least_one(least(read_part(u, cap), cap - 1)); /* cap > 1: it is above a limit */
+	*u = (struct disk_unit){ read, cap - read, KNOB_MAX };
+	return true;
+}
+
+static int add_unit(struct build *b, const struct target *t, uint32_t i, struct disk_unit u,
+		    uint64_t cap, enum knob_id first)
+{
+	bool capped = cap_unit(&u, cap);
+	const uint64_t values[] = { u.read, u.write, u.total };
+	int r = 0;
+
+	if (unlimited(&u))
+		return 0;
+	for (unsigned int k = 0; r == 0 && k < ARRAY_SIZE(values); k++) {
+		struct reason why = plan_reason(b->in, i, WHY_NO_DISK_LIMIT);
+
+		if (values[k] != KNOB_MAX)
+			why.kind = capped ? WHY_DISK_THROTTLED : WHY_DISK_LIMIT;
+		why.a = values[k];
+		why.b = first + k;
+		why.d = capped ? plan_caps(b, i)->level[RESOURCE_DISK] : 0;
+		r = plan_add(b->plan, t, first + k, knob_u64(values[k]), why);
+	}
+	return r;
+}
+
+static int add_disk(struct build *b, uint32_t i, uint32_t index)
+{
+	struct target t = plan_target(b, i, TARGET_DISK, index);
+	const struct class_disk *d = &plan_class(b, i)->disk;
+	const struct guest_caps *caps = plan_caps(b, i);
+	struct disk_unit iops = { d->read_iops, d->write_iops, d->total_iops };
+	struct disk_unit bytes = { d->read_bps, d->write_bps, d->total_bps };
+	int r;
+
+	if (!t.guest->disks[index].fixed)
+		return 0;
+	r = add_unit(b, &t, i, iops, caps ? caps->disk_iops : KNOB_MAX, KNOB_DISK_READ_IOPS);
+	if (r < 0)
+		return r;
+	return add_unit(b, &t, i, bytes, caps ? caps->disk_bytes_ps : KNOB_MAX, KNOB_DISK_READ_BPS);
+}
+
+int plan_add_disks(struct build *b, uint32_t i)
+{
+	size_t ndisks = b->in->inventory->guests[i]->ndisks;
+	int r = 0;
+
+	for (uint32_t k = 0; r == 0 && k < ndisks; k++)
+		r = add_disk(b, i, k);
+	return r;
+}
