@@ -31,6 +31,7 @@ enum edt_direction { EDT_IN, EDT_OUT }; /* towards the guest, from the guest */
 #define EDT_HAD_PFIFO_FAST 8u
 #define EDT_HAD_FQ_CODEL   16u
 #define EDT_HAD_ROOT       (EDT_HAD_NOQUEUE | EDT_HAD_PFIFO_FAST | EDT_HAD_FQ_CODEL)
+#define EDT_NOTES          31u /* all of them */
 
 struct edt_cfg {
 	__u64 rate_bps;

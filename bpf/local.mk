@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # The eBPF programs: clang makes the object, bpftool the skeleton that user space includes as
-# "bpf/edt.skel.h" from the build directory.
+# "bpf/NAME.skel.h" from the build directory.
 
 BPF_TARGET_CFLAGS = -target bpf -mcpu=v2 -O2 -g -Wall -Wextra -Werror -I$(top_srcdir)
 
-EXTRA_DIST += bpf/edt.bpf.c bpf/edt.h
-BUILT_SOURCES += bpf/edt.skel.h
-CLEANFILES += bpf/edt.bpf.o bpf/edt.skel.h
+EXTRA_DIST += bpf/edt.bpf.c bpf/edt.h bpf/vcpu.bpf.c bpf/vcpu.h
+BUILT_SOURCES += bpf/edt.skel.h bpf/vcpu.skel.h
+CLEANFILES += bpf/edt.bpf.o bpf/edt.skel.h bpf/vcpu.bpf.o bpf/vcpu.skel.h
 
 bpf/edt.bpf.o: $(top_srcdir)/bpf/edt.bpf.c $(top_srcdir)/bpf/edt.h
 	@$(MKDIR_P) bpf
@@ -16,4 +16,13 @@ bpf/edt.bpf.o: $(top_srcdir)/bpf/edt.bpf.c $(top_srcdir)/bpf/edt.h
 
 bpf/edt.skel.h: bpf/edt.bpf.o
 	$(BPFTOOL) gen skeleton bpf/edt.bpf.o name edt > $@.new
+	mv -f $@.new $@
+
+bpf/vcpu.bpf.o: $(top_srcdir)/bpf/vcpu.bpf.c $(top_srcdir)/bpf/vcpu.h
+	@$(MKDIR_P) bpf
+	$(CLANG) $(BPF_TARGET_CFLAGS) -I/usr/include/`uname -m`-linux-gnu \
+		-c $(top_srcdir)/bpf/vcpu.bpf.c -o $@
+
+bpf/vcpu.skel.h: bpf/vcpu.bpf.o
+	$(BPFTOOL) gen skeleton bpf/vcpu.bpf.o name vcpu > $@.new
 	mv -f $@.new $@

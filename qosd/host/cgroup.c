@@ -181,6 +181,7 @@ static int setup(struct cgroup_ctx *ctx, const struct cgroup_config *config, str
 	ctx->fs.limit = open_files_limit();
 	ctx->booted = !ctx->own_root && sd_booted() > 0;
 	ctx->worker = config->worker;
+	ctx->reclaimer = config->reclaimer;
 	ctx->systemd = cgroup_systemd_new();
 	return ctx->systemd ? 0 : qerr_set(err, -ENOMEM, "no memory for the cgroup adapter");
 }

@@ -37,7 +37,7 @@ enum v1_form { V1_NONE, V1_SHARES, V1_BYTES, V1_SWAPPINESS };
 struct knob_file {
 	enum knob_id knob;
 	enum cgroup_tree tree;
-	const char *controller; /* as libcgroup names it */
+	const char *controller; /* as libcgroup names it; NULL: it does not know the file */
 	enum cgroup_file v2, v1;
 	enum v1_form v1_form;
 	const char *property; /* systemd's, of v2; NULL: none */
@@ -53,6 +53,7 @@ static const struct knob_file knob_files[] = {
 	  "MemoryLow", true },
 	{ KNOB_SWAP_MAX, CGROUP_MEMORY, "memory", CGROUP_MEMORY_SWAP_MAX, CGROUP_V1_SWAPPINESS,
 	  V1_SWAPPINESS, NULL, false },
+	{ KNOB_FREEZE, CGROUP_CPU, NULL, CGROUP_FREEZE, NO_FILE, V1_NONE, NULL, false },
 };
 
 static const struct knob_file *file_of(enum knob_id knob)
@@ -278,7 +279,7 @@ static int write_text(struct cgroup_ctx *ctx, const struct place *p, const char 
 	/* A path is as good as our descriptor only while the group lives. */
 	if (r < 0)
 		return r;
-	if (!ctx->own_root) {
+	if (!ctx->own_root && p->knob->controller) {
 		r = cgroup_lib_write(p->path, p->knob->controller, cgroup_file_name(p->file), text);
 		if (r != -ENODATA)
 			return r == -ENODEV ? -ENOENT : r;
@@ -299,6 +300,23 @@ static int refuse(const struct place *p, const struct change *c, int r, struct q
 			p->path, strerror(-r));
 }
 
+/*
+ * Weight 0 is cpu.idle: while it is 1 the kernel shows weight 0 and refuses to be given another,
+ * and afterwards the weight is 100. Nobody else sets it (systemd 252 leaves it alone).
+ */
+static int set_idle(struct cgroup_ctx *ctx, struct place *p, bool idle)
+{
+	uint64_t weight;
+	int r;
+
+	if (!idle) {
+		r = cgroup_dir_read_u64(p->dir, &ctx->fs, p->file, &weight);
+		if (r < 0 || weight)
+			return r;
+	}
+	return cgroup_dir_write_u64(p->dir, &ctx->fs, CGROUP_CPU_IDLE, idle);
+}
+
 int cgroup_knob_apply(struct cgroup_ctx *ctx, const struct change *c, uint64_t ticket,
 		      struct qerr *err)
 {
@@ -311,6 +329,15 @@ int cgroup_knob_apply(struct cgroup_ctx *ctx, const struct change *c, uint64_t t
 		return missing(&p, r, "find", err);
 	if (p.file == NO_FILE)
 		return c->to.u64 == 0 ? 0 : refuse(&p, c, -EOPNOTSUPP, err);
+	if (c->knob == KNOB_CPU_WEIGHT && !ctx->v1) {
+		r = set_idle(ctx, &p, c->to.u64 == 0);
+		if (r == -EOPNOTSUPP)
+			return qerr_set(err, r,
+					"this kernel has no cpu.idle (it came with 5.15): idle "
+					"classes need it");
+		if (r < 0 || c->to.u64 == 0)
+			return r < 0 ? refuse(&p, c, r, err) : 0;
+	}
 	unit = owner(ctx, &p);
 	if (unit)
 		return ask_systemd(ctx, &p, unit, c->to.u64, ticket, err);

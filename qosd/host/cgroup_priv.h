@@ -58,7 +58,8 @@ struct cgroup_ctx {
 	char *roots[CGROUP_TREES];
 	int root_fds[CGROUP_TREES];
 	int proc_fd;
-	struct worker *worker; /* borrowed; may be NULL */
+	struct worker *worker;    /* borrowed; may be NULL */
+	struct worker *reclaimer; /* borrowed; may be NULL */
 	struct cgroup_systemd *systemd;
 	struct cgroup_node *buckets[CGROUP_BUCKETS];
 };

@@ -117,6 +117,16 @@ static void probe_v2(struct cgroup_ctx *ctx, struct diag_list *list)
 		note(list, DIAG_INFO,
 		     "this kernel has no cpu.max.burst: capped guests get no bursts",
 		     "kernel 5.14 or later");
+	if (group_has(ctx, CGROUP_CPU, "cpu.weight", "cpu.idle") == 0)
+		note(list, DIAG_INFO, "this kernel has no cpu.idle: idle classes do not work",
+		     "kernel 5.15 or later");
+	if (group_has(ctx, CGROUP_MEMORY, "memory.max", "memory.reclaim") == 0)
+		note(list, DIAG_WARNING,
+		     "this kernel has no memory.reclaim: an overload of memory cannot be eased "
+		     "step by step",
+		     "kernel 5.19 or later");
+	else if (!ctx->reclaimer)
+		note(list, DIAG_INFO, "there is no thread to reclaim memory on", NULL);
 }
 
 static void probe_v1(struct cgroup_ctx *ctx, struct diag_list *list)
@@ -125,6 +135,10 @@ static void probe_v1(struct cgroup_ctx *ctx, struct diag_list *list)
 	note(list, DIAG_WARNING,
 	     "cgroup v1 cannot protect memory: a reservation is only a soft limit, without a "
 	     "guarantee, and memory.low does not exist",
+	     "boot with systemd.unified_cgroup_hierarchy=1");
+	note(list, DIAG_INFO,
+	     "cgroup v1 has no memory.reclaim, no cgroup.freeze and no cpu.idle: under overload "
+	     "guests are neither reclaimed from nor frozen, and idle classes get the least weight",
 	     "boot with systemd.unified_cgroup_hierarchy=1");
 	if (group_has(ctx, CGROUP_CPU, "cpu.shares", "cpu.cfs_quota_us") == 0)
 		note(list, DIAG_ERROR, "the kernel has no cpu.cfs_quota_us: CPU limits do not work",

@@ -117,6 +117,32 @@ int cgroup_text_flat(const char *text, const char *key, uint64_t *ret)
 	return -ENOENT;
 }
 
+int cgroup_text_psi_some(const char *text, uint64_t *ret_us)
+{
+	static const char total[] = " total=";
+
+	for (const char *line = text; line; line = next_line(line)) {
+		const char *p, *end = line + strcspn(line, "\n");
+		uint64_t v;
+		int r;
+
+		if (strncmp(line, "some ", 5) != 0)
+			continue;
+		p = strstr(line, total);
+		if (!p)
+			return -EINVAL;
+		p += sizeof(total) - 1;
+		r = take_number(&p, &v);
+		if (r < 0)
+			return r;
+		if (p != end) /* or it was on a later line */
+			return -EINVAL;
+		*ret_us = v;
+		return 0;
+	}
+	return -ENOENT;
+}
+
 int cgroup_text_meminfo(const char *text, const char *key, uint64_t *ret_bytes)
 {
 	size_t len = strlen(key);

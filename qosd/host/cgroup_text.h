@@ -20,6 +20,11 @@ int cgroup_text_quota(const char *text, uint64_t *ret_quota_us, uint64_t *ret_pe
 int cgroup_text_v1_quota(const char *text, uint64_t *ret_quota_us);
 /* A line "KEY NUMBER" of a flat-keyed file (cpu.stat, memory.stat). -ENOENT: no such key. */
 int cgroup_text_flat(const char *text, const char *key, uint64_t *ret);
+/*
+ * memory.pressure, /proc/pressure/cpu and the like: total of the line "some", us. -ENOENT: no such
+ * line.
+ */
+int cgroup_text_psi_some(const char *text, uint64_t *ret_us);
 /* A line "KEY:   NUMBER kB" of /proc/meminfo, in bytes. -ENOENT: no such key. */
 int cgroup_text_meminfo(const char *text, const char *key, uint64_t *ret_bytes);
 /*

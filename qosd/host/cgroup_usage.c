@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a guest uses: CPU time and memory of its groups, run and wait times of its vCPU threads.
+ * What a guest uses: CPU time, memory and stalls of its groups, run and wait times of its vCPU
+ * threads. cgroup_read_usage() is a whole look, cgroup_sample() the parts of one that the overload
+ * protection asks for many times a second.
  *
  * Descriptors stay open (one pread() a value). A vCPU thread that has ended counts for nothing, so
  * sums can fall when a vCPU is unplugged: callers take differences per incarnation and drop
@@ -12,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "qosd/core/mem.h"
 #include "qosd/host/cgroup_priv.h"
 #include "qosd/host/cgroup_text.h"
 
@@ -77,11 +80,13 @@ static int read_thread(struct cgroup_ctx *ctx, int pid, struct cgroup_thread *t,
 	return 0;
 }
 
+/* *ret_count: threads that were there. */
 static int read_threads(struct cgroup_ctx *ctx, struct cgroup_node *node, const struct guest *g,
-			struct cgroup_usage *u)
+			struct cgroup_usage *u, size_t *ret_count)
 {
 	int r = take_threads(ctx, node, g);
 
+	*ret_count = 0;
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < node->nthreads; i++) {
@@ -90,6 +95,7 @@ static int read_threads(struct cgroup_ctx *ctx, struct cgroup_node *node, const 
 		r = read_thread(ctx, g->pid, &node->threads[i], u);
 		if (r < 0 && r != -ENOENT && r != -ESRCH)
 			return r;
+		*ret_count += r == 0;
 	}
 	return 0;
 }
@@ -123,6 +129,19 @@ static int read_number(struct cgroup_ctx *ctx, struct cgroup_dir *dir, enum cgro
 	return 0;
 }
 
+/* Periods in which a quota was used up: the top group's and the vCPUs'. */
+static int read_throttled(struct cgroup_ctx *ctx, struct cgroup_node *node, uint64_t *sum)
+{
+	int r = add_flat(ctx, &node->top[CGROUP_CPU], CGROUP_CPU_STAT, "nr_throttled", sum);
+
+	for (size_t i = 0; r == 0 && i < node->nvcpus; i++) {
+		r = add_flat(ctx, &node->vcpus[i].dir, CGROUP_CPU_STAT, "nr_throttled", sum);
+		if (r == -ENOENT) /* unplugged */
+			r = 0;
+	}
+	return r;
+}
+
 static int read_cpu(struct cgroup_ctx *ctx, struct cgroup_node *node, struct cgroup_usage *u)
 {
 	struct cgroup_dir *top = &node->top[CGROUP_CPU];
@@ -135,15 +154,7 @@ static int read_cpu(struct cgroup_ctx *ctx, struct cgroup_node *node, struct cgr
 		r = add_flat(ctx, top, CGROUP_CPU_STAT, "usage_usec", &u->cpu_us);
 	if (ctx->v1)
 		u->cpu_us = ns / 1000;
-	if (r == 0)
-		r = add_flat(ctx, top, CGROUP_CPU_STAT, "nr_throttled", &u->nr_throttled);
-	for (size_t i = 0; r == 0 && i < node->nvcpus; i++) {
-		r = add_flat(ctx, &node->vcpus[i].dir, CGROUP_CPU_STAT, "nr_throttled",
-			     &u->nr_throttled);
-		if (r == -ENOENT) /* unplugged */
-			r = 0;
-	}
-	return r;
+	return r < 0 ? r : read_throttled(ctx, node, &u->nr_throttled);
 }
 
 static int read_memory(struct cgroup_ctx *ctx, struct cgroup_node *node, struct cgroup_usage *u)
@@ -165,6 +176,7 @@ int cgroup_read_usage(struct adapter *a, const struct guest *g, struct cgroup_us
 	struct cgroup_ctx *ctx = a->ctx;
 	struct cgroup_usage u = { 0 };
 	struct cgroup_node *node;
+	size_t count;
 	int r;
 
 	cgroup_node_make_room(ctx);
@@ -174,9 +186,109 @@ int cgroup_read_usage(struct adapter *a, const struct guest *g, struct cgroup_us
 	if (r == 0)
 		r = read_memory(ctx, node, &u);
 	if (r == 0)
-		r = read_threads(ctx, node, g, &u);
+		r = read_threads(ctx, node, g, &u, &count);
 	if (r < 0)
 		return r;
 	*ret = u;
 	return 0;
+}
+
+/* ---- the parts of a sample: what cannot be read stays as it is ---- */
+
+static int sample_run(struct cgroup_ctx *ctx, struct cgroup_node *node, const struct guest *g,
+		      struct sample_guest *ret)
+{
+	struct cgroup_usage u = { 0 };
+	size_t count;
+	int r = read_threads(ctx, node, g, &u, &count);
+
+	if (r < 0 || !count)
+		return r;
+	ret->run_ns = u.vcpu_run_ns;
+	ret->wait_ns = u.vcpu_wait_ns;
+	return 0;
+}
+
+static int sample_throttled(struct cgroup_ctx *ctx, struct cgroup_node *node, const struct guest *g,
+			    struct sample_guest *ret)
+{
+	uint64_t sum = 0;
+	int r = read_throttled(ctx, node, &sum);
+
+	(void)g;
+	if (r == 0)
+		ret->throttled = sum;
+	return r;
+}
+
+static int sample_memory(struct cgroup_ctx *ctx, struct cgroup_node *node, const struct guest *g,
+			 struct sample_guest *ret)
+{
+	struct cgroup_usage u = { 0 };
+	int r = read_memory(ctx, node, &u);
+
+	(void)g;
+	if (r < 0)
+		return r;
+	ret->memory_bytes = u.memory_bytes;
+	ret->swap_bytes = u.swap_bytes;
+	return 0;
+}
+
+static int read_stall(struct cgroup_ctx *ctx, struct cgroup_node *node, enum cgroup_file file,
+		      uint64_t *ret_us)
+{
+	char buf[256];
+	int r;
+
+	if (ctx->v1)
+		return 0;
+	r = cgroup_dir_read(&node->top[CGROUP_CPU], &ctx->fs, file, buf, sizeof(buf));
+	if (r >= 0)
+		(void)cgroup_text_psi_some(buf, ret_us);
+	return r;
+}
+
+static int sample_memory_stall(struct cgroup_ctx *ctx, struct cgroup_node *node,
+			       const struct guest *g, struct sample_guest *ret)
+{
+	(void)g;
+	return read_stall(ctx, node, CGROUP_MEMORY_PRESSURE, &ret->memory_stall_us);
+}
+
+static int sample_disk_stall(struct cgroup_ctx *ctx, struct cgroup_node *node,
+			     const struct guest *g, struct sample_guest *ret)
+{
+	(void)g;
+	return read_stall(ctx, node, CGROUP_IO_PRESSURE, &ret->disk_stall_us);
+}
+
+int cgroup_sample(void *adapter, const struct guest *g, unsigned int parts,
+		  struct sample_guest *ret)
+{
+	static const struct {
+		enum sample_part part;
+		int (*read)(struct cgroup_ctx *ctx, struct cgroup_node *node, const struct guest *g,
+			    struct sample_guest *ret);
+	} readers[] = {
+		{ SAMPLE_RUN, sample_run },
+		{ SAMPLE_THROTTLED, sample_throttled },
+		{ SAMPLE_MEMORY, sample_memory },
+		{ SAMPLE_MEMORY_STALL, sample_memory_stall },
+		{ SAMPLE_DISK_STALL, sample_disk_stall },
+	};
+	struct cgroup_ctx *ctx = ((struct adapter *)adapter)->ctx;
+	struct cgroup_node *node;
+	int r;
+
+	cgroup_node_make_room(ctx);
+	r = cgroup_node_guest(ctx, g, &node);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(readers); i++) {
+		if (!(parts & readers[i].part))
+			continue;
+		r = readers[i].read(ctx, node, g, ret);
+		if (r != -ENOENT)
+			r = 0;
+	}
+	return r;
 }

@@ -4,7 +4,8 @@
  *
  * Reading is cheap: one empty receive (nothing happened), one map look-up, and comparisons with
  * the remembered picture of the device. A limit counts only if all that enforces it is in place;
- * else the NIC reads as unlimited, so that the drift is seen and repaired by the next apply.
+ * what is left of one reads as 0, which no plan wants: so the next apply repairs it or, when the
+ * limit is given back, takes it away.
  */
 #include "qosd/host/net.h"
 
@@ -16,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "qosd/host/net_ifb.h"
 #include "qosd/host/net_parse.h"
 #include "qosd/host/net_probe.h"
 #include "qosd/host/net_shape.h"
@@ -102,9 +104,13 @@ static int op_read(struct adapter *a, const struct target *t, enum knob_id knob,
 	if (net_bpf_get_cfg(&n->bpf, EDT_KEY(dev->ifindex, direction), &cfg) == 0 &&
 	    cfg.rate_bps != 0) {
 		dev->shaped[direction] = true;
-		if (net_shape_holds(n, dev, direction))
+		if (net_shape_holds(n, dev, direction)) {
 			ret->u64 = cfg.rate_bps;
+			return 0;
+		}
 	}
+	if (net_shape_remains(n, dev, direction))
+		ret->u64 = 0;
 	return 0;
 }
 
@@ -223,8 +229,10 @@ void net_set_readonly(struct adapter *a, bool readonly)
 {
 	struct net *n = a->ctx;
 
-	if (n->readonly && !readonly)
-		n->adopted = false; /* finish what was only looked at */
+	if (n->readonly && !readonly) { /* finish what was only looked at */
+		n->adopted = false;
+		net_bpf_done(&n->bpf);
+	}
 	n->readonly = readonly;
 }
 
@@ -354,8 +362,8 @@ void net_watch_handle(struct adapter *a, void (*lost)(void *user, uint32_t ifind
 		any_gone = true;
 	}
 	if (any_gone)
-		net_shape_drop_ifb(n);
-	l.ifb_broken = !net_shape_ifb_holds(n);
+		net_ifb_drop(n);
+	l.ifb_broken = !net_ifb_holds(n);
 	net_watch_each(n->watch, check, &l);
 }
 
@@ -380,7 +388,7 @@ int net_teardown(struct adapter *a, struct qerr *err)
 	free(keys);
 	if (count > 0)
 		return qerr_set(err, -EBUSY, "%zu limits of NICs are still in force", count);
-	net_shape_drop_ifb(n);
+	net_ifb_drop(n);
 	n->adopted = false;
 	return net_bpf_unpin(&n->bpf, err);
 }

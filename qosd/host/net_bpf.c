@@ -108,7 +108,7 @@ void net_bpf_done(struct net_bpf *b)
 
 bool net_bpf_is_open(const struct net_bpf *b)
 {
-	return b->cfg_fd >= 0 && b->st_fd >= 0 && b->prog_fd[0] >= 0 && b->prog_fd[1] >= 0;
+	return b->cfg_fd >= 0 && b->st_fd >= 0;
 }
 
 static int prog_info(int fd, struct bpf_prog_info *info)
@@ -154,6 +154,54 @@ int net_bpf_look(struct net_bpf *b, struct qerr *err)
 	if (r < 0)
 		net_bpf_done(b);
 	return r;
+}
+
+/* ---- without pins ---- */
+
+/* The map of this name and size among those of a program: a descriptor, or -ENOENT. */
+static int map_of(const uint32_t *ids, uint32_t count, const char *name, uint32_t value_bytes)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		int fd = bpf_map_get_fd_by_id(ids[i]);
+		struct bpf_map_info info = { 0 };
+		uint32_t size = sizeof(info);
+
+		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
+		    strcmp(info.name, name) == 0 && map_fits(fd, value_bytes))
+			return fd;
+		close_fd(&fd);
+	}
+	return -ENOENT;
+}
+
+int net_bpf_recover(struct net_bpf *b, enum edt_direction direction, uint32_t program_id)
+{
+	uint32_t ids[8];
+	struct bpf_prog_info info = { .nr_map_ids = ARRAY_SIZE(ids),
+				      .map_ids = (uint64_t)(uintptr_t)ids };
+	uint32_t size = sizeof(info), count;
+	int fd = bpf_prog_get_fd_by_id(program_id);
+
+	if (fd < 0)
+		return -errno;
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0) {
+		close_fd(&fd);
+		return -ENOENT;
+	}
+	count = info.nr_map_ids < ARRAY_SIZE(ids) ? info.nr_map_ids : ARRAY_SIZE(ids);
+	if (b->cfg_fd < 0)
+		b->cfg_fd = map_of(ids, count, "qosd_cfg", sizeof(struct edt_cfg));
+	if (b->st_fd < 0)
+		b->st_fd = map_of(ids, count, "qosd_st", sizeof(struct edt_state));
+	if (!net_bpf_is_open(b)) {
+		close_fd(&fd);
+		net_bpf_done(b);
+		return -ENOENT;
+	}
+	close_fd(&b->prog_fd[direction]);
+	b->prog_fd[direction] = fd;
+	b->prog_id[direction] = program_id;
+	return 0;
 }
 
 /* ---- loading ---- */
@@ -260,6 +308,20 @@ static int settle(struct net_bpf *b, int direction, int fresh_fd, bool *ret_repl
 	b->prog_fd[direction] = fcntl(fresh_fd, F_DUPFD_CLOEXEC, 0);
 	b->prog_id[direction] = fresh.id;
 	return 0;
+}
+
+int net_bpf_pin_again(struct net_bpf *b, struct qerr *err)
+{
+	int r = make_dirs(b, err);
+
+	if (r == 0)
+		r = replace_pin(b, "cfg", b->cfg_fd, err);
+	if (r == 0)
+		r = replace_pin(b, "st", b->st_fd, err);
+	for (int i = 0; r == 0 && i < 2; i++)
+		if (b->prog_fd[i] >= 0)
+			r = replace_pin(b, prog_pins[i], b->prog_fd[i], err);
+	return r;
 }
 
 int net_bpf_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err)

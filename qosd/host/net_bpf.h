@@ -26,10 +26,17 @@ struct net_bpf {
 
 /* Remembers the directory only. -EINVAL: too long. */
 int net_bpf_init(struct net_bpf *b, const char *pin_dir, struct qerr *err);
-void net_bpf_done(struct net_bpf *b); /* pins stay */
-bool net_bpf_is_open(const struct net_bpf *b);
-/* Open what is pinned; writes nothing. -ENOENT: nothing is pinned. */
+void net_bpf_done(struct net_bpf *b);          /* pins stay */
+bool net_bpf_is_open(const struct net_bpf *b); /* the maps; a program may be missing */
+/* Open what is pinned; writes nothing. -ENOENT: the maps are not pinned. */
 int net_bpf_look(struct net_bpf *b, struct qerr *err);
+/*
+ * Somebody removed the pins: find the maps by a program that is still attached, and keep it as the
+ * program of its direction. -ENOENT: the program has no such maps. Others: it cannot be looked at.
+ */
+int net_bpf_recover(struct net_bpf *b, enum edt_direction direction, uint32_t program_id);
+/* Pin what is open anew. */
+int net_bpf_pin_again(struct net_bpf *b, struct qerr *err);
 /*
  * Make programs and maps ready for use: pinned ones are adopted, missing ones loaded and pinned.
  * *ret_replaced: the pinned programs were of another build; the filters still run those.

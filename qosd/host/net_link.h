@@ -22,16 +22,19 @@
 #define NET_HOOK_INGRESS  (TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS))
 
 /* The program's horizon is to be the only dropper, so fq gets room for everything in it. */
-#define NET_FQ_LIMIT      200000u
+#define NET_FQ_LIMIT      200000u /* at least: see net_link_set_fq */
 #define NET_FQ_FLOW_LIMIT 100000u
 
 int net_link_add_clsact(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
 int net_link_add_ingress(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
 /* Delete clsact or ingress, whichever is there, with all its filters. */
 int net_link_del_slot(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
-/* fq at parent (TC_H_ROOT or a class of mq), handle 0: the kernel chooses. */
+/*
+ * fq at parent (TC_H_ROOT or a class of mq), handle 0: the kernel chooses. Its limit is
+ * NET_FQ_LIMIT plus the notes (flags of edt_cfg, less than 32), so that they outlive the maps.
+ */
 int net_link_set_fq(struct net_nl *nl, uint32_t ifindex, uint32_t parent, uint32_t handle,
-		    struct qerr *err);
+		    uint32_t notes, struct qerr *err);
 int net_link_set_mq(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
 /* A root qdisc of this kind without parameters, in place of whatever is there. */
 int net_link_set_root(struct net_nl *nl, uint32_t ifindex, const char *kind, struct qerr *err);

@@ -7,13 +7,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "qosd/core/mem.h"
+#include "qosd/host/net_ifb.h"
 
-#define IFB_QUEUES_MAX 16
-
-static const char *const prog_names[2] = { [EDT_IN] = "qosd:in", [EDT_OUT] = "qosd:out" };
+const char *const net_prog_names[2] = { [EDT_IN] = "qosd:in", [EDT_OUT] = "qosd:out" };
 
 /* Root qdiscs that fq may replace, since their kind is all there is to give back. */
 static const struct {
@@ -37,46 +35,23 @@ static enum edt_direction other_of(enum edt_direction direction)
 
 /* ---- what is in place ---- */
 
-/* Ours by its mark, perhaps with limits that somebody has changed. */
-static bool root_is_ours(const struct net_dev *dev)
+bool net_root_is_ours(const struct net_dev *dev)
 {
 	return dev->root_handle == NET_ROOT_HANDLE && strcmp(dev->root_kind, "fq") == 0;
 }
 
-static bool root_is_our_fq(const struct net_dev *dev)
+bool net_root_is_our_fq(const struct net_dev *dev)
 {
-	return root_is_ours(dev) && dev->fq_limit >= NET_FQ_LIMIT &&
+	return net_root_is_ours(dev) && dev->fq_limit >= NET_FQ_LIMIT &&
 	       dev->fq_flow_limit >= NET_FQ_FLOW_LIMIT;
 }
 
-static bool root_is_our_mq(const struct net_dev *dev)
+/* The notes that fq carries, 0: none. */
+static uint32_t notes_of(const struct net_dev *dev)
 {
-	return dev->root_handle == NET_ROOT_HANDLE && strcmp(dev->root_kind, "mq") == 0;
-}
+	uint32_t notes = net_root_is_our_fq(dev) ? dev->fq_limit - NET_FQ_LIMIT : 0;
 
-static uint64_t queue_bits(uint32_t queues)
-{
-	return queues >= 64 ? UINT64_MAX : (1ULL << queues) - 1;
-}
-
-static bool ifb_root_holds(const struct net_dev *dev, uint32_t queues)
-{
-	if (queues <= 1)
-		return root_is_our_fq(dev);
-	return root_is_our_mq(dev) && (dev->fq_children & queue_bits(queues)) == queue_bits(queues);
-}
-
-bool net_shape_ifb_holds(struct net *n)
-{
-	const struct net_ifb *ifb = net_watch_ifb(n->watch);
-	struct net_dev *dev;
-
-	if (!ifb->ifindex || !ifb->is_ifb || !ifb->up)
-		return false;
-	dev = net_watch_device(n->watch, ifb->ifindex, n->ifb_name);
-	return dev && ifb_root_holds(dev, ifb->queues) && dev->slot == NET_SLOT_CLSACT &&
-	       net_watch_filters(n->watch, dev, NULL) == 0 && dev->program_id != 0 &&
-	       dev->program_id == n->bpf.prog_id[EDT_OUT];
+	return notes <= EDT_NOTES ? notes : 0;
 }
 
 bool net_shape_holds(struct net *n, struct net_dev *dev, enum edt_direction direction)
@@ -84,10 +59,10 @@ bool net_shape_holds(struct net *n, struct net_dev *dev, enum edt_direction dire
 	if (dev->slot != NET_SLOT_CLSACT || net_watch_filters(n->watch, dev, NULL) < 0)
 		return false;
 	if (direction == EDT_IN)
-		return root_is_our_fq(dev) && dev->program_id != 0 &&
+		return net_root_is_our_fq(dev) && dev->program_id != 0 &&
 		       dev->program_id == n->bpf.prog_id[EDT_IN];
 	return dev->redirect != 0 && dev->redirect == net_watch_ifb(n->watch)->ifindex &&
-	       net_shape_ifb_holds(n);
+	       net_ifb_holds(n);
 }
 
 /* Something of ours is on the device in this direction, whole or not. */
@@ -96,87 +71,14 @@ static bool anything_there(const struct net_dev *dev, enum edt_direction directi
 	return direction == EDT_IN ? dev->program_id != 0 : dev->redirect_there;
 }
 
-/* ---- the ifb ---- */
-
-static uint32_t wanted_queues(void)
+bool net_shape_remains(struct net *n, struct net_dev *dev, enum edt_direction direction)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct edt_cfg cfg;
 
-	return cpus < 1 ? 1 : cpus > IFB_QUEUES_MAX ? IFB_QUEUES_MAX : (uint32_t)cpus;
-}
-
-static int set_ifb_root(struct net *n, struct net_dev *dev, uint32_t queues, struct qerr *err)
-{
-	int r = 0;
-
-	if (ifb_root_holds(dev, queues))
-		return 0;
-	if (queues <= 1)
-		return net_link_set_fq(n->nl, dev->ifindex, TC_H_ROOT, NET_ROOT_HANDLE, err);
-	if (!root_is_our_mq(dev))
-		r = net_link_set_mq(n->nl, dev->ifindex, err);
-	for (uint32_t i = 1; r == 0 && i <= queues; i++)
-		r = net_link_set_fq(n->nl, dev->ifindex, NET_ROOT_HANDLE | i,
-				    NET_ROOT_HANDLE + (i << 16), err);
-	return r;
-}
-
-static int make_ifb(struct net *n, struct qerr *err)
-{
-	const struct net_ifb *ifb = net_watch_ifb(n->watch);
-	int r = 0;
-
-	if (!ifb->ifindex) {
-		r = net_link_add_ifb(n->nl, n->ifb_name, wanted_queues(), err);
-		if (r == 0)
-			r = net_watch_drain(n->watch, err);
-	}
-	if (r < 0)
-		return r;
-	if (!ifb->ifindex || !ifb->is_ifb)
-		return qerr_set(err, -EBUSY, "%s is no ifb; rename or remove that device",
-				n->ifb_name);
-	return ifb->up ? 0 : net_link_set_up(n->nl, ifb->ifindex, err);
-}
-
-static int ensure_ifb(struct net *n, struct qerr *err)
-{
-	const struct net_ifb *ifb = net_watch_ifb(n->watch);
-	struct net_dev *dev;
-	int r;
-
-	if (net_shape_ifb_holds(n))
-		return 0;
-	r = make_ifb(n, err);
-	if (r < 0)
-		return r;
-	dev = net_watch_device(n->watch, ifb->ifindex, n->ifb_name);
-	if (!dev)
-		return qerr_set(err, -ENODEV, "%s has gone", n->ifb_name);
-	r = set_ifb_root(n, dev, ifb->queues, err);
-	if (r == 0 && dev->slot == NET_SLOT_NONE)
-		r = net_link_add_clsact(n->nl, dev->ifindex, err);
-	if (r == 0)
-		r = net_link_set_program(n->nl, dev->ifindex, n->bpf.prog_fd[EDT_OUT],
-					 prog_names[EDT_OUT], err);
-	return r;
-}
-
-static void count_redirected(void *user, struct net_dev *dev)
-{
-	*(size_t *)user += dev->shaped[EDT_OUT];
-}
-
-void net_shape_drop_ifb(struct net *n)
-{
-	const struct net_ifb *ifb = net_watch_ifb(n->watch);
-	size_t users = 0;
-
-	if (n->readonly || !ifb->ifindex || !ifb->is_ifb)
-		return;
-	net_watch_each(n->watch, count_redirected, &users);
-	if (users == 0)
-		net_link_del(n->nl, ifb->ifindex, NULL);
+	return net_bpf_get_cfg(&n->bpf, key_of(dev, direction), &cfg) == 0 ||
+	       (direction == EDT_IN && net_root_is_ours(dev)) ||
+	       (dev->slot == NET_SLOT_CLSACT && net_watch_filters(n->watch, dev, NULL) == 0 &&
+		anything_there(dev, direction));
 }
 
 /* ---- attaching ---- */
@@ -192,7 +94,8 @@ static uint32_t root_flag(const struct net_dev *dev)
 
 static int refuse_foreign(const struct net_dev *dev, enum edt_direction direction, struct qerr *err)
 {
-	if (direction == EDT_IN && dev->root_handle != 0 && !root_is_ours(dev) && !root_flag(dev))
+	if (direction == EDT_IN && dev->root_handle != 0 && !net_root_is_ours(dev) &&
+	    !root_flag(dev))
 		return qerr_set(
 			err, -EBUSY,
 			"%s has a root qdisc that is not qosd's (%s %x:); remove <bandwidth> "
@@ -222,13 +125,15 @@ static uint32_t flags_for(const struct net *n, const struct net_dev *dev,
 			flags |= cfg.flags;
 			known = true;
 		}
+	if (!known)
+		flags = notes_of(dev);
 	if (direction == EDT_OUT)
 		flags &= ~EDT_HAD_ROOT;
-	else if (dev->root_handle != 0 && !root_is_ours(dev))
+	else if (dev->root_handle != 0 && !net_root_is_ours(dev))
 		flags = (flags & ~EDT_HAD_ROOT) | root_flag(dev);
 	if (dev->slot == NET_SLOT_INGRESS)
 		return flags | EDT_OWNS_CLSACT | EDT_HAD_INGRESS;
-	if (dev->slot == NET_SLOT_NONE || (!known && orphans))
+	if (dev->slot == NET_SLOT_NONE || (!known && !flags && orphans))
 		flags |= EDT_OWNS_CLSACT;
 	return flags;
 }
@@ -244,22 +149,22 @@ static int ensure_clsact(struct net *n, const struct net_dev *dev, struct qerr *
 	return r < 0 ? r : net_link_add_clsact(n->nl, dev->ifindex, err);
 }
 
-static int attach_in(struct net *n, const struct net_dev *dev, struct qerr *err)
+static int attach_in(struct net *n, const struct net_dev *dev, uint32_t flags, struct qerr *err)
 {
 	int r = 0;
 
-	if (!root_is_our_fq(dev))
-		r = net_link_set_fq(n->nl, dev->ifindex, TC_H_ROOT, NET_ROOT_HANDLE, err);
+	if (!net_root_is_our_fq(dev))
+		r = net_link_set_fq(n->nl, dev->ifindex, TC_H_ROOT, NET_ROOT_HANDLE, flags, err);
 	if (r == 0 && (dev->program_id == 0 || dev->program_id != n->bpf.prog_id[EDT_IN]))
 		r = net_link_set_program(n->nl, dev->ifindex, n->bpf.prog_fd[EDT_IN],
-					 prog_names[EDT_IN], err);
+					 net_prog_names[EDT_IN], err);
 	return r;
 }
 
 /* The ifb first, which drains: so the device is looked up only then. */
 static int attach_out(struct net *n, uint32_t ifindex, struct qerr *err)
 {
-	int r = ensure_ifb(n, err);
+	int r = net_ifb_ensure(n, err);
 	uint32_t ifb_ifindex = net_watch_ifb(n->watch)->ifindex;
 	struct net_dev *dev = net_watch_device(n->watch, ifindex, NULL);
 
@@ -287,7 +192,8 @@ static int attach(struct net *n, struct net_dev *dev, enum edt_direction directi
 		r = ensure_clsact(n, dev, err);
 	dev->shaped[direction] = true;
 	if (r == 0)
-		r = direction == EDT_IN ? attach_in(n, dev, err) : attach_out(n, key >> 1, err);
+		r = direction == EDT_IN ? attach_in(n, dev, flags, err)
+					: attach_out(n, key >> 1, err);
 	if (r == 0 && !limited) {
 		cfg = net_bpf_profile(rate_bps, flags);
 		r = net_bpf_set_cfg(&n->bpf, key, &cfg, err);
@@ -305,7 +211,7 @@ static void renew(void *user, struct net_dev *dev)
 	if ((is_ifb || dev->shaped[EDT_IN]) && net_watch_filters(n->watch, dev, NULL) == 0 &&
 	    dev->program_id != 0)
 		net_link_set_program(n->nl, dev->ifindex, n->bpf.prog_fd[direction],
-				     prog_names[direction], NULL);
+				     net_prog_names[direction], NULL);
 }
 
 static int make_ready(struct net *n, struct qerr *err)
@@ -377,7 +283,8 @@ static int give_back_slot(struct net *n, struct net_dev *dev, enum edt_direction
 	if (!(flags & EDT_OWNS_CLSACT) || dev->slot != NET_SLOT_CLSACT)
 		return 0;
 	r = net_watch_filters(n->watch, dev, err);
-	if (r < 0 || dev->foreign_egress || dev->foreign_ingress)
+	if (r < 0 || dev->foreign_egress || dev->foreign_ingress ||
+	    anything_there(dev, other_of(direction)))
 		return r;
 	r = net_link_del_slot(n->nl, dev->ifindex, err);
 	if (r == 0 && (flags & EDT_HAD_INGRESS))
@@ -405,32 +312,49 @@ static int detach(struct net *n, struct net_dev *dev, enum edt_direction directi
 		r = net_link_del_filter(n->nl, dev->ifindex,
 					direction == EDT_IN ? NET_HOOK_EGRESS : NET_HOOK_INGRESS,
 					err);
-	if (r == 0 && direction == EDT_IN && root_is_ours(dev))
+	if (r == 0 && direction == EDT_IN && net_root_is_ours(dev))
 		r = give_back_root(n, dev, flags, err);
+	return r;
+}
+
+/* The notes of the entry, or what the device itself tells. -ENODEV: it has gone. */
+static int flags_of(struct net *n, struct net_dev *dev, enum edt_direction direction, uint32_t *ret,
+		    struct qerr *err)
+{
+	struct edt_cfg cfg;
+	int r;
+
+	if (net_bpf_get_cfg(&n->bpf, key_of(dev, direction), &cfg) == 0) {
+		*ret = cfg.flags;
+		return 0;
+	}
+	r = net_watch_filters(n->watch, dev, err);
+	*ret = notes_of(dev);
+	if (r == 0 && *ret == 0 && anything_there(dev, direction))
+		*ret = EDT_OWNS_CLSACT; /* what is not known is taken for ours, if it is empty */
 	return r;
 }
 
 int net_shape_clear(struct net *n, struct net_dev *dev, enum edt_direction direction,
 		    struct qerr *err)
 {
-	uint32_t key = key_of(dev, direction), ifindex = dev->ifindex;
-	struct edt_cfg cfg = { 0 };
-	int r;
+	uint32_t key = key_of(dev, direction), ifindex = dev->ifindex, flags = 0;
+	int r = flags_of(n, dev, direction, &flags, err);
 
-	net_bpf_get_cfg(&n->bpf, key, &cfg);
-	r = detach(n, dev, direction, cfg.flags, err);
+	if (r == 0)
+		r = detach(n, dev, direction, flags, err);
 	if (r == 0)
 		r = net_watch_drain(n->watch, err);
 	dev = net_watch_device(n->watch, ifindex, NULL);
 	if (r == 0 && dev)
-		r = give_back_slot(n, dev, direction, cfg.flags, err);
+		r = give_back_slot(n, dev, direction, flags, err);
 	if (r < 0 && r != -ENODEV)
 		return r;
 	net_bpf_delete(&n->bpf, key);
 	if (dev)
 		dev->shaped[direction] = false;
 	if (direction == EDT_OUT)
-		net_shape_drop_ifb(n);
+		net_ifb_drop(n);
 	return 0;
 }
 
@@ -457,6 +381,31 @@ static void adopt_entry(struct net *n, uint32_t key)
 		net_shape_clear(n, dev, direction, NULL);
 }
 
+/* What a filter of ours still runs, though its pin has gone. */
+static void recover(void *user, struct net_dev *dev)
+{
+	struct net *n = user;
+	bool is_ifb = dev->ifindex == net_watch_ifb(n->watch)->ifindex;
+	enum edt_direction direction = is_ifb ? EDT_OUT : EDT_IN;
+
+	if (dev->slot == NET_SLOT_CLSACT && n->bpf.prog_fd[direction] < 0 &&
+	    net_watch_filters(n->watch, dev, NULL) == 0 && dev->program_id != 0)
+		net_bpf_recover(&n->bpf, direction, dev->program_id);
+}
+
+/* Open the maps, by their pins or by what is attached. -ENOENT: there are none. */
+static int find_maps(struct net *n, struct qerr *err)
+{
+	int r = net_bpf_look(&n->bpf, err);
+
+	if (r != -ENOENT)
+		return r;
+	net_watch_each(n->watch, recover, n);
+	if (!net_bpf_is_open(&n->bpf))
+		return -ENOENT;
+	return n->readonly ? 0 : net_bpf_pin_again(&n->bpf, err);
+}
+
 int net_shape_adopt(struct net *n, struct qerr *err)
 {
 	uint32_t *keys;
@@ -465,9 +414,11 @@ int net_shape_adopt(struct net *n, struct qerr *err)
 
 	if (n->adopted)
 		return 0;
-	r = net_bpf_look(&n->bpf, err);
-	if (r < 0)
+	r = find_maps(n, err);
+	if (r < 0) {
+		n->adopted = r == -ENOENT;
 		return r == -ENOENT ? 0 : r;
+	}
 	r = net_bpf_keys(&n->bpf, &keys, &count);
 	if (r < 0)
 		return qerr_set(err, r, "out of memory");
@@ -478,6 +429,9 @@ int net_shape_adopt(struct net *n, struct qerr *err)
 	for (size_t i = 0; i < count; i++)
 		adopt_entry(n, keys[i]);
 	free(keys);
-	net_shape_drop_ifb(n);
-	return n->readonly ? 0 : make_ready(n, err);
+	net_ifb_drop(n);
+	if (!n->readonly)
+		make_ready(n,
+			   NULL); /* who sets a limit will hear why not; giving back needs it not */
+	return 0;
 }

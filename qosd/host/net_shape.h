@@ -5,9 +5,11 @@
  * Order of writes. Attaching: the entry of the map first, with rate 0 (no limit) and the note of
  * what is about to be made; then qdiscs and filters; the rate last. Taking off: the entry last. So
  * an entry exists whenever something of ours is on the device, and the next qosd can finish
- * whatever was cut short. What is not ours is never removed, except what has no settings of its
- * own and is given back: an empty ingress qdisc, and a root qdisc of one of the kernel's default
- * kinds without parameters (libvirt sets noqueue on its taps).
+ * whatever was cut short. If the maps cannot be found (their pins were removed, and qosd may not
+ * ask for maps by id), the marks on qdiscs and filters still tell what is ours, and fq's limit what
+ * was there before. What is not ours is never removed, except what has no settings of its own and
+ * is given back: an empty ingress qdisc, and a root qdisc of one of the kernel's default kinds
+ * without parameters (libvirt sets noqueue on its taps).
  */
 #ifndef QOSD_HOST_NET_SHAPE_H
 #define QOSD_HOST_NET_SHAPE_H
@@ -29,6 +31,8 @@ struct net {
 
 /* Take notice of what is pinned and attached; finishes what was cut short unless readonly. */
 int net_shape_adopt(struct net *n, struct qerr *err);
+/* Has dev anything of ours in this direction, whole or not? Then net_shape_clear has work. */
+bool net_shape_remains(struct net *n, struct net_dev *dev, enum edt_direction direction);
 /* Is the shaper in place on dev in this direction? Filters must be known or obtainable. */
 bool net_shape_holds(struct net *n, struct net_dev *dev, enum edt_direction direction);
 /*
@@ -40,8 +44,10 @@ int net_shape_set(struct net *n, struct net_dev *dev, enum edt_direction directi
 /* Take the shaper off. Idempotent. */
 int net_shape_clear(struct net *n, struct net_dev *dev, enum edt_direction direction,
 		    struct qerr *err);
-bool net_shape_ifb_holds(struct net *n); /* The ifb has all it needs */
-/* Remove the ifb if nothing is redirected to it. */
-void net_shape_drop_ifb(struct net *n);
+/* ---- for net_ifb.c ---- */
+extern const char *const net_prog_names[2]; /* by enum edt_direction */
+/* The root qdisc is fq with our mark, perhaps with limits that somebody has changed. */
+bool net_root_is_ours(const struct net_dev *dev);
+bool net_root_is_our_fq(const struct net_dev *dev); /* ... and with our limits */
 
 #endif

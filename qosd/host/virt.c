@@ -40,6 +40,8 @@ static void virt_destroy(struct virt *v)
 {
 	virt_jobs_free(v);
 	virt_records_free(v);
+	virt_known_free(v);
+	free(v->counts);
 	inventory_free(v->pending);
 	if (v->event_fd >= 0)
 		close(v->event_fd);
@@ -103,23 +105,31 @@ void virt_thread_ends(struct virt *v)
 	pthread_mutex_unlock(&v->lock);
 }
 
+static void virt_stop_callers(struct virt *v, unsigned int started)
+{
+	pthread_mutex_lock(&v->lock);
+	atomic_store(&v->stop, true);
+	pthread_cond_broadcast(&v->wake);
+	pthread_mutex_unlock(&v->lock);
+	while (started-- > 0)
+		pthread_join(v->callers[started], NULL);
+}
+
 static int virt_start_calling(struct virt *v)
 {
-	int r;
+	static void *(*const mains[VIRT_CALLERS])(void *) = { virt_ping_main, virt_stats_main,
+							      virt_calls_main };
 
-	v->threads = 2;
-	r = -pthread_create(&v->ping_thread, NULL, virt_ping_main, v);
-	if (r < 0)
-		return r;
-	r = -pthread_create(&v->calls_thread, NULL, virt_calls_main, v);
-	if (r < 0) {
-		pthread_mutex_lock(&v->lock);
-		atomic_store(&v->stop, true);
-		pthread_cond_broadcast(&v->wake);
-		pthread_mutex_unlock(&v->lock);
-		pthread_join(v->ping_thread, NULL);
+	v->threads = VIRT_CALLERS;
+	for (unsigned int i = 0; i < VIRT_CALLERS; i++) {
+		int r = -pthread_create(&v->callers[i], NULL, mains[i], v);
+
+		if (r < 0) {
+			virt_stop_callers(v, i);
+			return r;
+		}
 	}
-	return r;
+	return 0;
 }
 
 /* Signals are the loop's: our threads take none. */
@@ -189,12 +199,11 @@ void virt_free(struct virt *v, uint64_t timeout_us)
 	if (!v)
 		return;
 	finished = virt_wait_finished(v, timeout_us);
-	if (finished) {
-		pthread_join(v->calls_thread, NULL);
-		pthread_join(v->ping_thread, NULL);
-	} else {
-		pthread_detach(v->calls_thread);
-		pthread_detach(v->ping_thread);
+	for (unsigned int i = 0; i < VIRT_CALLERS; i++) {
+		if (finished)
+			pthread_join(v->callers[i], NULL);
+		else
+			pthread_detach(v->callers[i]);
 	}
 	virt_events_stop(v);
 	if (finished)

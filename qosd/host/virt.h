@@ -15,6 +15,7 @@
 
 #include "qosd/core/adapter.h"
 #include "qosd/core/guest.h"
+#include "qosd/core/sample.h"
 
 enum virt_state { VIRT_CONNECTING, VIRT_CONNECTED, VIRT_RECONNECTING, VIRT_HUNG };
 
@@ -57,11 +58,28 @@ void virt_refresh(struct virt *v, const char *uuid);
  */
 int virt_set_class(struct virt *v, const char *uuid, const char *class_name, uint64_t ticket);
 /*
- * The adapter for KNOB_CPU_AFFINITY of TARGET_VCPU and TARGET_EMULATOR (with the I/O threads).
+ * The adapter for KNOB_CPU_AFFINITY of TARGET_VCPU and TARGET_EMULATOR (with the I/O threads),
+ * KNOB_DISK_* of TARGET_DISK and KNOB_BALLOON.
  * apply: -EINPROGRESS; -EAGAIN not connected, hung or too many queued. Completions: -ECANCELED a
- * later change of the same target took its place, -ESRCH or -ENOENT the guest has gone.
+ * later change of the same target took its place, -ESRCH or -ENOENT the guest has gone. Limits of
+ * one disk that wait together are one call of libvirt. A guest's balloon reads as what was asked of
+ * it: it may follow later, or never (virt_balloon_check).
  */
 struct adapter *virt_adapter(struct virt *v);
+
+/*
+ * 0: the guest's memory is what its balloon was asked for last, or it still has time for it (5 s);
+ * -ETIMEDOUT with a sentence: it does not follow. Never blocks.
+ */
+int virt_balloon_check(struct virt *v, const struct guest *g, struct qerr *err);
+
+/* Read disk statistics each second for the next 5 s. Cheap, to be called at each tick. */
+void virt_disk_stats_want(struct virt *v);
+/*
+ * Fills disk_ops, disk_bytes and disk_wait_ns (reads, writes and flushes of all disks) with the
+ * latest reading; -ENODATA: none of the last 5 s. Never blocks.
+ */
+int virt_disk_stats(struct virt *v, const struct guest *g, struct sample_guest *ret);
 
 /*
  * Parse a domain XML into a guest (no pid, no cgroup): shared by the inventory and the hook.

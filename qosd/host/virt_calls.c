@@ -286,14 +286,16 @@ static void do_refresh(struct virt *v)
 
 static void do_job(struct virt *v)
 {
+	static int (*const run[])(struct virt *, const struct virt_job *, struct qerr *) = {
+		[VIRT_JOB_PIN] = virt_pin_run,
+		[VIRT_JOB_CLASS] = virt_class_run,
+		[VIRT_JOB_TUNE] = virt_tune_run,
+		[VIRT_JOB_BALLOON] = virt_balloon_run,
+	};
 	struct virt_job *job = virt_job_take(v);
-	int r;
 
-	if (!job)
-		return;
-	r = job->kind == VIRT_JOB_PIN ? virt_pin_run(v, job, &job->err)
-				      : virt_class_run(v, job, &job->err);
-	virt_job_finish(v, job, r);
+	if (job)
+		virt_job_finish(v, job, run[job->kind](v, job, &job->err));
 }
 
 static void do_care(struct virt *v)

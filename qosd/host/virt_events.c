@@ -2,7 +2,7 @@
 /*
  * virt_events - libvirt's event loop on a thread of its own, and the callbacks that run on it.
  *
- * Callbacks only mark what has to be looked at; the calls thread looks. libvirt has one event
+ * Callbacks mark what has to be looked at; the calls thread looks. libvirt has one event
  * loop in a process: it is registered once and run by at most one `struct virt` at a time.
  */
 #include <errno.h>
@@ -59,6 +59,58 @@ static void on_device(virConnectPtr conn, virDomainPtr dom, const char *alias, v
 	mark_domain(opaque, dom);
 }
 
+/* Of a disk's limits, if it is about them: are they other than we know? Ours are known already. */
+static bool disk_differs(struct virt *v, virDomainPtr dom, virTypedParameterPtr params, int nparams)
+{
+	static const char *const names[GUEST_TUNES] = {
+		VIR_DOMAIN_TUNABLE_BLKDEV_READ_IOPS_SEC,
+		VIR_DOMAIN_TUNABLE_BLKDEV_WRITE_IOPS_SEC,
+		VIR_DOMAIN_TUNABLE_BLKDEV_TOTAL_IOPS_SEC,
+		VIR_DOMAIN_TUNABLE_BLKDEV_READ_BYTES_SEC,
+		VIR_DOMAIN_TUNABLE_BLKDEV_WRITE_BYTES_SEC,
+		VIR_DOMAIN_TUNABLE_BLKDEV_TOTAL_BYTES_SEC,
+	};
+	const char *target = NULL;
+	char uuid[VIR_UUID_STRING_BUFLEN];
+	struct virt_known_disk *disk;
+	struct virt_known *k;
+	bool differs;
+
+	if (virTypedParamsGetString(params, nparams, VIR_DOMAIN_TUNABLE_BLKDEV_DISK, &target) < 1 ||
+	    virDomainGetUUIDString(dom, uuid) < 0)
+		return false;
+	pthread_mutex_lock(&v->lock);
+	k = virt_known_by_uuid(v, uuid);
+	disk = k ? virt_known_disk(k, target) : NULL;
+	differs = !disk;
+	for (unsigned int i = 0; disk && i < GUEST_TUNES; i++) {
+		unsigned long long value = disk->tune[i];
+
+		virTypedParamsGetULLong(params, nparams, names[i], &value);
+		differs |= value != disk->tune[i];
+	}
+	pthread_mutex_unlock(&v->lock);
+	return differs;
+}
+
+/* The guest follows its balloon, at most once a second. */
+static void on_balloon(virConnectPtr conn, virDomainPtr dom, unsigned long long actual_kib,
+		       void *opaque)
+{
+	char uuid[VIR_UUID_STRING_BUFLEN];
+	struct virt *v = opaque;
+	struct virt_known *k;
+
+	(void)conn;
+	if (virDomainGetUUIDString(dom, uuid) < 0)
+		return;
+	pthread_mutex_lock(&v->lock);
+	k = virt_known_by_uuid(v, uuid);
+	if (k)
+		k->balloon_bytes = actual_kib * 1024;
+	pthread_mutex_unlock(&v->lock);
+}
+
 /*
  * Pins and quotas are not part of a guest, but the daemon may want to compare again. Our own pins
  * come by here as well, so many of these become one.
@@ -68,7 +120,9 @@ static void on_tunable(virConnectPtr conn, virDomainPtr dom, virTypedParameterPt
 {
 	struct virt *v = opaque;
 
-	(void)conn, (void)dom, (void)params, (void)nparams;
+	(void)conn;
+	if (disk_differs(v, dom, params, nparams))
+		mark_domain(v, dom);
 	pthread_mutex_lock(&v->lock);
 	if (!v->announce_at_us) {
 		v->announce_at_us = virt_now_us() + VIRT_ANNOUNCE_US;
@@ -98,6 +152,7 @@ static const struct {
 	{ VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK(on_device), false },
 	{ VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_device), false },
 	{ VIR_DOMAIN_EVENT_ID_TUNABLE, VIR_DOMAIN_EVENT_CALLBACK(on_tunable), false },
+	{ VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE, VIR_DOMAIN_EVENT_CALLBACK(on_balloon), false },
 };
 
 int virt_events_register(struct virt *v, struct qerr *err)

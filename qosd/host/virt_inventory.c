@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,10 +40,21 @@ static bool array_same(const void *a, size_t na, const void *b, size_t nb, size_
 	return na == nb && (na == 0 || memcmp(a, b, na * size) == 0);
 }
 
+/* Limits apart: virt_known keeps them, and they change often. */
+static bool disks_same(const struct guest *a, const struct guest *b)
+{
+	if (a->ndisks != b->ndisks)
+		return false;
+	for (size_t i = 0; i < a->ndisks; i++)
+		if (memcmp(&a->disks[i], &b->disks[i], offsetof(struct guest_disk, tune)) != 0)
+			return false;
+	return true;
+}
+
 static bool devices_same(const struct guest *a, const struct guest *b)
 {
 	return array_same(a->nics, a->nnics, b->nics, b->nnics, sizeof(*a->nics)) &&
-	       array_same(a->disks, a->ndisks, b->disks, b->ndisks, sizeof(*a->disks));
+	       disks_same(a, b);
 }
 
 static bool process_same(const struct guest *a, const struct guest *b)
@@ -58,8 +70,9 @@ static bool guest_same(const struct guest *a, const struct guest *b)
 	return strcmp(a->uuid, b->uuid) == 0 && text_same(a->name, b->name) &&
 	       text_same(a->title, b->title) && text_same(a->flavor, b->flavor) &&
 	       text_same(a->project, b->project) && text_same(a->class_name, b->class_name) &&
-	       a->vcpus == b->vcpus && a->memory_bytes == b->memory_bytes && overrides_same(a, b) &&
-	       devices_same(a, b) && process_same(a, b);
+	       a->vcpus == b->vcpus && a->memory_bytes == b->memory_bytes &&
+	       a->balloon == b->balloon && overrides_same(a, b) && devices_same(a, b) &&
+	       process_same(a, b);
 }
 
 static bool same_incarnation(const struct virt_record *record, int domain_id, const struct guest *g)
@@ -110,6 +123,7 @@ static void record_drop(struct virt *v, struct virt_record *record)
 {
 	size_t i = (size_t)(record - v->records);
 
+	virt_known_forget(v, record->guest->id);
 	guest_unref(record->guest);
 	memmove(record, record + 1, (v->nrecords - i - 1) * sizeof(*record));
 	v->nrecords--;
@@ -157,6 +171,7 @@ static int record_update(struct virt *v, int domain_id, struct guest *g, bool un
 		g->id = record->guest->id;
 		record->seen = true;
 		record->unbound = unbound;
+		virt_known_update(v, g);
 		if (guest_same(record->guest, g)) {
 			guest_unref(g);
 			return 0;
@@ -170,6 +185,9 @@ static int record_update(struct virt *v, int domain_id, struct guest *g, bool un
 		guest_unref(g);
 		return -ENOMEM;
 	}
+	if (record->guest && record->guest->id != g->id)
+		virt_known_forget(v, record->guest->id);
+	virt_known_update(v, g);
 	guest_unref(record->guest);
 	record->guest = g;
 	record->domain_id = domain_id;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * virt_pin - the adapter for KNOB_CPU_AFFINITY: read from the kernel, written through libvirt.
+ * virt_pin - KNOB_CPU_AFFINITY: read from the kernel, written through libvirt.
  *
  * Bare sched_setaffinity() would be lost at any change of a cpuset above, and libvirt's XML would
  * be wrong after migration; so libvirt writes, and reading never asks it. The emulator's set is
@@ -18,50 +18,6 @@
 #include "qosd/host/virt_priv.h"
 
 #define CPUMAP_BYTES (CPUSET_MAX / 8)
-
-static struct virt *virt_of(struct adapter *a)
-{
-	return a->ctx;
-}
-
-/* ---- probe ---- */
-
-static void probe_connection(struct virt *v, struct diag_list *findings, const char *why)
-{
-	switch (virt_state(v)) {
-	case VIRT_CONNECTED:
-		diag_add(findings, DIAG_INFO, NULL, 0, "libvirt", NULL, "connected to %s", v->uri);
-		break;
-	case VIRT_HUNG:
-		diag_add(findings, DIAG_ERROR, NULL, 0, "libvirt", "restart libvirtd",
-			 "libvirtd does not answer: limits hold, guests are not followed");
-		break;
-	default:
-		diag_add(findings, DIAG_ERROR, NULL, 0, "libvirt",
-			 "start libvirtd (systemctl start libvirtd)",
-			 "libvirt is not connected%s%s", why[0] ? ": " : "", why);
-		break;
-	}
-}
-
-static void pin_probe(struct adapter *a, struct diag_list *findings)
-{
-	struct virt *v = virt_of(a);
-	char last_error[QERR_TEXT_MAX], guest_error[QERR_TEXT_MAX];
-
-	pthread_mutex_lock(&v->lock);
-	memcpy(last_error, v->last_error, sizeof(last_error));
-	memcpy(guest_error, v->guest_error, sizeof(guest_error));
-	pthread_mutex_unlock(&v->lock);
-	probe_connection(v, findings, last_error);
-	if (guest_error[0])
-		diag_add(findings, DIAG_WARNING, NULL, 0, "libvirt",
-			 "see `virsh dumpxml` of this guest", "a guest is left out: %s",
-			 guest_error);
-	if (strcmp(v->uri, "qemu:///system") == 0 && access(v->run_dir, R_OK | X_OK) < 0)
-		diag_add(findings, DIAG_ERROR, NULL, 0, "libvirt", "run qosd as root",
-			 "%s cannot be read: %s", v->run_dir, strerror(errno));
-}
 
 /* ---- read ---- */
 
@@ -87,16 +43,14 @@ static int thread_of(const struct target *t, int *ret_tid, struct qerr *err)
 	return 0;
 }
 
-static int pin_read(struct adapter *a, const struct target *t, enum knob_id knob,
-		    struct knob_value *ret, struct qerr *err)
+int virt_pin_read(struct adapter *a, const struct target *t, enum knob_id knob,
+		  struct knob_value *ret, struct qerr *err)
 {
-	struct cpuset cpus = { 0 };
+	struct cpuset *cpus = &virt_of_adapter(a)->cpus_read;
 	cpu_set_t mask;
 	int tid = 0, r;
 
-	(void)a;
-	if (knob != KNOB_CPU_AFFINITY)
-		return qerr_set(err, -EOPNOTSUPP, "libvirt's adapter sets CPU affinity only");
+	(void)knob;
 	r = thread_of(t, &tid, err);
 	if (r < 0)
 		return r;
@@ -106,26 +60,25 @@ static int pin_read(struct adapter *a, const struct target *t, enum knob_id knob
 		return qerr_set(err, r, "%s: CPU affinity cannot be read: %s", t->guest->name,
 				strerror(-r));
 	}
+	*cpus = (struct cpuset){ 0 };
 	for (unsigned int cpu = 0; cpu < CPUSET_MAX && cpu < CPU_SETSIZE; cpu++)
 		if (CPU_ISSET(cpu, &mask))
-			cpuset_add(&cpus, cpu);
-	*ret = knob_cpuset(&cpus);
+			cpuset_add(cpus, cpu);
+	*ret = knob_cpuset(cpus);
 	return 0;
 }
 
 /* ---- apply ---- */
 
-static int pin_apply(struct adapter *a, const struct change *c, uint64_t ticket, struct qerr *err)
+int virt_pin_apply(struct adapter *a, const struct change *c, uint64_t ticket, struct qerr *err)
 {
 	const struct target *t = &c->target;
 	struct virt_job *job;
 	int r;
 
-	if (c->knob != KNOB_CPU_AFFINITY || c->to.type != KNOB_CPUSET)
-		return qerr_set(err, -EOPNOTSUPP, "libvirt's adapter sets CPU affinity only");
 	if (!t->guest || (t->kind != TARGET_VCPU && t->kind != TARGET_EMULATOR))
 		return qerr_set(err, -EINVAL, "affinity belongs to vCPUs and the emulator");
-	if (cpuset_empty(&c->to.cpuset))
+	if (cpuset_empty(c->to.cpuset))
 		return qerr_set(err, -EINVAL, "%s: no CPU is left to pin to", t->guest->name);
 	job = virt_job_new(VIRT_JOB_PIN, ticket);
 	if (!job)
@@ -133,28 +86,9 @@ static int pin_apply(struct adapter *a, const struct change *c, uint64_t ticket,
 	job->guest_id = t->guest->id;
 	job->target_kind = t->kind;
 	job->index = t->kind == TARGET_VCPU ? t->index : 0;
-	job->cpus = c->to.cpuset;
-	r = virt_job_submit(virt_of(a), job, err);
+	job->cpus = *c->to.cpuset;
+	r = virt_job_submit(virt_of_adapter(a), job, err);
 	return r < 0 ? r : -EINPROGRESS;
-}
-
-static void pin_forget(struct adapter *a, const struct guest *g)
-{
-	virt_jobs_cancel_guest(virt_of(a), g->id);
-}
-
-static const struct adapter_ops pin_ops = {
-	.name = "libvirt",
-	.probe = pin_probe,
-	.read = pin_read,
-	.apply = pin_apply,
-	.forget = pin_forget,
-};
-
-void virt_adapter_init(struct virt *v)
-{
-	v->adapter.ops = &pin_ops;
-	v->adapter.ctx = v;
 }
 
 /* ---- on the calls thread ---- */
@@ -227,7 +161,10 @@ static bool stopped_meanwhile(struct virt *v, virDomainPtr dom)
 	return virDomainIsActive(dom) == 0;
 }
 
-int virt_pin_run(struct virt *v, const struct virt_job *job, struct qerr *err)
+int virt_with_domain(struct virt *v, const struct virt_job *job,
+		     int (*act)(struct virt *v, virDomainPtr dom, const char *name,
+				const struct virt_job *job, struct qerr *err),
+		     struct qerr *err)
 {
 	const struct virt_record *record = virt_record_of_guest(v, job->guest_id);
 	virDomainPtr dom;
@@ -235,6 +172,9 @@ int virt_pin_run(struct virt *v, const struct virt_job *job, struct qerr *err)
 
 	if (!record)
 		return qerr_set(err, -ESRCH, "the guest has gone");
+	if (job->kind != VIRT_JOB_PIN && virt_process_frozen(record->guest))
+		return qerr_set(err, -EAGAIN, "guest:%s: it is frozen and could not answer",
+				record->guest->name);
 	virt_calling(v);
 	dom = virDomainLookupByUUIDString(v->conn, record->uuid);
 	if (!dom)
@@ -242,9 +182,14 @@ int virt_pin_run(struct virt *v, const struct virt_job *job, struct qerr *err)
 	if ((int)virDomainGetID(dom) != record->domain_id)
 		r = qerr_set(err, -ESRCH, "guest:%s: it has stopped", record->guest->name);
 	else
-		r = pin_domain(v, dom, record->guest->name, job, err);
+		r = act(v, dom, record->guest->name, job, err);
 	if (r < 0 && r != -ESRCH && stopped_meanwhile(v, dom))
 		r = qerr_set(err, -ESRCH, "guest:%s: it has stopped", record->guest->name);
 	virDomainFree(dom);
 	return r;
+}
+
+int virt_pin_run(struct virt *v, const struct virt_job *job, struct qerr *err)
+{
+	return virt_with_domain(v, job, pin_domain, err);
 }

@@ -8,8 +8,7 @@
  */
 #include "qosd/host/virt_priv.h"
 
-/* The connection with a reference of its own, or NULL. */
-static virConnectPtr borrow_connection(struct virt *v)
+virConnectPtr virt_borrow_connection(struct virt *v)
 {
 	virConnectPtr conn = NULL;
 
@@ -50,7 +49,7 @@ void *virt_ping_main(void *arg)
 
 	pthread_setname_np(pthread_self(), "virt-ping");
 	while (!atomic_load(&v->stop)) {
-		virConnectPtr conn = borrow_connection(v);
+		virConnectPtr conn = virt_borrow_connection(v);
 
 		if (conn) {
 			ping(v, conn);

@@ -23,22 +23,34 @@
 #define VIRT_PING_US        UINT64_C(2000000)
 #define VIRT_BACKOFF_MIN_US UINT64_C(200000)
 #define VIRT_BACKOFF_MAX_US UINT64_C(5000000)
-#define VIRT_JOBS_MAX       4096 /* queued; one per target, so 1000 guests of 3 vCPUs fit */
+#define VIRT_JOBS_MAX       8192 /* queued; one per target: 1000 guests of 4 vCPUs and 2 disks */
 #define VIRT_JOB_BUCKETS    256
 #define VIRT_DIRTY_MAX      256 /* more dirty domains at once become a full refresh */
-#define VIRT_EVENTS         5
+#define VIRT_EVENTS         6
+#define VIRT_CALLERS        3 /* threads that call libvirt: calls, ping, statistics */
+#define VIRT_STATS_US       UINT64_C(1000000) /* between two readings of disk statistics */
+#define VIRT_STATS_KEEP_US  UINT64_C(5000000) /* how long one is good, and asked for once */
+#define VIRT_BALLOON_US     UINT64_C(5000000) /* time that a guest has to follow its balloon */
 
-enum virt_job_kind { VIRT_JOB_PIN, VIRT_JOB_CLASS };
+enum virt_job_kind { VIRT_JOB_PIN, VIRT_JOB_CLASS, VIRT_JOB_TUNE, VIRT_JOB_BALLOON };
 
 struct virt_job { /* queued, then with its result in the list of finished ones */
 	struct virt_job *next, *bucket_next;
 	enum virt_job_kind kind;
 	uint64_t ticket;
 	bool cancelled; /* its ticket is completed already: skip it */
-	/* VIRT_JOB_PIN */
+	/* all but VIRT_JOB_CLASS: one target */
 	uint32_t guest_id, index;
 	uint8_t target_kind;
+	/* VIRT_JOB_PIN */
 	struct cpuset cpus;
+	/* VIRT_JOB_TUNE */
+	char disk[16];
+	unsigned int tune_set;      /* bit per limit that is to change */
+	uint64_t tune[GUEST_TUNES]; /* 0: none */
+	struct virt_job *merged;    /* went into this one: they end with it, as it does */
+	/* VIRT_JOB_BALLOON */
+	uint64_t bytes;
 	/* VIRT_JOB_CLASS */
 	char uuid[GUEST_UUID_MAX];
 	char *class_name; /* NULL: clear */
@@ -49,7 +61,7 @@ struct virt_job { /* queued, then with its result in the list of finished ones *
 
 struct virt_jobs {
 	struct virt_job *first, *last;
-	struct virt_job *buckets[VIRT_JOB_BUCKETS]; /* queued pins by target */
+	struct virt_job *buckets[VIRT_JOB_BUCKETS]; /* queued ones by target */
 	unsigned int count;
 	struct virt_job *done_first, *done_last;
 };
@@ -62,6 +74,25 @@ struct virt_record { /* one running domain as the calls thread knows it */
 	bool seen;    /* mark and sweep of a full refresh */
 };
 
+struct virt_known_disk {
+	char target[16];
+	uint64_t tune[GUEST_TUNES]; /* 0: no limit */
+};
+
+struct virt_known { /* values of a guest that libvirt owns, as last heard of */
+	uint32_t guest_id;
+	struct guest *guest; /* a reference; its tunes are those of when it was looked at */
+	uint64_t balloon_bytes;
+	uint64_t asked_bytes, asked_at_us; /* what we asked it to shrink or grow to; 0: nothing */
+	size_t ndisks;
+	struct virt_known_disk disks[];
+};
+
+struct virt_disk_counts { /* all disks of a guest */
+	char uuid[GUEST_UUID_MAX];
+	uint64_t ops, bytes, wait_ns;
+};
+
 struct virt {
 	/* never changes after virt_new() */
 	char *uri, *run_dir;
@@ -70,7 +101,7 @@ struct virt {
 	void *bind_ctx;
 	int event_fd;
 	struct adapter adapter;
-	pthread_t calls_thread, ping_thread, events_thread;
+	pthread_t callers[VIRT_CALLERS], events_thread;
 
 	/* any thread */
 	atomic_bool stop;
@@ -93,8 +124,13 @@ struct virt {
 	uint64_t announce_at_us; /* when to publish anew although no guest differs; 0: not */
 	struct virt_jobs jobs;
 	struct inventory *pending;
-	char last_error[QERR_TEXT_MAX];  /* of the connection; "" when it is well */
-	char guest_error[QERR_TEXT_MAX]; /* the latest domain that could not be read */
+	struct virt_known **known; /* sorted by guest id */
+	size_t nknown, known_capacity;
+	struct virt_disk_counts *counts; /* sorted by uuid; NULL: none */
+	size_t ncounts;
+	uint64_t counts_at_us, counts_wanted_us; /* of the reading; nobody asks for one later */
+	char last_error[QERR_TEXT_MAX];          /* of the connection; "" when it is well */
+	char guest_error[QERR_TEXT_MAX];         /* the latest domain that could not be read */
 
 	/* calls thread */
 	int event_ids[VIRT_EVENTS];
@@ -104,6 +140,9 @@ struct virt {
 	uint64_t next_care_us, next_resync_us, backoff_us;
 	bool was_connected;
 	bool changed; /* records differ from what was published */
+
+	/* the daemon's loop */
+	struct cpuset cpus_read; /* lent with the value that was read last */
 };
 
 /* virt.c */
@@ -143,6 +182,8 @@ void virt_records_free(struct virt *v);
 int virt_process_find(const char *run_dir, const char *name); /* pid or 0 */
 uint64_t virt_process_start_ticks(int pid);                   /* 0: gone */
 uint32_t virt_device_ifindex(const char *device);             /* 0: none */
+/* Its threads stand still (cgroup v2's freezer), so QEMU would answer nothing. */
+bool virt_process_frozen(const struct guest *g);
 
 /* virt_jobs.c */
 struct virt_job *virt_job_new(enum virt_job_kind kind, uint64_t ticket);
@@ -155,10 +196,59 @@ void virt_jobs_cancel_guest(struct virt *v, uint32_t guest_id);
 void virt_jobs_fail_all(struct virt *v, int result, const char *text);
 void virt_jobs_free(struct virt *v);
 
-/* virt_pin.c, virt_metadata.c: calls thread, connected */
+/* virt_known.c: takes the lock itself where it is not said to be held */
+/* A guest was looked at. Calls thread. */
+void virt_known_update(struct virt *v, struct guest *g);
+void virt_known_forget(struct virt *v, uint32_t guest_id);
+void virt_known_free(struct virt *v);
+/* Under lock. NULL: not known. */
+struct virt_known *virt_known_find(const struct virt *v, uint32_t guest_id);
+struct virt_known *virt_known_by_uuid(const struct virt *v, const char *uuid);
+struct virt_known_disk *virt_known_disk(struct virt_known *k, const char *target);
+
+/* Under lock: it was asked for some time ago, and has not followed. */
+bool virt_balloon_deaf(const struct virt_known *k, uint64_t now_us);
+
+/* virt_stats.c */
+void *virt_stats_main(void *arg);
+/* The connection with a reference of its own (virConnectClose() it), or NULL. (virt_ping.c) */
+virConnectPtr virt_borrow_connection(struct virt *v);
+
+/* virt_adapter.c */
 void virt_adapter_init(struct virt *v);
+static inline struct virt *virt_of_adapter(struct adapter *a)
+{
+	return a->ctx;
+}
+
+/* virt_pin.c, virt_tune.c, virt_balloon.c: the adapter's part, on the loop */
+int virt_pin_read(struct adapter *a, const struct target *t, enum knob_id knob,
+		  struct knob_value *ret, struct qerr *err);
+int virt_pin_apply(struct adapter *a, const struct change *c, uint64_t ticket, struct qerr *err);
+int virt_tune_read(struct adapter *a, const struct target *t, enum knob_id knob,
+		   struct knob_value *ret, struct qerr *err);
+int virt_tune_apply(struct adapter *a, const struct change *c, uint64_t ticket, struct qerr *err);
+int virt_balloon_read(struct adapter *a, const struct target *t, enum knob_id knob,
+		      struct knob_value *ret, struct qerr *err);
+int virt_balloon_apply(struct adapter *a, const struct change *c, uint64_t ticket,
+		       struct qerr *err);
+
+/* virt_pin.c, virt_metadata.c, virt_tune.c, virt_balloon.c: calls thread, connected */
+/* Runs `act` on the running domain of the job's guest; -ESRCH when it has gone or stops. */
+int virt_with_domain(struct virt *v, const struct virt_job *job,
+		     int (*act)(struct virt *v, virDomainPtr dom, const char *name,
+				const struct virt_job *job, struct qerr *err),
+		     struct qerr *err);
 int virt_pin_run(struct virt *v, const struct virt_job *job, struct qerr *err);
 int virt_class_run(struct virt *v, const struct virt_job *job, struct qerr *err);
+int virt_tune_run(struct virt *v, const struct virt_job *job, struct qerr *err);
+int virt_balloon_run(struct virt *v, const struct virt_job *job, struct qerr *err);
+/*
+ * The limits to write: `wanted` where `set` has its bit, else those of `now`; but libvirt takes no
+ * total beside a limit of reading or writing of the same unit: what is set wins.
+ */
+void virt_tune_resolve(const uint64_t now[GUEST_TUNES], const uint64_t wanted[GUEST_TUNES],
+		       unsigned int set, uint64_t ret[GUEST_TUNES]);
 /*
  * The element <qos> `old` (NULL: none) with another class (NULL: none), everything else kept.
  * *ret is malloc'ed; NULL when nothing is left to store. 0, -EINVAL, -ENOMEM.

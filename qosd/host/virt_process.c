@@ -85,3 +85,13 @@ uint32_t virt_device_ifindex(const char *device)
 	snprintf(path, sizeof(path), "/sys/class/net/%s/ifindex", device);
 	return (uint32_t)read_number(path, INT32_MAX);
 }
+
+bool virt_process_frozen(const struct guest *g)
+{
+	char path[1100];
+
+	if (!g->cgroup || (size_t)snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cgroup.freeze",
+					   g->cgroup) >= sizeof(path))
+		return false;
+	return read_number(path, 1) == 1;
+}

@@ -149,17 +149,26 @@ static uint64_t unit_bytes(const char *unit)
 	return 0;
 }
 
-static int read_memory(const xmlNode *root, struct guest *g, struct qerr *err)
+/* A size in bytes. 0 or -EINVAL. */
+static int read_size(const xmlNode *node, uint64_t *ret)
 {
-	const xmlNode *node = child(root, "memory");
 	char *text CLEANUP_FREE = content(node, 32);
 	char *unit CLEANUP_FREE = attribute(node, "unit", 8);
 	uint64_t scale = unit_bytes(unit ? unit : "KiB"), value;
 
 	if (!text || !scale || parse_number(text, UINT64_MAX / scale, &value) < 0)
+		return -EINVAL;
+	*ret = value * scale;
+	return 0;
+}
+
+static int read_memory(const xmlNode *root, struct guest *g, struct qerr *err)
+{
+	if (read_size(child(root, "memory"), &g->memory_bytes) < 0)
 		return qerr_set(err, -EINVAL, "guest %s: its memory size is missing or malformed",
 				g->name);
-	g->memory_bytes = value * scale;
+	if (read_size(child(root, "currentMemory"), &g->current_bytes) < 0)
+		g->current_bytes = g->memory_bytes;
 	return 0;
 }
 
@@ -311,6 +320,37 @@ static void read_nic(const xmlNode *node, struct guest_nic *nic)
 		copy_device(source, "dev", nic->bridge);
 }
 
+/* 0 where there is none. */
+static uint64_t read_u64(const xmlNode *parent, const char *name)
+{
+	char *text CLEANUP_FREE = content(child(parent, name), 32);
+	uint64_t value = 0;
+
+	return text && parse_number(text, UINT64_MAX, &value) == 0 ? value : 0;
+}
+
+/* In the order of KNOB_DISK_READ_IOPS.. */
+static void read_tune(const xmlNode *iotune, uint64_t tune[GUEST_TUNES])
+{
+	static const char *const names[GUEST_TUNES] = { "read_iops_sec",   "write_iops_sec",
+							"total_iops_sec",  "read_bytes_sec",
+							"write_bytes_sec", "total_bytes_sec" };
+
+	for (size_t i = 0; iotune && i < GUEST_TUNES; i++)
+		tune[i] = read_u64(iotune, names[i]);
+}
+
+static bool is_fixed_disk(const xmlNode *node)
+{
+	char device[16], type[16];
+
+	copy_attribute(node, "type", type, sizeof(type));
+	if (copy_attribute(node, "device", device, sizeof(device)) &&
+	    strcmp(device, "disk") != 0 && strcmp(device, "lun") != 0)
+		return false;
+	return strcmp(type, "vhostuser") != 0 && strcmp(type, "vhostvdpa") != 0;
+}
+
 static void read_disk(const xmlNode *node, struct guest_disk *disk)
 {
 	static const char *const names[] = { "name", "file", "dev", "dir", "volume" };
@@ -320,15 +360,27 @@ static void read_disk(const xmlNode *node, struct guest_disk *disk)
 	copy_attribute(child(node, "target"), "dev", disk->target, sizeof(disk->target));
 	copy_attribute(child(node, "driver"), "cache", disk->cache, sizeof(disk->cache));
 	disk->rbd = attribute_is(source, "protocol", "rbd");
+	disk->fixed = is_fixed_disk(node);
+	read_tune(child(node, "iotune"), disk->tune);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (copy_attribute(source, names[i], disk->source, sizeof(disk->source)))
 			break;
+}
+
+static uint32_t read_balloon(const xmlNode *balloon)
+{
+	if (!balloon || attribute_is(balloon, "model", "none"))
+		return GUEST_BALLOON_NONE;
+	return attribute_is(balloon, "autodeflate", "on") ? GUEST_BALLOON_SAFE
+							  : GUEST_BALLOON_PLAIN;
 }
 
 static int read_devices(const xmlNode *devices, struct guest *g)
 {
 	size_t nic_capacity = 0, disk_capacity = 0;
 	xmlNode *n = devices ? devices->children : NULL;
+
+	g->balloon = read_balloon(child(devices, "memballoon"));
 
 	for (; n; n = n->next) {
 		if (is_element(n, NULL, "interface") && g->nnics < NICS_MAX) {

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * net_ifb - the ifb with one fq for each of its queues below mq, so that CPUs do not share a lock.
+ */
+#include "qosd/host/net_ifb.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define IFB_QUEUES_MAX 16
+
+static bool root_is_our_mq(const struct net_dev *dev)
+{
+	return dev->root_handle == NET_ROOT_HANDLE && strcmp(dev->root_kind, "mq") == 0;
+}
+
+static uint64_t queue_bits(uint32_t queues)
+{
+	return queues >= 64 ? UINT64_MAX : (1ULL << queues) - 1;
+}
+
+static bool ifb_root_holds(const struct net_dev *dev, uint32_t queues)
+{
+	if (queues <= 1)
+		return net_root_is_our_fq(dev);
+	return root_is_our_mq(dev) && (dev->fq_children & queue_bits(queues)) == queue_bits(queues);
+}
+
+bool net_ifb_holds(struct net *n)
+{
+	const struct net_ifb *ifb = net_watch_ifb(n->watch);
+	struct net_dev *dev;
+
+	if (!ifb->ifindex || !ifb->is_ifb || !ifb->up)
+		return false;
+	dev = net_watch_device(n->watch, ifb->ifindex, n->ifb_name);
+	return dev && ifb_root_holds(dev, ifb->queues) && dev->slot == NET_SLOT_CLSACT &&
+	       net_watch_filters(n->watch, dev, NULL) == 0 && dev->program_id != 0 &&
+	       dev->program_id == n->bpf.prog_id[EDT_OUT];
+}
+
+static uint32_t wanted_queues(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cpus < 1 ? 1 : cpus > IFB_QUEUES_MAX ? IFB_QUEUES_MAX : (uint32_t)cpus;
+}
+
+static int set_ifb_root(struct net *n, struct net_dev *dev, uint32_t queues, struct qerr *err)
+{
+	int r = 0;
+
+	if (ifb_root_holds(dev, queues))
+		return 0;
+	if (queues <= 1)
+		return net_link_set_fq(n->nl, dev->ifindex, TC_H_ROOT, NET_ROOT_HANDLE, 0, err);
+	if (!root_is_our_mq(dev))
+		r = net_link_set_mq(n->nl, dev->ifindex, err);
+	for (uint32_t i = 1; r == 0 && i <= queues; i++)
+		r = net_link_set_fq(n->nl, dev->ifindex, NET_ROOT_HANDLE | i,
+				    NET_ROOT_HANDLE + (i << 16), 0, err);
+	return r;
+}
+
+static int make_ifb(struct net *n, struct qerr *err)
+{
+	const struct net_ifb *ifb = net_watch_ifb(n->watch);
+	int r = 0;
+
+	if (!ifb->ifindex) {
+		r = net_link_add_ifb(n->nl, n->ifb_name, wanted_queues(), err);
+		if (r == 0)
+			r = net_watch_drain(n->watch, err);
+	}
+	if (r < 0)
+		return r;
+	if (!ifb->ifindex || !ifb->is_ifb)
+		return qerr_set(err, -EBUSY, "%s is no ifb; rename or remove that device",
+				n->ifb_name);
+	return ifb->up ? 0 : net_link_set_up(n->nl, ifb->ifindex, err);
+}
+
+int net_ifb_ensure(struct net *n, struct qerr *err)
+{
+	const struct net_ifb *ifb = net_watch_ifb(n->watch);
+	struct net_dev *dev;
+	int r;
+
+	if (net_ifb_holds(n))
+		return 0;
+	r = make_ifb(n, err);
+	if (r < 0)
+		return r;
+	dev = net_watch_device(n->watch, ifb->ifindex, n->ifb_name);
+	if (!dev)
+		return qerr_set(err, -ENODEV, "%s has gone", n->ifb_name);
+	r = set_ifb_root(n, dev, ifb->queues, err);
+	if (r == 0 && dev->slot == NET_SLOT_NONE)
+		r = net_link_add_clsact(n->nl, dev->ifindex, err);
+	if (r == 0)
+		r = net_link_set_program(n->nl, dev->ifindex, n->bpf.prog_fd[EDT_OUT],
+					 net_prog_names[EDT_OUT], err);
+	return r;
+}
+
+struct users {
+	struct net *n;
+	size_t count;
+};
+
+/* Also those that nobody told us of: without the ifb their packets would be dropped. */
+static void count_redirected(void *user, struct net_dev *dev)
+{
+	struct users *u = user;
+
+	u->count += dev->shaped[EDT_OUT] ||
+		    (dev->slot == NET_SLOT_CLSACT &&
+		     (net_watch_filters(u->n->watch, dev, NULL) < 0 || dev->redirect_there));
+}
+
+void net_ifb_drop(struct net *n)
+{
+	const struct net_ifb *ifb = net_watch_ifb(n->watch);
+	struct users users = { n, 0 };
+
+	if (n->readonly || !ifb->ifindex || !ifb->is_ifb)
+		return;
+	net_watch_each(n->watch, count_redirected, &users);
+	if (users.count == 0)
+		net_link_del(n->nl, ifb->ifindex, NULL);
+}
