@@ -6,7 +6,8 @@
  * better that run, and all that were let in a moment ago, so that two guests that start together
  * cannot both take the last free memory. Guests whose end the hook told of do not count, even while
  * the inventory still has them. One that does not fit is refused only where its class says
- * `admission = "refuse"` and qosd enforces.
+ * `admission = "refuse"` and qosd enforces. While CPU or memory is short, a class may ask that none
+ * of its guests starts (`admission_overload = "refuse"`); others start throttled as their class is.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include <strings.h>
 
 #include "qosd/core/mem.h"
-#include "qosd/daemon/engine.h"
+#include "qosd/daemon/overload.h"
 
 #define PENDING_US 120000000ULL /* a start that took longer has failed */
 #define STOPPED_US 10000000ULL  /* the inventory has dropped it long before */
@@ -134,6 +135,24 @@ static int ledger_before(struct engine *e, const struct guest *g, uint32_t rank,
 	return 0;
 }
 
+/* May it start now, as far as overload is concerned? */
+static bool fits_overload(struct engine *e, const struct guest *g, const struct qclass *c,
+			  struct qerr *err)
+{
+	enum resource r;
+
+	if (!c->rank || c->admission_overload != OVERLOAD_REFUSE || !engine_enforcing(e) ||
+	    !overload_presses(e, &r))
+		return true;
+	qerr_set(err, -EBUSY,
+		 "the host is short of %s and class %s starts no guest then; try again when "
+		 "`qosctl status` tells that it is calm",
+		 resource_names[r], c->name);
+	log_message(&e->log, LOG_WARNING, &(struct log_about){ .guest = g->name, .error = -EBUSY },
+		    "%s is refused: %s", g->name, err->text);
+	return false;
+}
+
 static bool admit(struct engine *e, struct guest *g, struct qerr *err)
 {
 	struct log_about about = { .guest = g->name };
@@ -147,6 +166,8 @@ static bool admit(struct engine *e, struct guest *g, struct qerr *err)
 		return true;
 	}
 	classify(e->policy, g, &assign);
+	if (!fits_overload(e, g, &assign.effective, err))
+		return false;
 	if (ledger_before(e, g, assign.effective.rank, &ledger) < 0)
 		return true;
 	about.error = ledger_admit(&ledger, e->host, g, &assign.effective, err);

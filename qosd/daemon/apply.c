@@ -162,18 +162,19 @@ static void apply_change(struct engine *e, const struct change *c)
 	struct guest_row *row = guests_find(&e->guests, c->target.guest_id);
 	uint64_t ticket = ++e->next_ticket;
 	struct qerr err = { 0 };
+	struct lane *lane = row ? guests_lane(row, c->knob) : NULL;
 	int r;
 
-	if (!row)
+	if (!lane)
 		return;
-	touch(&row->lanes[id]);
+	touch(lane);
 	r = e->adapters[id]->ops->apply(e->adapters[id], c, ticket, &err);
 	e->written++;
 	if (r == -EINPROGRESS)
-		hand_over(e, c, &row->lanes[id], ticket);
+		hand_over(e, c, lane, ticket);
 	else if (r < 0)
 		note_failure(e, c->target.guest ? c->target.guest->name : c->target.path,
-			     c->target.guest != NULL, &row->lanes[id], c->knob, r, &err);
+			     c->target.guest != NULL, lane, c->knob, r, &err);
 }
 
 /* Nothing can be written while the values of before are on no disk: say so, and try again soon. */
@@ -234,7 +235,7 @@ void engine_change_done(void *user, uint64_t ticket, int result, const struct qe
 	row = guests_find(&e->guests, done.guest_id);
 	if (!row)
 		return; /* its guest has gone meanwhile */
-	lane = &row->lanes[knob_get(done.knob)->adapter];
+	lane = guests_lane(row, done.knob);
 	if (lane->inflight)
 		lane->inflight--;
 	if (result < 0)

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "qosd/daemon/engine.h"
+#include "qosd/daemon/overload.h"
 
 #define VERIFY_DELAY_US 100000ULL
 #define START_US        5000000ULL
@@ -27,7 +27,7 @@ static struct lane *lane_of(struct engine *e, const struct plan_entry *entry)
 {
 	struct guest_row *row = guests_find(&e->guests, entry->target.guest_id);
 
-	return row ? &row->lanes[knob_get(entry->knob)->adapter] : NULL;
+	return row ? guests_lane(row, entry->knob) : NULL;
 }
 
 static int compare_keys(const struct plan_entry *a, const struct plan_entry *b)
@@ -157,6 +157,21 @@ static int compare_entry(struct engine *e, const struct plan_entry *entry, bool 
 	return r < 0 ? r : 0;
 }
 
+/*
+ * In a turn of overload protection what the plan of before wanted, and nobody has a doubt about, is
+ * taken to be there: reading it back would be most of the cost of a throttle. 1, 0 or -ENOMEM.
+ */
+static int take_as_held(struct engine *e, const struct plan_entry *entry,
+			const struct plan_entry *before, const struct lane *lane, struct diff *ret)
+{
+	int r;
+
+	if (!e->protection->ticking || !before || lane->dirty || lane->stale || lane->failures)
+		return 0;
+	r = diff_entry(ret, entry, &before->want);
+	return r < 0 ? r : 1;
+}
+
 int engine_compare(struct engine *e, const struct plan *plan, const struct plan *previous,
 		   const struct plan *other, bool all, struct diff *ret)
 {
@@ -182,7 +197,9 @@ int engine_compare(struct engine *e, const struct plan *plan, const struct plan 
 			lane->stale |= !settled;
 			continue;
 		}
-		r = compare_entry(e, entry, settled && !lane->stale, lane, ret);
+		r = all || settled ? 0 : take_as_held(e, entry, before, lane, ret);
+		if (r == 0)
+			r = compare_entry(e, entry, settled && !lane->stale, lane, ret);
 		if (r < 0)
 			return r;
 	}
@@ -235,7 +252,7 @@ void engine_settle_lanes(struct engine *e)
 		struct guest_row *row =
 			i < e->guests.count ? &e->guests.rows[i] : &e->guests.groups;
 
-		for (size_t a = 0; a < ADAPTER_COUNT; a++)
+		for (size_t a = 0; a < LANE_COUNT; a++)
 			settle_lane(e, &row->lanes[a], now_us);
 	}
 }

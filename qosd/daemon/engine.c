@@ -16,6 +16,10 @@
 
 #include "qosd/core/mem.h"
 #include "qosd/daemon/control.h"
+#include "qosd/daemon/episode.h"
+#include "qosd/daemon/overload.h"
+#include "qosd/daemon/record.h"
+#include "qosd/daemon/trial.h"
 #include "qosd/host/cgroup.h"
 #include "qosd/host/net.h"
 #include "qosd/host/topology.h"
@@ -45,6 +49,8 @@ const struct qerr *engine_trouble(const struct engine *e)
 {
 	if (e->disk_trouble.code)
 		return &e->disk_trouble;
+	if (e->protection->trouble.code)
+		return &e->protection->trouble;
 	return e->trouble.code ? &e->trouble : NULL;
 }
 
@@ -55,6 +61,13 @@ void engine_mark(struct engine *e)
 	e->turn_scheduled = true;
 	(void)sd_event_source_set_time(e->turn_timer, engine_now_us(e) + TURN_DELAY_US);
 	(void)sd_event_source_set_enabled(e->turn_timer, SD_EVENT_ONESHOT);
+}
+
+void engine_turn_now(struct engine *e)
+{
+	e->turn_scheduled = false;
+	(void)sd_event_source_set_enabled(e->turn_timer, SD_EVENT_OFF);
+	engine_turn(e);
 }
 
 void engine_mark_all(struct engine *e)
@@ -111,63 +124,6 @@ static int on_sample(sd_event_source *s, uint64_t usec, void *user)
 	(void)usec;
 	engine_sample(e, SAMPLE_PERIOD_US / 2);
 	return rearm(s, e, SAMPLE_PERIOD_US);
-}
-
-/*
- * A guest that is not in the inventory any more. Its baselines go with its process; while that
- * lives, libvirt was only unable to tell of it this time.
- */
-static void on_guest_gone(void *user, const struct guest_row *row)
-{
-	struct engine *e = user;
-	const struct guest *g = e->picture ? inventory_by_id(e->picture->inventory, row->id) : NULL;
-
-	if (row->assumed_ticket)
-		e->classes_assumed--;
-	if (!g)
-		return;
-	for (size_t i = 0; i < ARRAY_SIZE(e->adapters); i++)
-		if (e->adapters[i] && e->adapters[i]->ops->forget)
-			e->adapters[i]->ops->forget(e->adapters[i], g);
-	if (!g->pid || (kill(g->pid, 0) < 0 && errno == ESRCH))
-		e->baseline_rewrite |= baseline_drop_guest(e->baseline, g) > 0;
-	log_message(&e->log, LOG_INFO, &(struct log_about){ .guest = g->name },
-		    "guest %s has stopped", g->name);
-}
-
-/*
- * A guest that is new or looks different (a new NIC) is read back at the next turn. When none
- * does, libvirt told of a change that guests do not show: somebody set pins.
- */
-static void mark_changed_guests(struct engine *e, const struct inventory *before)
-{
-	bool changed = !before || before->count != e->inventory->count;
-
-	for (size_t i = 0; i < e->inventory->count; i++) {
-		const struct guest *g = e->inventory->guests[i];
-		struct guest_row *row = guests_find(&e->guests, g->id);
-
-		if (!row || (before && inventory_by_id(before, g->id) == g))
-			continue;
-		guests_mark(row);
-		changed = true;
-	}
-	for (size_t i = 0; !changed && i < e->guests.count; i++)
-		e->guests.rows[i].lanes[ADAPTER_LIBVIRT].dirty = true;
-}
-
-void engine_take_inventory(struct engine *e, struct inventory *fresh)
-{
-	struct inventory *before = e->inventory;
-
-	e->inventory = fresh;
-	if (guests_sync(&e->guests, fresh, on_guest_gone, e) < 0)
-		log_message(&e->log, LOG_ERR, NULL, "out of memory: some guests are not managed");
-	engine_assume_classes(e);
-	state_restore_words(e);
-	mark_changed_guests(e, before);
-	inventory_free(before);
-	engine_mark(e);
 }
 
 /* libvirt is back: what failed because of it is tried again at once. */
@@ -268,6 +224,7 @@ static int on_stop(sd_event_source *s, const struct signalfd_siginfo *si, void *
 	struct engine *e = user;
 
 	(void)si;
+	overload_stand_down(e);
 	log_message(&e->log, LOG_INFO, NULL, "stopping; limits stay in force");
 	return sd_event_exit(sd_event_source_get_event(s), 0);
 }
@@ -350,6 +307,9 @@ static int start_adapters(struct engine *e, struct qerr *err)
 	if (r < 0)
 		return qerr_set(err, r, "cannot start a worker thread: %s", strerror(-r));
 	cgroup.worker = e->systemd_worker;
+	r = overload_start_reclaimer(e, &cgroup.reclaimer, err);
+	if (r < 0)
+		return r;
 	r = cgroup_new(&cgroup, &e->adapters[ADAPTER_CGROUP], err);
 	if (r < 0)
 		return r;
@@ -395,7 +355,9 @@ int engine_new_bare(const struct engine_options *options, struct host *host, str
 	e->log = logger_make(options->verbose);
 	e->lock_fd = -1;
 	e->baseline = baseline_new();
-	r = e->baseline ? start_loop(e, err) : qerr_set(err, -ENOMEM, "out of memory");
+	e->protection = protection_new();
+	r = e->baseline && e->protection ? start_loop(e, err)
+					 : qerr_set(err, -ENOMEM, "out of memory");
 	if (r >= 0)
 		r = state_open(e, err);
 	if (r >= 0)
@@ -405,6 +367,7 @@ int engine_new_bare(const struct engine_options *options, struct host *host, str
 		return r;
 	}
 	state_settle(e);
+	e->episodes = episodes_open(e);
 	e->started_us = engine_now_us(e);
 	e->read_all = true;
 	*ret = e;
@@ -421,9 +384,15 @@ int engine_new(const struct engine_options *options, struct engine **ret, struct
 		r = engine_new_bare(options, host, &e, err);
 	if (r < 0)
 		return r;
-	r = start_adapters(e, err);
+	r = overload_start_lease(e, err);
+	if (r >= 0 && options->record_path)
+		r = recorder_open(options->record_path, &e->recorder, err);
+	if (r >= 0)
+		r = start_adapters(e, err);
 	if (r >= 0)
 		r = watch_adapters(e, err);
+	if (r >= 0)
+		r = overload_start(e, err);
 	if (r >= 0)
 		r = methods_start(e, err);
 	if (r < 0) {
@@ -454,6 +423,9 @@ void engine_free(struct engine *e)
 		return;
 	methods_stop(e);
 	control_free(e->control);
+	episodes_close(e);
+	protection_free(e->protection);
+	recorder_close(e->recorder);
 	for (size_t i = 0; i < ARRAY_SIZE(e->pending); i++)
 		guest_unref(e->pending[i].guest);
 	virt_free(e->virt, WORKER_STOP_US);
@@ -461,6 +433,7 @@ void engine_free(struct engine *e)
 	net_free(e->adapters[ADAPTER_NET]);
 	cgroup_adapter_free(e->adapters[ADAPTER_CGROUP]);
 	picture_free(e->picture);
+	trial_drop(e);
 	plan_free(e->back);
 	placement_free(e->placement);
 	inventory_free(e->inventory);

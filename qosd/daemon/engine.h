@@ -17,6 +17,7 @@
 #include "qosd/core/adapter.h"
 #include "qosd/core/baseline.h"
 #include "qosd/core/diff.h"
+#include "qosd/core/govern.h"
 #include "qosd/daemon/guests.h"
 #include "qosd/daemon/log.h"
 #include "qosd/daemon/picture.h"
@@ -29,7 +30,9 @@ struct engine_options {
 	const char *config_path; /* NULL: the default place */
 	const char *socket_path;
 	const char *state_dir;
+	const char *run_dir; /* NULL: state_dir */
 	const char *libvirt_uri;
+	const char *record_path; /* NULL: nothing is recorded */
 	bool observe; /* --observe: never write, whatever the policy or the operator says */
 	bool verbose;
 };
@@ -66,7 +69,11 @@ struct saved_word { /* what the operator said of a guest before qosd was restart
 	bool released;
 };
 
-struct waiter; /* methods.c: an answer that waits until changes are in force */
+struct waiter;     /* methods.c: an answer that waits until changes are in force */
+struct protection; /* overload.c: what the governor works with */
+struct episodes;   /* episode.c: what it remembers of overloads */
+struct recorder;   /* record.c: what the governor sees, to a file */
+struct trial;      /* trial.c: a policy that a part of the guests has first */
 
 struct engine {
 	struct engine_options options;
@@ -84,6 +91,7 @@ struct engine {
 	uint32_t mode;                            /* enum policy_mode in force */
 	bool mode_overridden;                     /* by the operator, differs from the file's */
 	char saved_mode[16], saved_file_mode[16]; /* of the daemon before */
+	struct trial *trial;                      /* NULL: no policy is on trial */
 	bool giving_back; /* `release`: every value of before is being written back */
 	struct plan
 		*back; /* values given back at the last turn; NULL: none. Guests are not valid */
@@ -121,6 +129,11 @@ struct engine {
 	size_t nsaved_words;
 	struct waiter *waiters;
 
+	/* overload protection */
+	struct protection *protection;
+	struct episodes *episodes; /* NULL: none kept */
+	struct recorder *recorder; /* NULL: nothing is recorded */
+
 	uint64_t written;    /* knobs, since start */
 	uint64_t repaired;   /* foreign changes put right since start */
 	unsigned int drifts; /* drift checks since start */
@@ -141,6 +154,8 @@ uint64_t engine_now_us(const struct engine *e); /* CLOCK_MONOTONIC of this turn 
 void engine_take_inventory(struct engine *e, struct inventory *fresh);
 /* Something changed: make a turn soon. */
 void engine_mark(struct engine *e);
+/* Make the turn that is due, or one that is not, at once. */
+void engine_turn_now(struct engine *e);
 /* Something may differ anywhere: the next turn reads everything back. */
 void engine_mark_all(struct engine *e);
 /* Make a turn at this time at the latest (back-off or hold that ends). */
@@ -154,6 +169,9 @@ void engine_turn(struct engine *e);
 /* The picture that `policy` gives for the guests of now; NULL when out of memory or no inventory.
  */
 struct picture *engine_picture(struct engine *e, const struct policy *policy);
+
+/* The same for the policy in force as if nobody were throttled. */
+struct picture *engine_picture_steady(struct engine *e);
 
 /* ---- comparing (compare.c) ---- */
 /* Read one knob's actual value through its adapter. */
@@ -191,6 +209,8 @@ int engine_release(struct engine *e, const struct guest *only, struct qerr *err)
 struct plan *engine_release_plan(struct engine *e);
 /* Entries of that plan which hold are forgotten; the release is over when none is left. */
 void engine_release_settle(struct engine *e, const struct plan *plan);
+/* What the plan gives back of passing knobs (baseline_plan_orphans) and holds is forgotten, too. */
+void engine_passing_settle(struct engine *e, const struct plan *wanted);
 /* Is anything being given back? */
 bool engine_releasing(const struct engine *e);
 /* The operator says enforce: nothing stays released. */
@@ -201,7 +221,16 @@ void engine_take_back(struct engine *e);
 int engine_load_policy(struct engine *e, struct qerr *err);
 /* Accept whole or keep the old one. -EINVAL: findings hold why. */
 int engine_reload(struct engine *e, const char *path, struct diag_list *findings, struct qerr *err);
+/* The policy of the generation before, or the end of a trial. */
 int engine_undo(struct engine *e, struct diag_list *findings, struct qerr *err);
+/*
+ * Put a policy on trial for `permille` (1..1000) of the guests; undone unless confirmed within
+ * for_us. -EINVAL: findings hold why; -EBUSY: another one is on trial.
+ */
+int engine_try(struct engine *e, const char *path, uint32_t permille, uint64_t for_us,
+	       struct diag_list *findings, struct qerr *err);
+/* The policy on trial is accepted. -ENOENT: there is none. */
+int engine_confirm(struct engine *e, struct qerr *err);
 int engine_set_mode(struct engine *e, enum policy_mode mode, struct qerr *err);
 /* Writing may begin or end: tell the adapters. */
 void engine_settle_mode(struct engine *e);
@@ -241,6 +270,22 @@ bool engine_class_done(struct engine *e, uint64_t ticket, int result, const stru
 /* ---- measuring (usage.c) ---- */
 /* Sample all guests unless the last sample is younger than max_age_us. */
 void engine_sample(struct engine *e, uint64_t max_age_us);
+
+/* ---- overload protection (overload.c, throttle.c) ---- */
+/*
+ * The operator's word: class `class_name` gets at most `level_permille` of resource r (0: its
+ * floor, 1000: no throttle, whatever the governor says) for the next for_us. 1000 for 0 us ends an
+ * earlier word. In force at once; survives a restart. -ENOENT: no such class, -EPERM: rank 0 never
+ * gives way, -ENOSPC: too many at once, -EINVAL: a level above 1000.
+ */
+int engine_throttle(struct engine *e, const char *class_name, enum resource r,
+		    uint32_t level_permille, uint64_t for_us, struct qerr *err);
+
+/* ---- records of overloads (episode.c) ---- */
+/* After each tick, once what it changed is written. `out` and `now` are valid during the call. */
+void episode_tick(struct engine *e, const struct govern_output *out, const struct sample *now);
+/* Before it, when the tick wrote something: knobs written or given to a worker. */
+void episode_actions(struct engine *e, size_t knobs_written);
 
 /* ---- socket (methods.c) ---- */
 int methods_start(struct engine *e, struct qerr *err);

@@ -73,11 +73,20 @@ static struct guest_row *add_row(struct guest_table *t, const struct guest *g)
 	return row;
 }
 
+static size_t count_new(const struct guest_table *t, const struct inventory *inv)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < inv->count; i++)
+		n += !search(t, t->count, inv->guests[i]->id);
+	return n;
+}
+
 int guests_sync(struct guest_table *t, const struct inventory *inv,
 		void (*gone)(void *user, const struct guest_row *row), void *user)
 {
 	size_t known = t->count;
-	int r = mem_grow(&t->rows, &t->capacity, t->count + inv->count, sizeof(*t->rows));
+	int r = mem_grow(&t->rows, &t->capacity, t->count + count_new(t, inv), sizeof(*t->rows));
 
 	if (r < 0)
 		return r;
@@ -108,15 +117,22 @@ void guests_done(struct guest_table *t)
 	memset(t, 0, sizeof(*t));
 }
 
+struct lane *guests_lane(struct guest_row *row, enum knob_id knob)
+{
+	if (knob == KNOB_CPU_MAX || knob == KNOB_CPU_MAX_BURST)
+		return &row->lanes[LANE_QUOTA];
+	return &row->lanes[knob_get(knob)->adapter];
+}
+
 void guests_mark(struct guest_row *row)
 {
-	for (size_t i = 0; i < ADAPTER_COUNT; i++)
+	for (size_t i = 0; i < LANE_COUNT; i++)
 		row->lanes[i].dirty = true;
 }
 
 void guests_retry(struct guest_row *row)
 {
-	for (size_t i = 0; i < ADAPTER_COUNT; i++) {
+	for (size_t i = 0; i < LANE_COUNT; i++) {
 		row->lanes[i].dirty = true;
 		row->lanes[i].retry_us = 0;
 	}
@@ -142,9 +158,17 @@ bool lane_ready(const struct lane *lane, uint64_t now_us)
 	return lane->inflight == 0 && lane->retry_us <= now_us;
 }
 
+bool guests_quiet(const struct guest_row *row)
+{
+	for (size_t i = 0; i < LANE_COUNT; i++)
+		if (row->lanes[i].inflight || row->lanes[i].dirty || row->lanes[i].failures)
+			return false;
+	return true;
+}
+
 const struct qerr *guests_trouble(const struct guest_row *row)
 {
-	for (size_t i = 0; i < ADAPTER_COUNT; i++)
+	for (size_t i = 0; i < LANE_COUNT; i++)
 		if (row->lanes[i].failures)
 			return &row->lanes[i].trouble;
 	if (row->refused.code)

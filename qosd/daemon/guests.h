@@ -7,7 +7,8 @@
  * row of the groups above guests, so that they are followed by the same rules.
  *
  * A lane is one adapter's part of a row: libvirt that hangs must not keep back a cgroup write of
- * the same guest.
+ * the same guest. The CPU quota, by which a guest is throttled, has a lane of its own: it waits
+ * neither for systemd, which writes the weight, nor for a reservation that cannot be set.
  */
 #ifndef QOSD_DAEMON_GUESTS_H
 #define QOSD_DAEMON_GUESTS_H
@@ -20,7 +21,6 @@
 #include "qosd/core/guest.h"
 #include "qosd/core/knob.h"
 #include "qosd/core/policy.h"
-#include "qosd/host/cgroup.h"
 
 #define GUEST_NICS_SAMPLED 16
 
@@ -30,8 +30,9 @@ struct nic_sample {
 };
 
 struct usage_sample {
-	uint64_t at_us; /* monotonic; 0: none */
-	struct cgroup_usage cgroup;
+	uint64_t at_us;           /* monotonic; 0: none */
+	uint64_t run_ns, wait_ns; /* sums over vCPU threads */
+	uint64_t nics_at_us;
 	struct nic_sample nics[GUEST_NICS_SAMPLED];
 	size_t nnics;
 };
@@ -51,19 +52,24 @@ struct lane {
 	struct qerr trouble;   /* of the last failure; code 0: fine */
 };
 
+enum lane_id { LANE_QUOTA = ADAPTER_COUNT, LANE_COUNT }; /* before it: enum adapter_id */
+
 struct guest_row {
 	uint32_t id;
 	char uuid[GUEST_UUID_MAX];
 	uint64_t start_ticks; /* with uuid: the same process over a restart of qosd */
 	uint64_t seen_us;     /* monotonic: first looked at; 0: not yet */
 	bool present;         /* seen in this inventory (mark and sweep) */
-	struct lane lanes[ADAPTER_COUNT];
-	struct qerr finding;     /* what the plan could not give it; code 0: nothing */
-	struct qerr refused;     /* why libvirt did not take the class; code 0: it did */
-	uint64_t hold_until_s;   /* wall clock seconds; 0: not held */
-	bool released;           /* the operator gave it back: not managed until told otherwise */
-	bool giving_back;        /* ... and some of its values are not yet as before */
-	uint64_t assumed_ticket; /* class being written to the metadata; 0: none */
+	struct lane lanes[LANE_COUNT];
+	struct qerr finding;       /* what the plan could not give it; code 0: nothing */
+	struct qerr refused;       /* why libvirt did not take the class; code 0: it did */
+	uint64_t hold_until_s;     /* wall clock seconds; 0: not held */
+	bool released;             /* the operator gave it back: not managed until told otherwise */
+	bool giving_back;          /* ... and some of its values are not yet as before */
+	bool reclaiming;           /* a step of memory.reclaim is under way */
+	uint64_t reclaim_after_us; /* monotonic; it gave nothing: not before */
+	bool capped;               /* throttled by an overload, as far as is known */
+	uint64_t assumed_ticket;   /* class being written to the metadata; 0: none */
 	char assumed_class[POLICY_NAME_MAX]; /* "": cleared */
 	char class_before[POLICY_NAME_MAX];
 	struct usage *usage; /* NULL: not sampled yet */
@@ -86,6 +92,8 @@ int guests_sync(struct guest_table *t, const struct inventory *inv,
 		void (*gone)(void *user, const struct guest_row *row), void *user);
 void guests_done(struct guest_table *t);
 
+/* The lane of a knob. */
+struct lane *guests_lane(struct guest_row *row, enum knob_id knob);
 /* Read everything of the row back at the next turn. */
 void guests_mark(struct guest_row *row);
 /* The operator or the world moved: forget back-offs, try at once. */
@@ -93,6 +101,8 @@ void guests_retry(struct guest_row *row);
 /* A write or a read failed: remember why, and leave the lane alone for 1 s, 2 s, 4 s .. 60 s. */
 void lane_failed(struct lane *lane, const struct qerr *err, uint64_t now_us);
 bool lane_ready(const struct lane *lane, uint64_t now_us);
+/* All that was wanted of it has been written. */
+bool guests_quiet(const struct guest_row *row);
 /* What is wrong with the guest, most telling first; NULL: nothing. */
 const struct qerr *guests_trouble(const struct guest_row *row);
 bool guests_held(const struct guest_row *row, uint64_t now_s);

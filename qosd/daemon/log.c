@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <systemd/sd-journal.h>
 #include <unistd.h>
@@ -43,42 +44,52 @@ static void replace_controls(char *text)
 			*c = '?';
 }
 
+#define FIELD_MAX  320
+#define FIELDS_MAX 8
+
+struct fields {
+	char message[LOG_TEXT_MAX + 16];
+	char text[FIELDS_MAX][FIELD_MAX];
+	struct iovec iov[FIELDS_MAX + 1];
+	int count;
+};
+
+static void add_text(struct fields *f, char *text)
+{
+	replace_controls(text);
+	f->iov[f->count].iov_base = text;
+	f->iov[f->count++].iov_len = strlen(text);
+}
+
+__attribute__((format(printf, 2, 3))) static void add_field(struct fields *f, const char *fmt, ...)
+{
+	char *text = f->text[f->count];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, FIELD_MAX, fmt, ap);
+	va_end(ap);
+	add_text(f, text);
+}
+
 static void send_journal(int level, const struct log_about *about, const char *text)
 {
-	char message[LOG_TEXT_MAX + 16], priority[24], guest[300], knob[80], error[40];
-	struct iovec iov[5];
-	int n = 0;
-	struct {
-		char *buf;
-		size_t size;
-		int len;
-	} fields[] = {
-		{ message, sizeof(message),
-		  snprintf(message, sizeof(message), "MESSAGE=%s", text) },
-		{ priority, sizeof(priority),
-		  snprintf(priority, sizeof(priority), "PRIORITY=%d", level) },
-		{ guest, sizeof(guest),
-		  about && about->guest
-			  ? snprintf(guest, sizeof(guest), "QOSD_GUEST=%s", about->guest)
-			  : 0 },
-		{ knob, sizeof(knob),
-		  about && about->knob ? snprintf(knob, sizeof(knob), "QOSD_KNOB=%s", about->knob)
-				       : 0 },
-		{ error, sizeof(error),
-		  about && about->error
-			  ? snprintf(error, sizeof(error), "QOSD_ERRNO=%d", -about->error)
-			  : 0 },
-	};
+	struct fields f = { .count = 0 };
 
-	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-		if (fields[i].len <= 0)
-			continue;
-		replace_controls(fields[i].buf);
-		iov[n].iov_base = fields[i].buf;
-		iov[n++].iov_len = (size_t)fields[i].len < fields[i].size ? (size_t)fields[i].len
-									  : fields[i].size - 1;
-	}
-	(void)sd_journal_sendv(iov, n);
+	add_field(&f, "PRIORITY=%d", level);
+	if (about && about->guest)
+		add_field(&f, "QOSD_GUEST=%s", about->guest);
+	if (about && about->knob)
+		add_field(&f, "QOSD_KNOB=%s", about->knob);
+	if (about && about->error)
+		add_field(&f, "QOSD_ERRNO=%d", -about->error);
+	if (about && about->episode)
+		add_field(&f, "QOSD_EPISODE=%llu", about->episode);
+	if (about && about->resource)
+		add_field(&f, "QOSD_RESOURCE=%s", about->resource);
+	snprintf(f.message, sizeof(f.message), "MESSAGE=%s", text);
+	add_text(&f, f.message);
+	(void)sd_journal_sendv(f.iov, f.count);
 }
 
 void log_message(const struct logger *l, int level, const struct log_about *about, const char *fmt,

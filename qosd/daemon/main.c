@@ -13,12 +13,20 @@
 
 #include "qosd/core/policy.h"
 #include "qosd/daemon/engine.h"
+#include "qosd/daemon/record.h"
 #include "qosd/host/conf.h"
 #include "qosd/host/topology.h"
 
-#define FINDING_TEXT_MAX 512
+#define FINDING_TEXT_MAX  512
+#define DEFAULT_STATE_DIR QOSD_LOCALSTATEDIR "/lib/qosd"
+#define RUN_DIR           "/run/qosd"
 
-enum option_id { OPT_SOCKET = 256, OPT_STATE_DIR, OPT_LIBVIRT };
+enum option_id { OPT_SOCKET = 256, OPT_STATE_DIR, OPT_LIBVIRT, OPT_RECORD, OPT_REPLAY };
+
+struct command {
+	bool check;
+	const char *replay_path; /* NULL: run as the daemon */
+};
 
 static const struct option long_options[] = {
 	{ "config", required_argument, NULL, 'c' },
@@ -27,6 +35,8 @@ static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "state-dir", required_argument, NULL, OPT_STATE_DIR },
 	{ "libvirt-uri", required_argument, NULL, OPT_LIBVIRT },
+	{ "record", required_argument, NULL, OPT_RECORD },
+	{ "replay", required_argument, NULL, OPT_REPLAY },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
@@ -45,6 +55,8 @@ static void usage(FILE *out)
 	      "      --state-dir DIR     baselines and policy generations (" QOSD_LOCALSTATEDIR
 	      "/lib/qosd)\n"
 	      "      --libvirt-uri URI   libvirt to manage (qemu:///system)\n"
+	      "      --record FILE       what overload protection sees goes to FILE, too\n"
+	      "      --replay FILE       print what the policy decides of a record, and exit\n"
 	      "  -v, --verbose           tell every change\n"
 	      "  -V, --version           print the version\n"
 	      "  -h, --help              this text\n",
@@ -73,8 +85,39 @@ static int check_policy(const char *path)
 	return status;
 }
 
+static const char *policy_path(const struct engine_options *o)
+{
+	return o->config_path ? o->config_path : QOSD_SYSCONFDIR "/qosd/qosd.conf";
+}
+
+/* Exit status 0, 1 (cannot replay), or 5 (findings on the policy). Records come from any host, so
+ * the policy is not checked against this one. */
+static int replay_record(const struct engine_options *o, const char *path)
+{
+	struct diag_list findings = { 0 };
+	struct policy *p = conf_load(policy_path(o), NULL, &findings);
+	struct qerr err = { 0 };
+	char text[FINDING_TEXT_MAX];
+	int r = 0;
+
+	for (size_t i = 0; !p && i < findings.count; i++)
+		fprintf(stderr, "%s\n", diag_format(&findings.items[i], text, sizeof(text)));
+	if (p)
+		r = replay(path, p, o->verbose, stdout, &err);
+	if (r < 0)
+		fprintf(stderr, "qosd: %s\n", err.text);
+	if (fflush(stdout) != 0)
+		r = -errno;
+	diag_clear(&findings);
+	if (!p)
+		return 5;
+	policy_free(p);
+	return r < 0 ? 1 : 0;
+}
+
 /* 0 go on, 1 done (*status is set). */
-static int parse_options(int argc, char **argv, struct engine_options *o, bool *check, int *status)
+static int parse_options(int argc, char **argv, struct engine_options *o, struct command *command,
+			 int *status)
 {
 	int c;
 
@@ -87,7 +130,7 @@ static int parse_options(int argc, char **argv, struct engine_options *o, bool *
 			o->observe = true;
 			break;
 		case 'n':
-			*check = true;
+			command->check = true;
 			break;
 		case OPT_SOCKET:
 			o->socket_path = optarg;
@@ -97,6 +140,12 @@ static int parse_options(int argc, char **argv, struct engine_options *o, bool *
 			break;
 		case OPT_LIBVIRT:
 			o->libvirt_uri = optarg;
+			break;
+		case OPT_RECORD:
+			o->record_path = optarg;
+			break;
+		case OPT_REPLAY:
+			command->replay_path = optarg;
 			break;
 		case 'v':
 			o->verbose = true;
@@ -124,11 +173,17 @@ static int parse_options(int argc, char **argv, struct engine_options *o, bool *
 	return 0;
 }
 
-/* The directory of the default socket; systemd makes it from RuntimeDirectory=. */
-static void make_run_directory(const struct engine_options *o)
+/*
+ * What lasts until the host boots: beside the default socket, in the directory that systemd makes
+ * from RuntimeDirectory=. A daemon with a state directory of its own keeps it there.
+ */
+static void make_run_directory(struct engine_options *o)
 {
-	if (!o->socket_path)
-		(void)mkdir("/run/qosd", 0755);
+	bool own_state = strcmp(o->state_dir, DEFAULT_STATE_DIR) != 0;
+
+	if (!o->socket_path || !own_state)
+		(void)mkdir(RUN_DIR, 0755);
+	o->run_dir = own_state ? NULL : RUN_DIR;
 }
 
 /*
@@ -143,17 +198,18 @@ static void keep_memory(void)
 
 int main(int argc, char **argv)
 {
-	struct engine_options options = { .state_dir = QOSD_LOCALSTATEDIR "/lib/qosd" };
+	struct engine_options options = { .state_dir = DEFAULT_STATE_DIR };
 	struct engine *e = NULL;
 	struct qerr err = { 0 };
-	bool check = false;
+	struct command command = { 0 };
 	int status;
 
-	if (parse_options(argc, argv, &options, &check, &status))
+	if (parse_options(argc, argv, &options, &command, &status))
 		return status;
-	if (check)
-		return check_policy(options.config_path ? options.config_path
-							: QOSD_SYSCONFDIR "/qosd/qosd.conf");
+	if (command.check)
+		return check_policy(policy_path(&options));
+	if (command.replay_path)
+		return replay_record(&options, command.replay_path);
 	signal(SIGPIPE, SIG_IGN);
 	keep_memory();
 	make_run_directory(&options);

@@ -2,6 +2,7 @@
 #include "qosd/daemon/picture.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,7 @@ static struct plan *make_plan(const struct picture *p, const struct picture_inpu
 		.placement = p->placement,
 		.treatment = in->treatment,
 		.cgroup_v1 = in->cgroup_v1,
+		.caps = p->caps,
 	};
 	struct plan *plan = plan_build(&pi);
 
@@ -85,14 +87,50 @@ static int compose(struct picture *p, const struct picture_input *in)
 	return p->plan ? 0 : -ENOMEM;
 }
 
+bool picture_on_trial(const struct guest *g, uint32_t permille)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a, its high half mixed in */
+
+	for (const char *c = g->uuid; *c; c++)
+		hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+	hash ^= hash >> 32;
+	return hash % 1000 < permille;
+}
+
+/*
+ * A guest on trial has the new policy's values, but stays known by a class of the policy in force:
+ * the one of the same name, else the one that it would have without the trial. So all that counts
+ * by class (ranks of the governor, `status`) knows one set of classes.
+ */
+static void classify_one(const struct picture_input *in, const struct guest *g,
+			 struct assignment *ret)
+{
+	const struct qclass *without, *same;
+	char from[CLASSIFY_FROM_MAX];
+
+	classify(in->policy, g, ret);
+	if (!in->canary || !picture_on_trial(g, in->canary_permille))
+		return;
+	without = ret->base;
+	classify(in->canary, g, ret);
+	same = ret->base ? policy_class(in->policy, ret->base->name) : NULL;
+	ret->base = same ? same : without;
+	snprintf(from, sizeof(from), "trial: %.110s", ret->from);
+	memcpy(ret->from, from, sizeof(from));
+}
+
 struct picture *picture_make(const struct picture_input *in)
 {
 	struct picture *p = calloc(1, sizeof(*p));
 	size_t n = in->inventory->count;
 
-	if (!p)
+	if (!p) {
+		free(in->caps);
 		return NULL;
+	}
+	p->caps = in->caps;
 	p->policy = in->policy;
+	p->canary = in->canary;
 	p->inventory = copy_inventory(in->inventory);
 	p->assign = calloc(n + 1, sizeof(*p->assign));
 	p->admitted = calloc(n + 1, sizeof(*p->admitted));
@@ -102,7 +140,7 @@ struct picture *picture_make(const struct picture_input *in)
 		return NULL;
 	}
 	for (size_t i = 0; i < n; i++)
-		classify(in->policy, p->inventory->guests[i], &p->assign[i]);
+		classify_one(in, p->inventory->guests[i], &p->assign[i]);
 	if (compose(p, in) < 0) {
 		picture_free(p);
 		return NULL;
@@ -120,6 +158,7 @@ void picture_free(struct picture *p)
 	free(p->assign);
 	free(p->admitted);
 	free(p->refusals);
+	free(p->caps);
 	free(p);
 }
 

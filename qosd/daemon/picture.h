@@ -20,17 +20,21 @@
 
 struct picture {
 	const struct policy *policy;
+	const struct policy *canary; /* on trial; NULL: none */
 	struct inventory *inventory; /* own copy of the list, sorted as the inventory is */
 	struct assignment *assign;   /* one per guest */
 	bool *admitted;              /* one per guest */
 	struct qerr *refusals;       /* one per guest; code 0 when admitted */
 	struct ledger ledger;        /* after all guests were entered */
 	struct placement *placement;
+	struct guest_caps *caps; /* one per guest; NULL: nobody is throttled */
 	struct plan *plan;
 };
 
 struct picture_input {
 	const struct policy *policy;
+	const struct policy *canary; /* on trial for canary_permille of the guests; NULL: none */
+	uint32_t canary_permille;
 	const struct host *host;
 	const struct inventory *inventory;
 	const uint8_t *treatment; /* enum guest_treatment, one per guest; NULL: all managed */
@@ -38,10 +42,14 @@ struct picture_input {
 	const struct baseline
 		*baseline; /* groups touched before get their value back; NULL: none */
 	bool cgroup_v1;
+	struct guest_caps *caps; /* one per guest, malloc'd: taken over; NULL: none throttled */
 };
 
 struct picture *picture_make(const struct picture_input *in); /* NULL when out of memory */
 void picture_free(struct picture *p);                         /* NULL is fine */
+
+/* Is this one of the guests that a policy on trial is tried with? The same each time. */
+bool picture_on_trial(const struct guest *g, uint32_t permille);
 
 /* Index of a guest in the picture's arrays, or -1. */
 long picture_index(const struct picture *p, const char *name_or_uuid);

@@ -13,6 +13,8 @@
 
 #include "qosd/core/mem.h"
 #include "qosd/daemon/engine.h"
+#include "qosd/daemon/overload.h"
+#include "qosd/daemon/trial.h"
 #include "qosd/host/cgroup.h"
 
 /* ---- the picture ---- */
@@ -25,31 +27,47 @@ static uint8_t treatment_of(struct engine *e, const struct guest *g, uint64_t no
 		return GUEST_MANAGED;
 	if (row->released)
 		return GUEST_RELEASED;
-	return guests_held(row, now_s) ? GUEST_HELD : GUEST_MANAGED;
+	/* What throttles it is taken away before it is left as it is. */
+	return guests_held(row, now_s) && !row->capped ? GUEST_HELD : GUEST_MANAGED;
 }
 
-struct picture *engine_picture(struct engine *e, const struct policy *policy)
+/* Takes over `caps` (NULL: nobody is throttled). */
+static struct picture *make_picture(struct engine *e, const struct policy *policy,
+				    struct guest_caps *caps)
 {
 	uint8_t *treatment CLEANUP_FREE = NULL;
 	struct picture_input in = {
 		.policy = policy,
+		.canary = e->trial && policy == e->policy ? e->trial->policy : NULL,
+		.canary_permille = e->trial ? e->trial->permille : 0,
 		.host = e->host,
 		.inventory = e->inventory,
 		.baseline = e->baseline,
 		.previous = e->picture ? e->picture->placement : e->placement,
 		.cgroup_v1 = e->cgroup_v1,
+		.caps = caps,
 	};
 	uint64_t now_s = (uint64_t)time(NULL);
 
-	if (!e->inventory)
-		return NULL;
 	treatment = calloc(e->inventory->count + 1, sizeof(*treatment));
-	if (!treatment)
+	if (!treatment) {
+		free(caps);
 		return NULL;
+	}
 	for (size_t i = 0; i < e->inventory->count; i++)
 		treatment[i] = treatment_of(e, e->inventory->guests[i], now_s);
 	in.treatment = treatment;
 	return picture_make(&in);
+}
+
+struct picture *engine_picture(struct engine *e, const struct policy *policy)
+{
+	return e->inventory ? make_picture(e, policy, overload_caps(e)) : NULL;
+}
+
+struct picture *engine_picture_steady(struct engine *e)
+{
+	return e->inventory ? make_picture(e, e->policy, NULL) : NULL;
 }
 
 /* The CPU of each vCPU when each is bound to one of its own; else nothing is filled in. */
@@ -66,9 +84,9 @@ static void adopt_guest(struct engine *e, const struct guest *g, struct placemen
 		struct knob_value actual;
 
 		if (engine_read(e, &t, KNOB_CPU_AFFINITY, &actual, NULL) < 0 ||
-		    cpuset_count(&actual.cpuset) != 1)
+		    cpuset_count(actual.cpuset) != 1)
 			break;
-		vcpu_cpu[v] = cpuset_next(&actual.cpuset, 0);
+		vcpu_cpu[v] = cpuset_next(actual.cpuset, 0);
 		cpuset_add(&owned, vcpu_cpu[v]);
 	}
 	if (!v || v < g->vcpus || cpuset_count(&owned) != v) {
@@ -164,8 +182,11 @@ static void write_turn(struct engine *e, const struct picture *before)
 	if (r < 0) {
 		log_message(&e->log, LOG_ERR, NULL, "out of memory: nothing is written this turn");
 		e->enforced_before = false;
-	} else if (back) {
-		engine_release_settle(e, back);
+	} else {
+		if (wanted)
+			engine_passing_settle(e, wanted);
+		if (back)
+			engine_release_settle(e, back);
 	}
 	plan_free(e->back);
 	e->back = back;
@@ -178,7 +199,13 @@ void engine_turn(struct engine *e)
 	if (!e->inventory)
 		return;
 	adopt_placement(e);
+	overload_before_turn(e);
+	overload_new_picture(e);
 	next = engine_picture(e, e->policy);
+	if (next && next->caps && !overload_lease_covers(e)) {
+		picture_free(next);
+		next = engine_picture_steady(e);
+	}
 	if (!next) {
 		log_message(&e->log, LOG_ERR, NULL, "out of memory: this turn is left out");
 		return;
@@ -187,6 +214,7 @@ void engine_turn(struct engine *e)
 	note_findings(e);
 	write_turn(e, before);
 	engine_settle_lanes(e);
+	overload_after_turn(e);
 	wake_for_holds(e);
 	picture_free(before);
 	placement_free(e->placement);

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "qosd/core/arena.h"
-#include "qosd/daemon/engine.h"
+#include "qosd/daemon/overload.h"
 
 #define LOOK_AGAIN_US 1000000ULL /* lanes that wait ask for earlier turns themselves */
 
@@ -77,7 +77,7 @@ static bool given_back(struct engine *e, const struct plan_entry *x)
 	struct knob_value actual;
 	int r;
 
-	if (row && row->lanes[knob_get(x->knob)->adapter].inflight)
+	if (row && guests_lane(row, x->knob)->inflight)
 		return false;
 	r = engine_read(e, &x->target, x->knob, &actual, NULL);
 	return r == -ENOENT || r == -ESRCH || r == -ENODEV || r == -EOPNOTSUPP ||
@@ -100,6 +100,23 @@ static size_t drop_held(struct engine *e, const struct plan *plan)
 		}
 	}
 	return left;
+}
+
+void engine_passing_settle(struct engine *e, const struct plan *wanted)
+{
+	bool marked = false;
+
+	for (size_t i = 0; i < wanted->count; i++) {
+		const struct plan_entry *x = &wanted->entries[i];
+
+		if (x->why.kind != WHY_BASELINE || !knob_get(x->knob)->passing ||
+		    !given_back(e, x))
+			continue;
+		baseline_mark(e->baseline, &x->target, x->knob);
+		marked = true;
+	}
+	if (marked && baseline_sweep(e->baseline))
+		e->baseline_rewrite = true;
 }
 
 static void release_is_over(struct engine *e)
@@ -133,6 +150,7 @@ int engine_release(struct engine *e, const struct guest *only, struct qerr *err)
 	if (!e->inventory)
 		return qerr_set(err, -EAGAIN, "libvirt has not answered yet; try again");
 	if (!only) {
+		overload_forget(e);
 		e->mode = MODE_OBSERVE;
 		e->mode_overridden = e->mode != e->policy->mode;
 		e->giving_back = true;

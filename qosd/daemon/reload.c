@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * reload - a new policy is read, checked against this host and accepted whole, or the old one
- * stays in force. Undo is a reload of the generation before.
+ * stays in force. Undo is a reload of the generation before, or the end of a trial (trial.c).
  */
 #include <errno.h>
 #include <string.h>
 
 #include "qosd/core/mem.h"
 #include "qosd/daemon/engine.h"
+#include "qosd/daemon/overload.h"
+#include "qosd/daemon/trial.h"
 #include "qosd/host/conf.h"
 
 #define FINDING_TEXT_MAX 512
@@ -44,6 +46,38 @@ static struct policy *last_accepted(struct engine *e)
 	return p;
 }
 
+static int fall_back(struct engine *e, struct policy **p, const struct qerr *err)
+{
+	*p = last_accepted(e);
+	if (!*p)
+		return err->code;
+	e->trouble = *err;
+	log_message(&e->log, LOG_ERR, NULL,
+		    "%s is refused; the last accepted policy (generation %u) is in force",
+		    config_path(e), e->generation);
+	return 0;
+}
+
+/* A trial does not outlive the daemon, and its policy does not come in by a restart. */
+static void refuse_unconfirmed(struct engine *e, struct policy **p)
+{
+	char *text CLEANUP_FREE = policy_print(*p);
+	struct policy *tried = *p;
+	struct qerr err = { 0 };
+
+	if (!text || !trial_unconfirmed(e, text))
+		return;
+	qerr_set(&err, -EPERM,
+		 "%s was on trial and never confirmed; take it with `qosctl reload`, or put the "
+		 "policy of before back into the file",
+		 config_path(e));
+	log_message(&e->log, LOG_WARNING, NULL, "%s", err.text);
+	if (fall_back(e, p, &err) < 0)
+		*p = tried; /* the only policy there is */
+	else
+		policy_free(tried);
+}
+
 int engine_load_policy(struct engine *e, struct qerr *err)
 {
 	struct diag_list findings = { 0 };
@@ -51,16 +85,13 @@ int engine_load_policy(struct engine *e, struct qerr *err)
 
 	log_findings(e, &findings);
 	diag_clear(&findings);
-	if (!p) {
+	if (p) {
+		refuse_unconfirmed(e, &p);
+	} else {
 		qerr_set(err, -EINVAL, "%s is not a valid policy; see the findings above",
 			 config_path(e));
-		p = last_accepted(e);
-		if (!p)
+		if (fall_back(e, &p, err) < 0)
 			return -EINVAL;
-		e->trouble = *err;
-		log_message(&e->log, LOG_ERR, NULL,
-			    "%s is refused; the last accepted policy (generation %u) is in force",
-			    config_path(e), e->generation);
 	}
 	e->policy = p;
 	e->mode = p->mode;
@@ -79,6 +110,7 @@ void engine_settle_mode(struct engine *e)
 			log_error(&e->log, LOG_WARNING, NULL, a->ops->name, &err);
 	}
 	e->mode_overridden = e->mode != e->policy->mode;
+	overload_settle_mode(e);
 }
 
 static void set_mode(struct engine *e, enum policy_mode mode)
@@ -95,6 +127,8 @@ static void switch_policy(struct engine *e, struct policy *fresh, uint32_t gener
 	struct policy *old = e->policy;
 	enum policy_mode mode = fresh->mode != old->mode ? fresh->mode : e->mode;
 
+	if (mode == MODE_OBSERVE)
+		overload_stand_down(e);
 	e->policy = fresh;
 	e->generation = generation;
 	e->trouble.code = 0;
@@ -115,36 +149,93 @@ static void switch_policy(struct engine *e, struct policy *fresh, uint32_t gener
 		    fresh->path ? fresh->path : "no file");
 }
 
-static int accept_policy(struct engine *e, struct policy *fresh, struct qerr *err)
+/* The text of what will be the next generation is on disk. */
+static int save_next(struct engine *e, const struct policy *fresh, struct qerr *err)
 {
 	char *text CLEANUP_FREE = policy_print(fresh);
-	uint32_t generation = e->generation + 1;
-	int r = text ? state_save_policy(e, generation, text, err)
+	int r = text ? state_save_policy(e, e->generation + 1, text, err)
 		     : qerr_set(err, -ENOMEM, "out of memory");
 
-	if (r < 0) {
-		policy_free(fresh);
+	if (r < 0)
 		return qerr_wrap(err, "the policy is not taken, for it could not be gone back to");
-	}
-	switch_policy(e, fresh, generation);
 	return 0;
+}
+
+/* A checked policy, or NULL with findings: the one in force stays. */
+static struct policy *load_fresh(struct engine *e, const char *path, struct diag_list *findings,
+				 struct qerr *err)
+{
+	struct policy *fresh = conf_load(path, e->host, findings);
+
+	log_findings(e, findings);
+	if (!fresh) {
+		qerr_set(err, -EINVAL, "%s is refused; policy generation %u stays in force", path,
+			 e->generation);
+		log_message(&e->log, LOG_ERR, NULL, "%s", err->text);
+	}
+	return fresh;
+}
+
+static int refuse_during_trial(struct engine *e, struct qerr *err)
+{
+	if (!e->trial)
+		return 0;
+	qerr_set(err, -EBUSY,
+		 "a policy is on trial; `qosctl confirm` or `qosctl undo` it, then reload");
+	log_message(&e->log, LOG_WARNING, NULL, "nothing is reloaded: %s", err->text);
+	return -EBUSY;
 }
 
 int engine_reload(struct engine *e, const char *path, struct diag_list *findings, struct qerr *err)
 {
 	struct policy *fresh;
+	int r = refuse_during_trial(e, err);
 
-	path = path ? path : config_path(e);
-	fresh = conf_load(path, e->host, findings);
-	log_findings(e, findings);
-	if (!fresh) {
-		log_message(&e->log, LOG_ERR, NULL,
-			    "%s is refused; policy generation %u stays in force", path,
-			    e->generation);
-		return qerr_set(err, -EINVAL, "%s is refused; policy generation %u stays in force",
-				path, e->generation);
+	if (r < 0)
+		return r;
+	fresh = load_fresh(e, path ? path : config_path(e), findings, err);
+	if (!fresh)
+		return -EINVAL;
+	r = save_next(e, fresh, err);
+	if (r < 0) {
+		policy_free(fresh);
+		return r;
 	}
-	return accept_policy(e, fresh, err);
+	trial_forget(e);
+	switch_policy(e, fresh, e->generation + 1);
+	return 0;
+}
+
+int engine_try(struct engine *e, const char *path, uint32_t permille, uint64_t for_us,
+	       struct diag_list *findings, struct qerr *err)
+{
+	struct policy *fresh;
+	int r = refuse_during_trial(e, err);
+
+	if (r < 0)
+		return r;
+	fresh = load_fresh(e, path ? path : config_path(e), findings, err);
+	if (!fresh)
+		return -EINVAL;
+	r = trial_start(e, fresh, permille, for_us, err);
+	if (r < 0)
+		policy_free(fresh);
+	return r;
+}
+
+int engine_confirm(struct engine *e, struct qerr *err)
+{
+	int r;
+
+	if (!e->trial)
+		return qerr_set(err, -ENOENT,
+				"no policy is on trial; begin with `qosctl reload --canary 10%%`");
+	r = save_next(e, e->trial->policy, err);
+	if (r < 0)
+		return r;
+	trial_forget(e);
+	switch_policy(e, trial_take(e), e->generation + 1);
+	return 0;
 }
 
 int engine_undo(struct engine *e, struct diag_list *findings, struct qerr *err)
@@ -153,6 +244,10 @@ int engine_undo(struct engine *e, struct diag_list *findings, struct qerr *err)
 	struct policy *fresh;
 	uint32_t back = e->generation - 1;
 
+	if (e->trial) {
+		trial_undo(e, "the operator says so");
+		return 0;
+	}
 	if (e->generation < 2)
 		return qerr_set(err, -ENOENT,
 				"there is no policy before generation %u to go back to",
@@ -173,6 +268,8 @@ int engine_set_mode(struct engine *e, enum policy_mode mode, struct qerr *err)
 		return qerr_set(err, -EPERM,
 				"qosd was started with --observe; restart it without to "
 				"enforce");
+	if (mode == MODE_OBSERVE)
+		overload_stand_down(e);
 	set_mode(e, mode);
 	engine_turn(e);
 	state_save_runtime(e);

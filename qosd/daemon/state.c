@@ -25,74 +25,13 @@
 
 #include "qosd/core/mem.h"
 #include "qosd/daemon/engine.h"
+#include "qosd/daemon/files.h"
+#include "qosd/daemon/overload.h"
 
 #define POLICY_KEPT    8
+#define PIECE_ENTRIES  256 /* of the baseline, written at a time */
 #define STATE_FILE_MAX (16 << 20)
-#define STATE_PATH_MAX 512
-
-/* ---- files replaced whole ---- */
-
-static int write_all(int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		text += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-static int write_error(struct qerr *err, int r, const char *path)
-{
-	return qerr_set(err, r, "cannot write %s: %s%s", path, strerror(-r),
-			r == -ENOSPC ? "; make room there" : "");
-}
-
-static int replace_file(const char *path, const char *text, size_t len, bool durable,
-			struct qerr *err)
-{
-	char temporary[STATE_PATH_MAX + 8];
-	int fd, r;
-
-	snprintf(temporary, sizeof(temporary), "%s.new", path);
-	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return write_error(err, -errno, temporary);
-	r = write_all(fd, text, len);
-	if (r == 0 && durable && fsync(fd) < 0)
-		r = -errno;
-	if (close(fd) < 0 && r == 0)
-		r = -errno;
-	if (r == 0 && rename(temporary, path) < 0)
-		r = -errno;
-	if (r < 0)
-		unlink(temporary);
-	return r < 0 ? write_error(err, r, path) : 0;
-}
-
-/* Appends all or nothing: a part that did not fit is cut off again. */
-static int append_file(const char *path, const char *text, size_t len, struct qerr *err)
-{
-	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
-	struct stat st;
-	int r = 0;
-
-	if (fd < 0)
-		return write_error(err, -errno, path);
-	if (fstat(fd, &st) < 0)
-		r = -errno;
-	if (r == 0)
-		r = write_all(fd, text, len);
-	if (r < 0 && r != -EBADF && ftruncate(fd, st.st_size) < 0)
-		r = -errno;
-	close(fd);
-	return r < 0 ? write_error(err, r, path) : 0;
-}
+#define STATE_PATH_MAX FILES_PATH_MAX
 
 static void put_aside(struct engine *e, const char *path, const char *why)
 {
@@ -102,32 +41,6 @@ static void put_aside(struct engine *e, const char *path, const char *why)
 	(void)rename(path, aside);
 	log_message(&e->log, LOG_ERR, NULL, "%s cannot be used (%s); it is kept as %s", path, why,
 		    aside);
-}
-
-/* The whole file as a string, or NULL (*ret_r = 0 when there is none). */
-static char *read_file(const char *path, int *ret_r)
-{
-	FILE *f = fopen(path, "re");
-	char *text = NULL;
-	struct stat st;
-
-	*ret_r = 0;
-	if (!f) {
-		*ret_r = errno == ENOENT ? 0 : -errno;
-		return NULL;
-	}
-	if (fstat(fileno(f), &st) < 0 || st.st_size > STATE_FILE_MAX)
-		*ret_r = -EFBIG;
-	else if (!(text = calloc(1, (size_t)st.st_size + 1)))
-		*ret_r = -ENOMEM;
-	else if (fread(text, 1, (size_t)st.st_size, f) != (size_t)st.st_size)
-		*ret_r = -EIO;
-	fclose(f);
-	if (*ret_r < 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
 }
 
 static char *state_path(const struct engine *e, const char *name, char buf[STATE_PATH_MAX])
@@ -155,7 +68,7 @@ static int lock_directory(struct engine *e, struct qerr *err)
 	e->lock_fd =
 		open(state_path(e, "lock", path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (e->lock_fd < 0)
-		return write_error(err, -errno, path);
+		return files_write_error(err, -errno, path);
 	if (flock(e->lock_fd, LOCK_EX | LOCK_NB) < 0)
 		return qerr_set(err, -EBUSY,
 				"another qosd uses %s; stop it, or give this one its own "
@@ -166,9 +79,8 @@ static int lock_directory(struct engine *e, struct qerr *err)
 
 /* ---- baseline ---- */
 
-/* Entries from the first on as text, with the header when all are asked; NULL when out of memory.
- */
-static char *print_baseline(const struct baseline *b, size_t first, size_t *ret_len)
+/* Entries [first, end) as text, with the header before the very first; NULL when out of memory. */
+static char *print_baseline(const struct baseline *b, size_t first, size_t end, size_t *ret_len)
 {
 	char line[BASELINE_LINE_MAX], *text = NULL;
 	FILE *f = open_memstream(&text, ret_len);
@@ -177,7 +89,7 @@ static char *print_baseline(const struct baseline *b, size_t first, size_t *ret_
 		return NULL;
 	if (first == 0)
 		fprintf(f, "%s\n", BASELINE_HEADER);
-	for (size_t i = first; i < baseline_count(b); i++)
+	for (size_t i = first; i < end; i++)
 		fprintf(f, "%s\n", baseline_format_line(baseline_at(b, i), line, sizeof(line)));
 	if (fclose(f) != 0) {
 		free(text);
@@ -186,26 +98,43 @@ static char *print_baseline(const struct baseline *b, size_t first, size_t *ret_
 	return text;
 }
 
-int state_save_baseline(struct engine *e, struct qerr *err)
+/* Entries [first, end) appended, or for first 0 the file made anew. */
+static int put_baseline(const struct engine *e, size_t first, size_t end, struct qerr *err)
 {
-	bool whole = e->baseline_rewrite || !e->baseline_saved;
 	char path[STATE_PATH_MAX];
-	char *text CLEANUP_FREE = NULL;
 	size_t len = 0;
-	int r;
+	char *text CLEANUP_FREE = print_baseline(e->baseline, first, end, &len);
 
-	if (!e->baseline_rewrite && e->baseline_saved == baseline_count(e->baseline))
-		return 0;
-	text = print_baseline(e->baseline, whole ? 0 : e->baseline_saved, &len);
 	if (!text)
 		return qerr_set(err, -ENOMEM, "out of memory");
 	state_path(e, "baseline", path);
-	r = whole ? replace_file(path, text, len, false, err) : append_file(path, text, len, err);
-	if (r < 0)
-		return r;
-	e->baseline_saved = baseline_count(e->baseline);
-	e->baseline_rewrite = e->baseline_unsaved = false;
-	return 0;
+	return first ? files_append(path, text, len, err)
+		     : files_replace(path, text, len, false, err);
+}
+
+/*
+ * A file with entries that are none any more is replaced whole, for half of it would have lost the
+ * others. What is new is appended piece by piece: as one text it would weigh more than the entries.
+ */
+int state_save_baseline(struct engine *e, struct qerr *err)
+{
+	size_t count = baseline_count(e->baseline);
+	int r = 0;
+
+	if (e->baseline_rewrite) {
+		r = put_baseline(e, 0, count, err);
+		e->baseline_saved = r == 0 ? count : e->baseline_saved;
+	}
+	while (r == 0 && e->baseline_saved < count) {
+		size_t end = e->baseline_saved + PIECE_ENTRIES;
+
+		end = end < count ? end : count;
+		r = put_baseline(e, e->baseline_saved, end, err);
+		e->baseline_saved = r == 0 ? end : e->baseline_saved;
+	}
+	if (r == 0)
+		e->baseline_rewrite = e->baseline_unsaved = false;
+	return r;
 }
 
 static void load_baseline(struct engine *e, bool same_boot)
@@ -213,7 +142,8 @@ static void load_baseline(struct engine *e, bool same_boot)
 	char path[STATE_PATH_MAX];
 	struct qerr err = { 0 };
 	int r;
-	char *text CLEANUP_FREE = read_file(state_path(e, "baseline", path), &r);
+	char *text CLEANUP_FREE =
+		files_read(state_path(e, "baseline", path), STATE_FILE_MAX, NULL, &r);
 
 	e->baseline_rewrite = true;
 	if (r < 0)
@@ -279,15 +209,15 @@ void state_save_runtime(struct engine *e)
 	int r;
 
 	read_boot_id(boot_id);
-	root = json_pack("{s:s, s:i, s:s*, s:s, s:b, s:o}", "boot_id", boot_id, "generation",
+	root = json_pack("{s:s, s:i, s:s*, s:s, s:b, s:o, s:o}", "boot_id", boot_id, "generation",
 			 (int)e->generation, "mode",
 			 e->mode_overridden ? mode_words[e->mode] : NULL, "file_mode",
 			 mode_words[e->policy->mode], "giving_back", e->giving_back, "guests",
-			 words_json(e));
+			 words_json(e), "throttles", overload_manual_json(e));
 	text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
 	json_decref(root);
-	r = text ? replace_file(state_path(e, "runtime.json", path), text, strlen(text), false,
-				&err)
+	r = text ? files_replace(state_path(e, "runtime.json", path), text, strlen(text), false,
+				 &err)
 		 : qerr_set(&err, -ENOMEM, "out of memory");
 	free(text);
 	if (r < 0)
@@ -353,6 +283,7 @@ static bool load_runtime(struct engine *e)
 		  json_object_get(root, "file_mode"));
 	copy_word(saved_boot_id, sizeof(saved_boot_id), json_object_get(root, "boot_id"));
 	load_words(e, json_object_get(root, "guests"));
+	overload_manual_load(e, json_object_get(root, "throttles"));
 	json_decref(root);
 	read_boot_id(boot_id);
 	return strcmp(boot_id, saved_boot_id) == 0;
@@ -387,8 +318,8 @@ char *state_policy_path(const struct engine *e, uint32_t generation, char *buf, 
 int state_save_policy(struct engine *e, uint32_t generation, const char *text, struct qerr *err)
 {
 	char path[STATE_PATH_MAX];
-	int r = replace_file(state_policy_path(e, generation, path, sizeof(path)), text,
-			     strlen(text), true, err);
+	int r = files_replace(state_policy_path(e, generation, path, sizeof(path)), text,
+			      strlen(text), true, err);
 
 	if (r == 0 && generation > POLICY_KEPT)
 		(void)unlink(state_policy_path(e, generation - POLICY_KEPT, path, sizeof(path)));
@@ -402,8 +333,8 @@ static void settle_generation(struct engine *e)
 	struct qerr err = { 0 };
 	int r;
 	char *now CLEANUP_FREE = policy_print(e->policy);
-	char *saved CLEANUP_FREE =
-		read_file(state_policy_path(e, e->generation, path, sizeof(path)), &r);
+	char *saved CLEANUP_FREE = files_read(
+		state_policy_path(e, e->generation, path, sizeof(path)), STATE_FILE_MAX, NULL, &r);
 
 	if (!now || (saved && strcmp(saved, now) == 0))
 		return;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * usage - what each guest takes: two samples per guest, rates are their difference.
+ * usage - what each guest takes, for people: two samples per guest, rates are their difference.
  *
- * Sampled every few seconds, and when somebody asks and the last sample is old: a calm host pays
- * next to nothing for it.
+ * The samples of CPU time are those of overload protection, only further apart: a tick is too short
+ * for a figure that people compare. Bytes of NICs are read here, every few seconds and when
+ * somebody asks and the last ones are old.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "qosd/daemon/engine.h"
-#include "qosd/host/cgroup.h"
+#include "qosd/daemon/overload.h"
 #include "qosd/host/net.h"
 
 static void sample_nics(const struct guest *g, struct usage_sample *s)
@@ -26,18 +26,33 @@ static void sample_nics(const struct guest *g, struct usage_sample *s)
 	}
 }
 
-static void sample_guest(struct engine *e, const struct guest *g, struct guest_row *row,
-			 uint64_t now_us)
+/* What the tick has measured already; false: nothing new. */
+static bool take_measured(const struct engine *e, uint32_t id, struct usage_sample *s)
 {
-	struct usage_sample s = { .at_us = now_us };
+	const struct protection *p = e->protection;
+	const struct sample *newest = &p->samples[p->newest];
+	const struct sample_guest *g = p->nsamples ? sample_find(newest, id) : NULL;
 
-	if (cgroup_read_usage(e->adapters[ADAPTER_CGROUP], g, &s.cgroup) < 0)
+	if (!g || g->run_ns == SAMPLE_UNKNOWN || g->wait_ns == SAMPLE_UNKNOWN)
+		return false;
+	s->at_us = newest->at_us;
+	s->run_ns = g->run_ns;
+	s->wait_ns = g->wait_ns;
+	return true;
+}
+
+static void sample_guest(struct engine *e, const struct guest *g, struct guest_row *row)
+{
+	struct usage_sample s = { 0 };
+
+	if (!take_measured(e, g->id, &s))
 		return;
-	sample_nics(g, &s);
 	if (!row->usage)
 		row->usage = calloc(1, sizeof(*row->usage));
-	if (!row->usage)
+	if (!row->usage || row->usage->last.at_us == s.at_us)
 		return;
+	s.nics_at_us = engine_now_us(e);
+	sample_nics(g, &s);
 	row->usage->before = row->usage->last;
 	row->usage->last = s;
 }
@@ -51,6 +66,6 @@ void engine_sample(struct engine *e, uint64_t max_age_us)
 		struct guest_row *row = guests_find(&e->guests, g->id);
 
 		if (row && (!row->usage || now_us - row->usage->last.at_us >= max_age_us))
-			sample_guest(e, g, row, now_us);
+			sample_guest(e, g, row);
 	}
 }

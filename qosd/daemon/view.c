@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "qosd/core/mem.h"
-#include "qosd/daemon/pressure.h"
+#include "qosd/daemon/overload.h"
+#include "qosd/daemon/trial.h"
+#include "qosd/host/sensor.h"
 
 json_t *view_text(const char *text)
 {
@@ -62,36 +64,51 @@ static size_t guests_of_class(const struct engine *e, const struct qclass *c)
 	return n;
 }
 
-/* Levels are 1000: this version has no governor that would lower them. */
+/* Permille of class i, as the governor has it, be it written (enforce) or not (observe). */
+static int level(const struct protection *p, size_t i, enum resource r)
+{
+	return p->ticked && i < p->out.nclasses ? p->out.classes[i].level[r] : 1000;
+}
+
 static json_t *view_classes(const struct engine *e)
 {
+	const struct protection *p = e->protection;
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < e->policy->nclasses; i++) {
 		const struct qclass *c = &e->policy->classes[i];
+		json_t *levels = json_object();
 
-		json_array_append_new(list,
-				      json_pack("{s:s, s:I, s:I, s:{s:i, s:i, s:i, s:i}}", "name",
-						c->name, "rank", (json_int_t)c->rank, "guests",
-						(json_int_t)guests_of_class(e, c), "level", "cpu",
-						1000, "memory", 1000, "net", 1000, "disk", 1000));
+		for (uint32_t r = 0; r < RESOURCE_COUNT; r++)
+			json_object_set_new(levels, resource_names[r],
+					    json_integer(level(p, i, (enum resource)r)));
+		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:o}", "name", c->name,
+						      "rank", (json_int_t)c->rank, "guests",
+						      (json_int_t)guests_of_class(e, c), "level",
+						      levels));
 	}
 	return list;
 }
 
+/* An empty object where nothing is known: no signal, or no tick yet. */
 static json_t *view_pressure(const struct engine *e)
 {
-	struct pressure p;
+	const struct protection *p = e->protection;
 	json_t *all = json_object();
 
-	pressure_read(&e->policy->overload, &p);
-	for (size_t i = 0; i < PRESSURE_COUNT; i++) {
-		json_t *one =
-			p.known[i] ? json_pack("{s:f, s:f, s:s}", "value", p.value[i], "depth", 0.0,
-					       "state", p.value[i] >= 1.0 ? "pressed" : "calm")
-				   : json_object();
+	for (uint32_t i = 0; i < RESOURCE_COUNT; i++) {
+		const struct govern_resource *r = &p->out.resources[i];
+		bool known = p->ticked && (r->pressure >= 0 || r->depth > 0);
+		json_t *one = json_object();
 
-		json_object_set_new(all, pressure_names[i], one);
+		if (known) {
+			json_object_set_new(one, "value",
+					    r->pressure < 0 ? json_null() : json_real(r->pressure));
+			json_object_set_new(one, "depth", json_real(r->depth));
+			json_object_set_new(one, "state",
+					    json_string(governor_state_names[r->state]));
+		}
+		json_object_set_new(all, resource_names[i], one);
 	}
 	return all;
 }
@@ -111,7 +128,8 @@ json_t *view_status(struct engine *e)
 	double uptime_s = (double)(engine_now_us(e) - e->started_us) / 1e6;
 
 	return json_pack(
-		"{s:s, s:s, s:f, s:{s:o, s:I}, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:o}",
+		"{s:s, s:s, s:f, s:{s:o, s:I}, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:o, s:o, "
+		"s:o}",
 		"version", PACKAGE_VERSION, "mode", engine_enforcing(e) ? "enforce" : "observe",
 		"uptime_s", uptime_s, "policy", "path", view_text(e->policy->path), "generation",
 		(json_int_t)e->generation, "libvirt", virt_state_name(virt_state(e->virt)), "host",
@@ -119,7 +137,8 @@ json_t *view_status(struct engine *e)
 		(json_int_t)(e->inventory ? e->inventory->count : 0), "degraded",
 		(json_int_t)count_degraded(e), "in_flight", (json_int_t)e->inflight.open,
 		"repaired", (json_int_t)e->repaired, "releasing", engine_releasing(e), "trouble",
-		view_text(trouble ? trouble->text : NULL));
+		view_text(trouble ? trouble->text : NULL), "throttles", view_throttles(e), "trial",
+		trial_view(e));
 }
 
 /* ---- findings and changes ---- */
@@ -184,7 +203,8 @@ json_t *view_doctor(struct engine *e)
 				    json_pack("{s:b, s:I}", "works", findings.errors == before,
 					      "findings", (json_int_t)(findings.count - found)));
 	}
-	pressure_probe(&findings);
+	if (e->protection->sensor)
+		sensor_probe(e->protection->sensor, &findings);
 	if (trouble)
 		diag_add(&findings, DIAG_ERROR, NULL, 0, "qosd", NULL, "%s", trouble->text);
 	list = view_findings(&findings);

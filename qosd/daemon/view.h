@@ -21,6 +21,13 @@ json_t *view_changes(const struct diff *diff);           /* array */
 json_t *view_findings(const struct diag_list *findings); /* array */
 json_t *view_doctor(struct engine *e);
 
+json_t *view_throttles(const struct engine *e); /* the operator's; array */
+/* What is taken from a guest (index in e->picture), or null. */
+json_t *view_guest_throttle(const struct engine *e, size_t index);
+
+/* A wall-clock time in ms since 1970 as RFC 3339; 0 is null. */
+json_t *view_time_ms(uint64_t ms);
+
 /* A JSON string of any bytes: what is no UTF-8 or a control character becomes '?'. NULL is null. */
 json_t *view_text(const char *text);
 

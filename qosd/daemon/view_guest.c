@@ -10,6 +10,7 @@
 
 #include "qosd/core/mem.h"
 #include "qosd/daemon/view.h"
+#include "qosd/host/cgroup.h"
 #include "qosd/host/net.h"
 
 #define SAMPLE_MAX_AGE_US 900000ULL
@@ -25,28 +26,25 @@ static bool have_rates(const struct guest_row *row)
 
 static double per_second(uint64_t before, uint64_t now, uint64_t gap_us)
 {
-	return now > before ? (double)(now - before) * 1e6 / (double)gap_us : 0;
+	return now > before && gap_us ? (double)(now - before) * 1e6 / (double)gap_us : 0;
 }
 
 /* CPUs in use and the share of runnable time spent waiting. */
 static void add_cpu_rates(json_t *cpu, const struct guest_row *row)
 {
-	const struct cgroup_usage *a, *b;
+	const struct usage_sample *a, *b;
 	double run_ns, wait_ns;
-	uint64_t gap_us;
 
 	if (!have_rates(row)) {
 		json_object_set_new(cpu, "usage", json_null());
 		json_object_set_new(cpu, "wait", json_null());
 		return;
 	}
-	a = &row->usage->before.cgroup;
-	b = &row->usage->last.cgroup;
-	gap_us = row->usage->last.at_us - row->usage->before.at_us;
-	run_ns = per_second(a->vcpu_run_ns, b->vcpu_run_ns, gap_us);
-	wait_ns = per_second(a->vcpu_wait_ns, b->vcpu_wait_ns, gap_us);
-	json_object_set_new(cpu, "usage",
-			    json_real(per_second(a->cpu_us, b->cpu_us, gap_us) / 1e6));
+	a = &row->usage->before;
+	b = &row->usage->last;
+	run_ns = per_second(a->run_ns, b->run_ns, b->at_us - a->at_us);
+	wait_ns = per_second(a->wait_ns, b->wait_ns, b->at_us - a->at_us);
+	json_object_set_new(cpu, "usage", json_real(run_ns / 1e9));
 	json_object_set_new(cpu, "wait",
 			    json_real(run_ns + wait_ns > 0 ? wait_ns / (run_ns + wait_ns) : 0));
 }
@@ -66,7 +64,7 @@ static json_t *nic_rate(const struct guest_row *row, const char *device, bool in
 			b = &row->usage->last.nics[i];
 	if (!a || !b)
 		return json_null();
-	gap_us = row->usage->last.at_us - row->usage->before.at_us;
+	gap_us = row->usage->last.nics_at_us - row->usage->before.nics_at_us;
 	return json_integer((json_int_t)(8 * per_second(in ? a->in_bytes : a->out_bytes,
 							in ? b->in_bytes : b->out_bytes, gap_us)));
 }
@@ -90,7 +88,7 @@ static struct cpuset guest_cpuset(struct engine *e, const struct guest *g)
 		struct knob_value actual;
 
 		if (engine_read(e, &t, KNOB_CPU_AFFINITY, &actual, NULL) == 0)
-			all = cpuset_or(&all, &actual.cpuset);
+			all = cpuset_or(&all, actual.cpuset);
 	}
 	return all;
 }
@@ -143,8 +141,8 @@ static json_t *nic_limit(struct engine *e, const struct guest *g, uint32_t index
 	struct target t = guest_target(g, TARGET_NIC, index);
 	struct knob_value actual;
 
-	if (engine_read(e, &t, knob, &actual, NULL) < 0 || actual.u64 == KNOB_MAX)
-		return json_null();
+	if (engine_read(e, &t, knob, &actual, NULL) < 0 || actual.u64 == KNOB_MAX || !actual.u64)
+		return json_null(); /* 0: what is left of a limit, see knob.h */
 	return json_integer((json_int_t)actual.u64);
 }
 
@@ -207,13 +205,14 @@ static json_t *view_guest(struct engine *e, size_t index)
 
 	for (uint32_t i = 0; i < g->nnics; i++)
 		json_array_append_new(net, view_nic(e, g, row, i));
-	return json_pack("{s:o, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
-			 view_text(g->name), "uuid", g->uuid, "class", view_text(a->base->name),
-			 "class_from", view_text(a->from), "vcpus", (json_int_t)g->vcpus,
-			 "memory_bytes", (json_int_t)g->memory_bytes, "degraded",
-			 view_text(trouble ? trouble->text : NULL), "cpu", view_cpu(e, g, row),
-			 "memory", view_memory(e, g), "net", net, "disk", view_disks(g, false),
-			 "rbd", view_disks(g, true));
+	return json_pack("{s:o, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+			 "name", view_text(g->name), "uuid", g->uuid, "class",
+			 view_text(a->base->name), "class_from", view_text(a->from), "vcpus",
+			 (json_int_t)g->vcpus, "memory_bytes", (json_int_t)g->memory_bytes,
+			 "degraded", view_text(trouble ? trouble->text : NULL), "cpu",
+			 view_cpu(e, g, row), "memory", view_memory(e, g), "net", net, "disk",
+			 view_disks(g, false), "rbd", view_disks(g, true), "throttle",
+			 view_guest_throttle(e, index));
 }
 
 json_t *view_list(struct engine *e)

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * inventory - the guests that libvirt tells of become those that the engine works with.
+ */
+#include <errno.h>
+#include <signal.h>
+
+#include "qosd/core/mem.h"
+#include "qosd/daemon/engine.h"
+
+/*
+ * A guest that is not in the inventory any more. Its baselines go with its process; while that
+ * lives, libvirt was only unable to tell of it this time.
+ */
+static void on_guest_gone(void *user, const struct guest_row *row)
+{
+	struct engine *e = user;
+	const struct guest *g = e->picture ? inventory_by_id(e->picture->inventory, row->id) : NULL;
+
+	if (row->assumed_ticket)
+		e->classes_assumed--;
+	if (!g)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(e->adapters); i++)
+		if (e->adapters[i] && e->adapters[i]->ops->forget)
+			e->adapters[i]->ops->forget(e->adapters[i], g);
+	if (!g->pid || (kill(g->pid, 0) < 0 && errno == ESRCH))
+		e->baseline_rewrite |= baseline_drop_guest(e->baseline, g) > 0;
+	log_message(&e->log, LOG_INFO, &(struct log_about){ .guest = g->name },
+		    row->start_ticks ? "guest %s has stopped"
+				     : "guest %s was not started: it went before it had a process",
+		    g->name);
+}
+
+/*
+ * A guest that is new or looks different (a new NIC) is read back at the next turn. When none
+ * does, libvirt told of a change that guests do not show: somebody set pins.
+ */
+static void mark_changed_guests(struct engine *e, const struct inventory *before)
+{
+	bool changed = !before || before->count != e->inventory->count;
+
+	for (size_t i = 0; i < e->inventory->count; i++) {
+		const struct guest *g = e->inventory->guests[i];
+		struct guest_row *row = guests_find(&e->guests, g->id);
+
+		if (!row || (before && inventory_by_id(before, g->id) == g))
+			continue;
+		guests_mark(row);
+		changed = true;
+	}
+	for (size_t i = 0; !changed && i < e->guests.count; i++)
+		e->guests.rows[i].lanes[ADAPTER_LIBVIRT].dirty = true;
+}
+
+void engine_take_inventory(struct engine *e, struct inventory *fresh)
+{
+	struct inventory *before = e->inventory;
+	bool releasing = engine_releasing(e);
+
+	e->inventory = fresh;
+	if (guests_sync(&e->guests, fresh, on_guest_gone, e) < 0)
+		log_message(&e->log, LOG_ERR, NULL, "out of memory: some guests are not managed");
+	engine_assume_classes(e);
+	state_restore_words(e);
+	if (engine_releasing(e) != releasing)
+		engine_settle_mode(e); /* a release of before goes on, or its guest has stopped */
+	mark_changed_guests(e, before);
+	inventory_free(before);
+	engine_mark(e);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * overload_sources - what the sensor asks of the other adapters, and when that is worth its cost.
+ *
+ * Groups are cheap. Drops are two map look-ups for each card: only of guests that are shaped. Disk
+ * latencies come from libvirt, a second at a time and on its own thread: only while the host's
+ * disks have somebody waiting, or a throttle is in force.
+ */
+#include <errno.h>
+
+#include "qosd/daemon/overload.h"
+#include "qosd/host/cgroup.h"
+#include "qosd/host/net.h"
+#include "qosd/host/sensor.h"
+
+#define DISK_WAIT_PERMILLE 5 /* of the time in which somebody waits for a disk */
+
+static int read_sensor(void *ctx, const struct inventory *inv, const struct policy *policy,
+		       struct sample *ret, struct qerr *err)
+{
+	return sensor_read(ctx, inv, policy, ret, err);
+}
+
+static bool is_shaped(const struct protection *p, const struct guest *g)
+{
+	const struct govern_guest *found = overload_find_guest(p, g->id);
+	const struct guest_caps *caps;
+
+	if (!found)
+		return false;
+	caps = &p->out.caps[found - p->guests];
+	return found->net_in_full_bps != THROTTLE_NONE ||
+	       found->net_out_full_bps != THROTTLE_NONE || caps->net_in_bps != THROTTLE_NONE ||
+	       caps->net_out_bps != THROTTLE_NONE;
+}
+
+static int read_drops(void *ctx, const struct guest *g, struct sample_guest *ret)
+{
+	struct engine *e = ctx;
+	struct net_counters c;
+	uint64_t in = 0, out = 0;
+
+	if (!engine_enforcing(e) || !is_shaped(e->protection, g))
+		return -ENOENT;
+	for (size_t i = 0; i < g->nnics; i++) {
+		uint32_t ifindex = g->nics[i].ifindex;
+
+		if (!ifindex)
+			continue;
+		if (net_read_counters(e->adapters[ADAPTER_NET], ifindex, true, &c) == 0)
+			in += c.dropped_bytes;
+		if (net_read_counters(e->adapters[ADAPTER_NET], ifindex, false, &c) == 0)
+			out += c.dropped_bytes;
+	}
+	ret->in_dropped = in;
+	ret->out_dropped = out;
+	return 0;
+}
+
+static int read_disk(void *ctx, const struct guest *g, struct sample_guest *ret)
+{
+	struct engine *e = ctx;
+
+	return virt_disk_stats(e->virt, g, ret);
+}
+
+/* After a tick: will the next ones need to know how long disks take? */
+void overload_want_disks(struct engine *e)
+{
+	struct protection *p = e->protection;
+	const struct sample *now = &p->samples[p->newest], *before = &p->samples[!p->newest];
+	uint64_t waited_us;
+
+	if (!e->virt || p->nsamples < 2)
+		return;
+	waited_us =
+		sample_delta(before->psi_some_us[RESOURCE_DISK], now->psi_some_us[RESOURCE_DISK]);
+	if (waited_us == SAMPLE_UNKNOWN ||
+	    waited_us * 1000 > (now->at_us - before->at_us) * DISK_WAIT_PERMILLE ||
+	    p->out.resources[RESOURCE_DISK].depth > 0)
+		virt_disk_stats_want(e->virt);
+}
+
+int overload_open_sensor(struct engine *e, struct qerr *err)
+{
+	struct sensor_config config = { .readonly = !engine_enforcing(e),
+					.groups = cgroup_sample,
+					.groups_ctx = e->adapters[ADAPTER_CGROUP],
+					.disk = read_disk,
+					.disk_ctx = e,
+					.drops = read_drops,
+					.drops_ctx = e };
+	struct protection *p = e->protection;
+	int r = sensor_new(&config, &p->sensor, err);
+
+	if (r == 0)
+		p->sampler = (struct sampler){ .read = read_sensor, .ctx = p->sensor };
+	return r;
+}
