@@ -42,8 +42,12 @@ const struct qosctl_verb qosctl_verbs[] = {
 	{ "doctor", "", 0, 0, 0, "what this host can and cannot do, and the fix", verb_doctor },
 	{ "policy", "", 0, 0, 0, "the policy in force, in normal form", verb_policy },
 	{ "version", "", 0, 0, 0, "versions of qosctl, qosd and what they run on", verb_version },
-	{ "reload", "[FILE]", 0, 1, 0, "take the policy from its file, or from FILE", verb_reload },
-	{ "undo", "", 0, 0, 0, "back to the policy before the last reload", verb_undo },
+	{ "reload", "[FILE]", 0, 1, OPTION_CANARY | OPTION_FOR,
+	  "take the policy from its file, or from FILE; or try it first", verb_reload },
+	{ "confirm", "", 0, 0, 0, "the policy on trial is good: take it for all guests",
+	  verb_confirm },
+	{ "undo", "", 0, 0, 0, "end a trial, or back to the policy before the last reload",
+	  verb_undo },
 	{ "mode", "observe|enforce", 1, 1, 0, "only report, or act", verb_mode },
 	{ "class", "GUEST [CLASS]", 1, 2, OPTION_CLEAR,
 	  "put a guest in a class; with --clear: let the rules decide", verb_class },
@@ -62,7 +66,8 @@ static const struct {
 	const char *text, *help;
 } verb_options[] = {
 	{ OPTION_FOLLOW, "-f, --follow", "go on with each overload that begins or ends" },
-	{ OPTION_FOR, "--for TIME", "how long: 30s, 10min, 1h (needed)" },
+	{ OPTION_CANARY, "--canary SHARE", "only for this part of the guests, e.g. 10%" },
+	{ OPTION_FOR, "--for TIME", "how long: 30s, 10min, 1h" },
 	{ OPTION_CLEAR, "--clear", "forget the class given to the guest" },
 };
 
@@ -134,7 +139,8 @@ static void print_verb_line(const struct qosctl_verb *v)
 	int size;
 
 	size = snprintf(usage, sizeof(usage), "%s %s%s", v->name, v->args,
-			v->options & OPTION_FOR      ? " --for TIME"
+			v->options & OPTION_CANARY   ? " [--canary SHARE [--for TIME]]"
+			: v->options & OPTION_FOR    ? " --for TIME"
 			: v->options & OPTION_FOLLOW ? "[-f]"
 			: v->options & OPTION_CLEAR  ? " [--clear]"
 						     : "");
@@ -221,7 +227,7 @@ static int verb_help(struct qosctl *ctl, int argc, char **argv)
 
 /* ---- options ---- */
 
-enum { LONG_JSON = 256, LONG_SOCKET, LONG_HELP, LONG_VERSION, LONG_FOR, LONG_CLEAR };
+enum { LONG_JSON = 256, LONG_SOCKET, LONG_HELP, LONG_VERSION, LONG_FOR, LONG_CLEAR, LONG_CANARY };
 
 static const struct option long_options[] = {
 	{ "json", no_argument, NULL, LONG_JSON },
@@ -231,6 +237,7 @@ static const struct option long_options[] = {
 	{ "follow", no_argument, NULL, 'f' },
 	{ "for", required_argument, NULL, LONG_FOR },
 	{ "clear", no_argument, NULL, LONG_CLEAR },
+	{ "canary", required_argument, NULL, LONG_CANARY },
 	{ 0 },
 };
 
@@ -264,6 +271,10 @@ static bool parse_options(struct qosctl *ctl, struct command_line *line, int arg
 		case LONG_FOR:
 			ctl->options |= OPTION_FOR;
 			ctl->for_text = optarg;
+			break;
+		case LONG_CANARY:
+			ctl->options |= OPTION_CANARY;
+			ctl->canary_text = optarg;
 			break;
 		case LONG_CLEAR:
 			ctl->options |= OPTION_CLEAR;

@@ -7,6 +7,8 @@
  *   qosctl_table.c    tables, units for people, what a terminal may be sent
  *   qosctl_read.c     verbs that show the host and its policy
  *   qosctl_guest.c    verbs that show guests
+ *   qosctl_episodes.c the overloads, past and present
+ *   qosctl_throttle.c levels, trials and throttles in words
  *   qosctl_write.c    verbs that change something
  *   qosctl_check.c    findings; `check`, which needs no daemon
  *   qosctl_top.c      the live view
@@ -33,13 +35,14 @@ enum qosctl_exit {
 	EXIT_FINDINGS = 5,
 };
 
-enum qosctl_option { OPTION_FOLLOW = 1, OPTION_FOR = 2, OPTION_CLEAR = 4 };
+enum qosctl_option { OPTION_FOLLOW = 1, OPTION_FOR = 2, OPTION_CLEAR = 4, OPTION_CANARY = 8 };
 
 struct qosctl {
 	const char *socket;
 	bool json, colour;    /* of standard output */
 	unsigned int options; /* enum qosctl_option given */
 	const char *for_text; /* of --for, NULL if not given */
+	const char *canary_text;
 };
 
 struct qosctl_verb {
@@ -141,6 +144,7 @@ int verb_explain(struct qosctl *ctl, int argc, char **argv);
 int verb_top(struct qosctl *ctl, int argc, char **argv);
 int verb_check(struct qosctl *ctl, int argc, char **argv);
 int verb_reload(struct qosctl *ctl, int argc, char **argv);
+int verb_confirm(struct qosctl *ctl, int argc, char **argv);
 int verb_undo(struct qosctl *ctl, int argc, char **argv);
 int verb_mode(struct qosctl *ctl, int argc, char **argv);
 int verb_class(struct qosctl *ctl, int argc, char **argv);
@@ -157,6 +161,13 @@ bool findings_matter(const json_t *findings); /* is one an error or a warning? *
 /* qosctl_guest.c: rows for `list`, `top` */
 void guest_table_add(struct table *t, const json_t *guest);
 extern const char *const guest_table_headers[];
+/* qosctl_throttle.c: what `status`, `list`, `show` and `top` tell of throttles. `line` gets at most
+ * `size` bytes and is returned. */
+char *throttle_marks(const json_t *guest, char *line, size_t size); /* "" if it has none */
+/* "throttled: bronze cpu 50% net 75%": classes that give way; "" if none does. */
+char *throttle_levels(const json_t *status, char *line, size_t size);
+void throttle_print_words(const json_t *status); /* the operator's, one a line; and the trial */
+void throttle_show(const json_t *guest, void (*show)(const char *name, const char *text));
 extern const char *const pressure_table_headers[];
 void pressure_table_add_all(struct table *t, const json_t *status); /* qosctl_read.c */
 

@@ -55,6 +55,8 @@ static void offer_options(const struct qosctl_verb *v, const char *prefix)
 		offer("--follow", prefix);
 	if (v && (v->options & OPTION_FOR))
 		offer("--for", prefix);
+	if (v && (v->options & OPTION_CANARY))
+		offer("--canary", prefix);
 	if (v && (v->options & OPTION_CLEAR))
 		offer("--clear", prefix);
 }
@@ -95,7 +97,8 @@ static void offer_argument(struct qosctl *ctl, const struct qosctl_verb *v, size
 /* Options that take the next word as their value. */
 static bool takes_value(const char *word)
 {
-	return strcmp(word, "--socket") == 0 || strcmp(word, "--for") == 0;
+	return strcmp(word, "--socket") == 0 || strcmp(word, "--for") == 0 ||
+	       strcmp(word, "--canary") == 0;
 }
 
 int verb_complete(struct qosctl *ctl, int argc, char **argv)

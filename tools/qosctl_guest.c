@@ -37,8 +37,9 @@ static void add_net_rate(struct table *t, const json_t *guest, const char *key)
 
 void guest_table_add(struct table *t, const json_t *g)
 {
-	char memory[HUMAN_MAX], wait[HUMAN_MAX], reserved[HUMAN_MAX];
+	char memory[HUMAN_MAX], wait[HUMAN_MAX], reserved[HUMAN_MAX], marks[160];
 	bool degraded = json_at(g, "degraded") != NULL;
+	bool throttled = *throttle_marks(g, marks, sizeof(marks));
 
 	table_add(t, BOLD, "%s", json_text(g, "name"));
 	table_add(t, PLAIN, "%s", json_text(g, "class"));
@@ -54,7 +55,12 @@ void guest_table_add(struct table *t, const json_t *g)
 		  human_json(json_at(g, "memory.reserved_bytes"), human_bytes, true, reserved));
 	add_net_rate(t, g, "in_bps");
 	add_net_rate(t, g, "out_bps");
-	table_add(t, degraded ? RED : PLAIN, "%s", degraded ? json_text(g, "degraded") : "ok");
+	table_add(t,
+		  degraded    ? RED
+		  : throttled ? YELLOW
+			      : PLAIN,
+		  "%s%s%s", degraded ? json_text(g, "degraded") : "",
+		  degraded && throttled ? "; " : "", throttled || degraded ? marks : "ok");
 }
 
 int verb_list(struct qosctl *ctl, int argc, char **argv)
@@ -259,6 +265,7 @@ static void print_guest(const json_t *g, bool colour)
 	show_memory(g);
 	show_reservation(g);
 	show_nics(g);
+	throttle_show(g, show_text);
 	show_list(g, "disk");
 	show_list(g, "rbd");
 	show_overrides(g);

@@ -103,6 +103,7 @@ static void draw(const struct qosctl *ctl, const struct frame *f, enum top_order
 	size_t count = json_array_size(guests), rows = 0;
 	struct table *pressure = table_new(pressure_table_headers);
 	struct table *t = table_new(guest_table_headers);
+	char levels[256];
 	CLEANUP_FREE json_t **sorted = calloc(count + 1, sizeof(json_t *));
 
 	if (!sorted)
@@ -115,9 +116,11 @@ static void draw(const struct qosctl *ctl, const struct frame *f, enum top_order
 	draw_heading(f->status, order, width);
 	pressure_table_add_all(pressure, f->status);
 	table_print(pressure, ctl->colour, 0, width);
-	putchar('\n');
-	if (height) /* heading 2, pressure 5, space 1, header 1, help 2 */
-		rows = height > 12 ? height - 11 : 1;
+	if (*throttle_levels(f->status, levels, sizeof(levels)))
+		printf("%.*s", width ? (int)width : (int)sizeof(levels), levels);
+	printf("\n\n");
+	if (height) /* heading 2, pressure 5, levels 1, space 1, header 1, help 2 */
+		rows = height > 13 ? height - 12 : 1;
 	table_print(t, ctl->colour, rows, width);
 }
 

@@ -54,16 +54,60 @@ static void print_generation(const json_t *answer, char **what)
 	    json_number(answer, "changes"));
 }
 
+static void print_trial(const json_t *answer, char **what)
+{
+	(void)what;
+	say("policy on trial for %.0f guests until %s, %.0f changes; qosctl confirm takes it, "
+	    "qosctl undo ends it",
+	    json_number(answer, "trial.guests"), json_text(answer, "trial.until"),
+	    json_number(answer, "changes"));
+}
+
+/* Parameters of a reload that is tried first; false after a complaint. */
+static bool add_canary(const struct qosctl *ctl, json_t *parameters)
+{
+	uint32_t permille;
+	double seconds;
+
+	if (unit_parse_share(ctl->canary_text, &permille) < 0 || permille < 1 || permille > 1000) {
+		qosctl_fail(EXIT_USAGE, "\"%s\" is no part of the guests; write 0.1%% to 100%%",
+			    ctl->canary_text);
+		return false;
+	}
+	json_object_set_new(parameters, "canary", json_integer(permille));
+	if (!ctl->for_text)
+		return true;
+	if (!qosctl_for_seconds(ctl, &seconds))
+		return false;
+	json_object_set_new(parameters, "seconds", json_real(seconds));
+	return true;
+}
+
 int verb_reload(struct qosctl *ctl, int argc, char **argv)
 {
+	bool canary = ctl->options & OPTION_CANARY;
+	json_t *parameters = json_object();
 	char path[PATH_MAX];
 
-	if (argc == 0)
-		return change(ctl, "Reload", json_object(), print_generation, NULL);
-	/* The daemon reads the file, from another working directory. */
-	if (!realpath(argv[0], path))
-		return qosctl_fail(EXIT_FAILED, "cannot read %s: %s", argv[0], strerror(errno));
-	return change(ctl, "Reload", json_pack("{s:s}", "path", path), print_generation, NULL);
+	if (!canary && ctl->for_text)
+		return qosctl_fail(EXIT_USAGE, "reload: --for goes with --canary");
+	if (canary && !add_canary(ctl, parameters))
+		return EXIT_USAGE;
+	if (argc == 1) {
+		/* The daemon reads the file, from another working directory. */
+		if (!realpath(argv[0], path))
+			return qosctl_fail(EXIT_FAILED, "cannot read %s: %s", argv[0],
+					   strerror(errno));
+		json_object_set_new(parameters, "path", json_string(path));
+	}
+	return change(ctl, "Reload", parameters, canary ? print_trial : print_generation, NULL);
+}
+
+int verb_confirm(struct qosctl *ctl, int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return change(ctl, "Confirm", json_object(), print_generation, NULL);
 }
 
 int verb_undo(struct qosctl *ctl, int argc, char **argv)
@@ -125,8 +169,11 @@ static bool parse_level(const char *text, uint32_t *ret_permille)
 
 static void print_throttle(const json_t *answer, char **what)
 {
-	say("class %s is held at %s of its %s until %s", what[0], what[2], what[1],
-	    json_at(answer, "until") ? json_text(answer, "until") : "the time is over");
+	if (json_at(answer, "until"))
+		say("class %s is held at %s of its %s until %s", what[0], what[2], what[1],
+		    json_text(answer, "until"));
+	else
+		say("the %s of class %s is the governor's again", what[1], what[0]);
 }
 
 int verb_throttle(struct qosctl *ctl, int argc, char **argv)
