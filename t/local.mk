@@ -9,23 +9,37 @@ CORE_TESTS = \
 	t/unit/test_cpushare \
 	t/unit/test_diag \
 	t/unit/test_diff \
+	t/unit/test_episode \
+	t/unit/test_govern \
+	t/unit/test_governor \
 	t/unit/test_guest \
 	t/unit/test_host \
 	t/unit/test_knob \
 	t/unit/test_ledger \
 	t/unit/test_placement \
 	t/unit/test_plan \
+	t/unit/test_plan_disk \
+	t/unit/test_plan_throttle \
 	t/unit/test_policy \
+	t/unit/test_sample_text \
+	t/unit/test_signal \
+	t/unit/test_throttle \
 	t/unit/test_unit
 HOST_TESTS = \
 	t/conf/run_golden \
 	t/conf/test_roundtrip \
 	t/unit/test_cgroup \
+	t/unit/test_cgroup_act \
 	t/unit/test_net \
 	t/unit/test_net_edt \
 	t/unit/test_proc \
+	t/unit/test_sensor \
+	t/unit/test_sensor_vcpu \
 	t/unit/test_topology \
 	t/unit/test_virt \
+	t/unit/test_virt_pin \
+	t/unit/test_virt_process \
+	t/unit/test_virt_tune \
 	t/unit/test_virt_xml \
 	t/unit/test_worker
 DAEMON_TESTS = \
@@ -33,16 +47,26 @@ DAEMON_TESTS = \
 	t/unit/test_control_limits \
 	t/unit/test_engine \
 	t/unit/test_engine_admission \
+	t/unit/test_engine_episode \
 	t/unit/test_engine_lanes \
+	t/unit/test_engine_lease \
+	t/unit/test_engine_overload \
+	t/unit/test_engine_passing \
 	t/unit/test_engine_release \
 	t/unit/test_engine_state \
+	t/unit/test_engine_trial \
 	t/unit/test_hook \
+	t/unit/test_methods \
+	t/unit/test_replay \
+	t/unit/test_lease \
 	t/unit/test_varlink
 FUZZ_TESTS = \
 	t/fuzz/fuzz_conf \
 	t/fuzz/fuzz_cpuset \
 	t/fuzz/fuzz_domain_xml \
+	t/fuzz/fuzz_episode \
 	t/fuzz/fuzz_proc \
+	t/fuzz/fuzz_record \
 	t/fuzz/fuzz_unit \
 	t/fuzz/fuzz_varlink
 SCRIPT_TESTS = \
@@ -63,21 +87,32 @@ HOST_TEST_LIBS = libqos-host.a libqos-core.a $(HOST_LIBS) $(JANSSON_LIBS) $(CUNI
 t_conf_run_golden_LDADD = $(HOST_TEST_LIBS)
 t_conf_test_roundtrip_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_cgroup_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_cgroup_act_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_edt_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_proc_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_sensor_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_sensor_vcpu_LDADD = $(HOST_TEST_LIBS) -lpthread
 t_unit_test_topology_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_virt_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_virt_pin_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_virt_tune_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_virt_process_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_virt_xml_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_worker_LDADD = $(HOST_TEST_LIBS)
 
 # Adapters on the command line, for the lab: one step is one process, as after a restart.
-LAB_TOOLS = t/lab/lab-cgctl t/lab/lab-netctl t/lab/lab-virtctl
+LAB_TOOLS = t/lab/lab-askctl t/lab/lab-cgctl t/lab/lab-netctl t/lab/lab-sensorctl \
+	t/lab/lab-virtctl
 LAB_TOOL_LIBS = libqos-host.a libqos-core.a $(HOST_LIBS) $(JANSSON_LIBS)
+t_lab_lab_askctl_SOURCES = t/lab/askctl.c
+t_lab_lab_askctl_LDADD = libqos-daemon.a $(LAB_TOOL_LIBS) -lm
 t_lab_lab_cgctl_SOURCES = t/lab/cgctl.c
 t_lab_lab_cgctl_LDADD = $(LAB_TOOL_LIBS)
 t_lab_lab_netctl_SOURCES = t/lab/netctl.c
 t_lab_lab_netctl_LDADD = $(LAB_TOOL_LIBS)
+t_lab_lab_sensorctl_SOURCES = t/lab/sensorctl.c
+t_lab_lab_sensorctl_LDADD = $(LAB_TOOL_LIBS)
 t_lab_lab_virtctl_SOURCES = t/lab/virtctl.c
 t_lab_lab_virtctl_LDADD = $(LAB_TOOL_LIBS)
 lab-programs: $(LAB_TOOLS)
@@ -87,10 +122,18 @@ t_unit_test_control_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_control_limits_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_admission_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_episode_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_lanes_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_lease_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_overload_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_passing_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_release_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_state_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_trial_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_lease_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_hook_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_methods_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_replay_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_varlink_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_fake_qosd_LDADD = $(DAEMON_TEST_LIBS)
 
@@ -108,9 +151,13 @@ t_fuzz_fuzz_cpuset_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 t_fuzz_fuzz_domain_xml_SOURCES = t/fuzz/fuzz_domain_xml.c $(FUZZ_MAIN)
 t_fuzz_fuzz_domain_xml_LDADD = $(DAEMON_TEST_LIBS)
 t_fuzz_fuzz_domain_xml_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+t_fuzz_fuzz_episode_SOURCES = t/fuzz/fuzz_episode.c $(FUZZ_MAIN)
+t_fuzz_fuzz_episode_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 t_fuzz_fuzz_proc_SOURCES = t/fuzz/fuzz_proc.c $(FUZZ_MAIN)
 t_fuzz_fuzz_proc_LDADD = $(DAEMON_TEST_LIBS)
 t_fuzz_fuzz_proc_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+t_fuzz_fuzz_record_SOURCES = t/fuzz/fuzz_record.c $(FUZZ_MAIN)
+t_fuzz_fuzz_record_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 t_fuzz_fuzz_varlink_SOURCES = t/fuzz/fuzz_varlink.c $(FUZZ_MAIN)
 t_fuzz_fuzz_varlink_LDADD = $(DAEMON_TEST_LIBS)
 t_fuzz_fuzz_varlink_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
@@ -125,12 +172,46 @@ AM_TESTS_ENVIRONMENT = \
 	LIBVIRT_DEBUG=; export LIBVIRT_DEBUG; \
 	ASAN_OPTIONS=detect_leaks=1; export ASAN_OPTIONS;
 
+# ---- the simulation: overload protection against a model of a host (t/sim/README.md) -------------
+check_PROGRAMS += t/sim/sim
+TESTS += t/sim/sim
+t_sim_sim_SOURCES = \
+	t/sim/actuator.c \
+	t/sim/actuator.h \
+	t/sim/load.c \
+	t/sim/load.h \
+	t/sim/measure.c \
+	t/sim/measure.h \
+	t/sim/run.c \
+	t/sim/run.h \
+	t/sim/scenario.h \
+	t/sim/scenarios_base.c \
+	t/sim/scenarios_cpu.c \
+	t/sim/scenarios_hard.c \
+	t/sim/scenarios_io.c \
+	t/sim/scenarios_memory.c \
+	t/sim/scenarios_trouble.c \
+	t/sim/sensor.c \
+	t/sim/sensor.h \
+	t/sim/series.c \
+	t/sim/series_private.h \
+	t/sim/sim.c \
+	t/sim/world.c \
+	t/sim/world.h \
+	t/sim/world_cpu.c \
+	t/sim/world_disk.c \
+	t/sim/world_memory.c \
+	t/sim/world_net.c
+t_sim_sim_LDADD = libqos-core.a -lm
+
 # ---- benchmarks: built and run by hand or by t/bench/run ----------------------------------------
-EXTRA_PROGRAMS = t/bench/bench_engine t/bench/bench_plan $(LAB_TOOLS)
+EXTRA_PROGRAMS = t/bench/bench_engine t/bench/bench_plan t/bench/bench_tick t/bench/bench_sensor $(LAB_TOOLS)
 CLEANFILES += $(EXTRA_PROGRAMS)
 t_bench_bench_engine_LDADD = $(DAEMON_TEST_LIBS)
+t_bench_bench_tick_LDADD = $(DAEMON_TEST_LIBS)
 t_bench_bench_plan_LDADD = libqos-core.a
-bench: t/bench/bench_engine t/bench/bench_plan
+t_bench_bench_sensor_LDADD = $(HOST_TEST_LIBS) -lpthread
+bench: t/bench/bench_engine t/bench/bench_plan t/bench/bench_tick t/bench/bench_sensor
 .PHONY: bench
 
 # ---- for developers ------------------------------------------------------------------------------

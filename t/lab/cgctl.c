@@ -6,6 +6,7 @@
  *	lab-cgctl bind|usage|effective PID
  *	lab-cgctl read PID|/GROUP KNOB
  *	lab-cgctl apply PID|/GROUP KNOB VALUE
+ *	lab-cgctl reclaim PID BYTES	one step towards that much memory; prints what is left
  *	lab-cgctl follow PID		read and write until the guest has gone; says why it stopped
  *
  * A target is the process id of a guest's QEMU, or the path of a group. Exit status: 0 done,
@@ -22,13 +23,14 @@
 #include "qosd/core/mem.h"
 #include "qosd/host/cgroup.h"
 
-#define WORKER_LIMIT_MS 5000
-#define FOLLOW_PAUSE_MS 2
-#define FOLLOW_TURNS    30000
+#define WORKER_LIMIT_MS  5000
+#define RECLAIM_LIMIT_MS 60000
+#define FOLLOW_PAUSE_MS  2
+#define FOLLOW_TURNS     30000
 
 struct tool {
 	struct adapter *adapter;
-	struct worker *worker;
+	struct worker *worker, *reclaimer;
 	struct guest *guest; /* of the target, or NULL */
 	struct target target;
 };
@@ -156,15 +158,15 @@ static void take_outcome(void *user, uint64_t ticket, int result, const struct q
 	o->err = *err;
 }
 
-static int wait_outcome(struct tool *t, struct qerr *err)
+static int wait_outcome(struct worker *w, int limit_ms, struct qerr *err)
 {
-	struct pollfd p = { .fd = worker_fd(t->worker), .events = POLLIN };
+	struct pollfd p = { .fd = worker_fd(w), .events = POLLIN };
 	struct outcome o = { 0 };
 
 	while (!o.done) {
-		if (poll(&p, 1, WORKER_LIMIT_MS) <= 0)
+		if (poll(&p, 1, limit_ms) <= 0)
 			return -ETIMEDOUT;
-		worker_collect(t->worker, take_outcome, &o);
+		worker_collect(w, take_outcome, &o);
 	}
 	*err = o.err;
 	return o.result;
@@ -174,15 +176,36 @@ static int cmd_apply(struct tool *t, char **argv)
 {
 	struct change c = { .target = t->target };
 	struct qerr err = { 0 };
+	struct cpuset room;
 	int r = knob_find(argv[0], &c.knob);
 
 	if (r == 0)
-		r = knob_value_parse(knob_get(c.knob)->type, argv[1], &c.to);
+		r = knob_value_parse(knob_get(c.knob)->type, argv[1], &room, &c.to);
 	if (r == 0)
 		r = t->adapter->ops->apply(t->adapter, &c, 1, &err);
 	if (r == -EINPROGRESS)
-		r = wait_outcome(t, &err);
+		r = wait_outcome(t->worker, WORKER_LIMIT_MS, &err);
 	return r < 0 ? complain(argv[0], r, &err) : 0;
+}
+
+static int cmd_reclaim(struct tool *t, char **argv)
+{
+	uint64_t down_to = strtoull(argv[0], NULL, 10);
+	struct cgroup_usage u;
+	struct qerr err = { 0 };
+	int r = cgroup_reclaim(t->adapter, t->guest, down_to, 1, &err);
+
+	if (r == -EINPROGRESS)
+		r = wait_outcome(t->reclaimer, RECLAIM_LIMIT_MS, &err);
+	if (r < 0 && r != -EAGAIN)
+		return complain("reclaim", r, &err);
+	if (r == -EAGAIN)
+		fprintf(stderr, "lab-cgctl: %s\n", err.text);
+	r = cgroup_read_usage(t->adapter, t->guest, &u);
+	if (r < 0)
+		return complain("usage", r, NULL);
+	printf("%" PRIu64 "\n", u.memory_bytes);
+	return 0;
 }
 
 /* Read every knob and write the quota, over and over, as the daemon would. */
@@ -233,6 +256,7 @@ static const struct command {
 	{ "bind", 1, 0, cmd_bind },           { "usage", 1, 0, cmd_usage },
 	{ "effective", 1, 0, cmd_effective }, { "read", 1, 1, cmd_read },
 	{ "apply", 1, 2, cmd_apply },         { "follow", 1, 0, cmd_follow },
+	{ "reclaim", 1, 1, cmd_reclaim },
 };
 
 static int run(struct tool *t, const struct command *c, char **argv)
@@ -241,9 +265,12 @@ static int run(struct tool *t, const struct command *c, char **argv)
 	struct qerr err = { 0 };
 	int r = worker_new("cgctl", 16, &t->worker);
 
+	if (r == 0)
+		r = worker_new("reclaim", 4, &t->reclaimer);
 	if (r < 0)
 		return complain("worker", r, NULL);
 	config.worker = t->worker;
+	config.reclaimer = t->reclaimer;
 	r = cgroup_new(&config, &t->adapter, &err);
 	if (r < 0)
 		return complain("cgroup", r, &err);
@@ -270,10 +297,12 @@ int main(int argc, char **argv)
 		r = run(&t, c, argv + 2);
 		cgroup_adapter_free(t.adapter);
 		worker_free(t.worker, 1000000);
+		worker_free(t.reclaimer, 1000000);
 		guest_unref(t.guest);
 		return r;
 	}
 	fprintf(stderr, "usage: lab-cgctl probe | meminfo | bind|usage|effective|follow PID |\n"
-			"       read PID|/GROUP KNOB | apply PID|/GROUP KNOB VALUE\n");
+			"       read PID|/GROUP KNOB | apply PID|/GROUP KNOB VALUE | "
+			"reclaim PID BYTES\n");
 	return 2;
 }

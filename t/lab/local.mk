@@ -8,6 +8,7 @@
 lab_guest_sources = \
 	$(top_srcdir)/t/lab/guest/main.c \
 	$(top_srcdir)/t/lab/guest/cpu.c \
+	$(top_srcdir)/t/lab/guest/balloon.c \
 	$(top_srcdir)/t/lab/guest/disk.c \
 	$(top_srcdir)/t/lab/guest/net.c \
 	$(top_srcdir)/t/lab/guest/pci.c \

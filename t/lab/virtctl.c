@@ -13,6 +13,8 @@
  *	done TICKET RESULT SENTENCE
  * Input:
  *	pin GUEST emulator|VCPU CPUS	read GUEST emulator|VCPU	class GUEST CLASS|-
+ *	set GUEST DISK|- KNOB VALUE	get GUEST DISK|- KNOB		(-: a knob of the guest)
+ *	stats GUEST	balloon GUEST
  *	refresh		probe		quit
  */
 #include <errno.h>
@@ -127,12 +129,13 @@ static int target_of(const struct tool *t, const char *name, const char *thread,
 static void cmd_pin(struct tool *t, char **words)
 {
 	struct adapter *a = virt_adapter(t->virt);
-	struct change c = { .knob = KNOB_CPU_AFFINITY, .to.type = KNOB_CPUSET };
+	struct cpuset cpus = { 0 };
+	struct change c = { .knob = KNOB_CPU_AFFINITY, .to = knob_cpuset(&cpus) };
 	struct qerr err = { 0 };
 	int r = target_of(t, words[1], words[2], &c.target);
 
 	if (r == 0)
-		r = cpuset_parse(words[3], &c.to.cpuset);
+		r = cpuset_parse(words[3], &cpus);
 	if (r == 0)
 		r = a->ops->apply(a, &c, ++t->ticket, &err);
 	stamp(t);
@@ -154,6 +157,78 @@ static void cmd_read(struct tool *t, char **words)
 		knob_value_format(&value, text, sizeof(text));
 	stamp(t);
 	printf("read %s %s %d %s%s\n", words[1], words[2], r, text, err.text);
+}
+
+/* A disk by its name, or (-) the guest. */
+static int disk_target(const struct tool *t, char **words, struct target *ret, enum knob_id *knob)
+{
+	const struct guest *g = t->inventory ? inventory_find(t->inventory, words[1]) : NULL;
+
+	if (!g || knob_find(words[3], knob) < 0)
+		return -ENOENT;
+	*ret = (struct target){ .kind = TARGET_GUEST, .guest_id = g->id, .guest = g };
+	if (strcmp(words[2], "-") == 0)
+		return 0;
+	ret->kind = TARGET_DISK;
+	while (ret->index < g->ndisks && strcmp(g->disks[ret->index].target, words[2]) != 0)
+		ret->index++;
+	return ret->index < g->ndisks ? 0 : -ENOENT;
+}
+
+static void cmd_set(struct tool *t, char **words)
+{
+	struct adapter *a = virt_adapter(t->virt);
+	struct change c = { 0 };
+	struct cpuset room;
+	struct qerr err = { 0 };
+	int r = disk_target(t, words, &c.target, &c.knob);
+
+	if (r == 0)
+		r = knob_value_parse(knob_get(c.knob)->type, words[4], &room, &c.to);
+	if (r == 0)
+		r = a->ops->apply(a, &c, ++t->ticket, &err);
+	stamp(t);
+	printf("set %" PRIu64 " %d %s\n", t->ticket, r, err.text);
+}
+
+static void cmd_get(struct tool *t, char **words)
+{
+	struct adapter *a = virt_adapter(t->virt);
+	char text[KNOB_TEXT_MAX] = "";
+	struct knob_value value;
+	struct qerr err = { 0 };
+	struct target target;
+	enum knob_id knob;
+	int r = disk_target(t, words, &target, &knob);
+
+	if (r == 0)
+		r = a->ops->read(a, &target, knob, &value, &err);
+	if (r == 0)
+		knob_value_format(&value, text, sizeof(text));
+	stamp(t);
+	printf("get %s %s %s %d %s%s\n", words[1], words[2], words[3], r, text, err.text);
+}
+
+static void cmd_stats(struct tool *t, char **words)
+{
+	const struct guest *g = t->inventory ? inventory_find(t->inventory, words[1]) : NULL;
+	struct sample_guest s = { 0 };
+	int r = g ? virt_disk_stats(t->virt, g, &s) : -ENOENT;
+
+	virt_disk_stats_want(t->virt);
+	stamp(t);
+	printf("stats %s %d %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", words[1], r, s.disk_ops,
+	       s.disk_bytes, s.disk_wait_ns);
+}
+
+static void cmd_balloon(struct tool *t, char **words)
+{
+	const struct guest *g = t->inventory ? inventory_find(t->inventory, words[1]) : NULL;
+	struct qerr err = { 0 };
+	int r = g ? virt_balloon_check(t->virt, g, &err) : -ENOENT;
+
+	stamp(t);
+	printf("balloon %s %d %s\n", words[1], r, err.text);
 }
 
 static void cmd_class(struct tool *t, char **words)
@@ -199,16 +274,18 @@ static const struct {
 	int words;
 	void (*run)(struct tool *t, char **words);
 } commands[] = {
-	{ "pin", 4, cmd_pin },         { "read", 3, cmd_read },   { "class", 3, cmd_class },
-	{ "refresh", 1, cmd_refresh }, { "probe", 1, cmd_probe }, { "quit", 1, cmd_quit },
+	{ "set", 5, cmd_set },         { "get", 4, cmd_get },         { "stats", 2, cmd_stats },
+	{ "balloon", 2, cmd_balloon }, { "pin", 4, cmd_pin },         { "read", 3, cmd_read },
+	{ "class", 3, cmd_class },     { "refresh", 1, cmd_refresh }, { "probe", 1, cmd_probe },
+	{ "quit", 1, cmd_quit },
 };
 
 static void obey(struct tool *t, char *line)
 {
-	char *words[5] = { NULL }, *save = NULL;
+	char *words[6] = { NULL }, *save = NULL;
 	int n = 0;
 
-	for (char *w = strtok_r(line, " \n", &save); w && n < 4; w = strtok_r(NULL, " \n", &save))
+	for (char *w = strtok_r(line, " \n", &save); w && n < 5; w = strtok_r(NULL, " \n", &save))
 		words[n++] = w;
 	for (size_t i = 0; n > 0 && i < ARRAY_SIZE(commands); i++) {
 		if (strcmp(words[0], commands[i].name) == 0 && n == commands[i].words) {

@@ -236,9 +236,10 @@ static inline int apply_knob(const struct tree *t, const char *group, enum knob_
 {
 	struct change c = { .target = target_of(t, group), .knob = knob };
 	struct qerr err = { 0 };
+	struct cpuset room;
 	int r;
 
-	CU_ASSERT_EQUAL_FATAL(knob_value_parse(knob_get(knob)->type, value, &c.to), 0);
+	CU_ASSERT_EQUAL_FATAL(knob_value_parse(knob_get(knob)->type, value, &room, &c.to), 0);
 	r = t->adapter->ops->apply(t->adapter, &c, 1, &err);
 	CU_ASSERT_EQUAL(err.code, r);
 	return r;

@@ -234,6 +234,8 @@ static inline void job_finish(struct bench *b, struct fake *f, struct job *job)
 
 	if (!job->target.guest)
 		job->target.path = job->path;
+	if (job->to.type == KNOB_CPUSET)
+		job->to.cpuset = &job->cpus;
 	r = fake_error(f, &job->target, f->fail, job->knob, &err);
 	if (r == 0 && !f->refuse)
 		world_set(&b->world, &job->target, job->knob, job->to);
@@ -293,7 +295,7 @@ static inline void bench_pass(struct bench *b, uint64_t us)
 		struct guest_row *row =
 			i < e->guests.count ? &e->guests.rows[i] : &e->guests.groups;
 
-		for (size_t a = 0; a < ADAPTER_COUNT; a++)
+		for (size_t a = 0; a < LANE_COUNT; a++)
 			row->lanes[a].retry_us = earlier(row->lanes[a].retry_us, us);
 		row->seen_us = row->seen_us ? earlier(row->seen_us, us) : 0;
 	}
@@ -368,8 +370,9 @@ static inline void bench_meddle(struct bench *b, const char *name, enum target_k
 {
 	struct target t = bench_target(b, name, kind, index);
 	struct knob_value v;
+	struct cpuset room;
 
-	if (knob_value_parse(knob_get(knob)->type, text, &v) < 0)
+	if (knob_value_parse(knob_get(knob)->type, text, &room, &v) < 0)
 		abort();
 	world_set(&b->world, &t, knob, v);
 }

@@ -20,6 +20,7 @@ struct cell {
 	uint64_t key; /* 0 free */
 	enum knob_id knob;
 	struct knob_value value;
+	struct cpuset cpus; /* of the value, whose pointer is void: see cell_value */
 };
 
 struct written { /* one write that reached an adapter */
@@ -32,6 +33,7 @@ struct world {
 	struct cell *cells;
 	size_t ncells; /* a power of two; not to be filled beyond a half */
 	struct cpuset online;
+	bool foreign;     /* what was never written has a value that no plan wants */
 	const char *gone; /* this guest's targets are no more */
 	bool keep_log;    /* of writes */
 	struct written *log;
@@ -42,8 +44,16 @@ struct world {
 
 static inline uint64_t world_hash(uint64_t hash, const char *text)
 {
-	for (; *text; text++)
-		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	for (size_t left = strlen(text); left;) {
+		size_t step = left < sizeof(uint64_t) ? left : sizeof(uint64_t);
+		uint64_t word = 0;
+
+		memcpy(&word, text, step);
+		hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+		hash ^= hash >> 29;
+		text += step;
+		left -= step;
+	}
 	return hash;
 }
 
@@ -64,9 +74,31 @@ static inline struct cell *world_cell(const struct world *w, struct cell *cells,
 	return &cells[at];
 }
 
+static inline struct knob_value cell_value(const struct cell *c)
+{
+	return c->value.type == KNOB_CPUSET ? knob_cpuset(&c->cpus) : c->value;
+}
+
+static inline struct knob_value world_foreign(enum knob_id knob)
+{
+	static const struct cpuset none;
+
+	switch (knob_get(knob)->type) {
+	case KNOB_CPUSET:
+		return knob_cpuset(&none);
+	case KNOB_QUOTA:
+		return knob_quota(7777, 100000);
+	case KNOB_U64:
+		break;
+	}
+	return knob_u64(77777);
+}
+
 /* What a knob has on a host where nobody has set anything. */
 static inline struct knob_value world_default(const struct world *w, enum knob_id knob)
 {
+	if (w->foreign)
+		return world_foreign(knob);
 	switch (knob) {
 	case KNOB_CPU_AFFINITY:
 		return knob_cpuset(&w->online);
@@ -74,12 +106,8 @@ static inline struct knob_value world_default(const struct world *w, enum knob_i
 		return knob_quota(KNOB_MAX, 100000);
 	case KNOB_CPU_WEIGHT:
 		return knob_u64(100);
-	case KNOB_SWAP_MAX:
-	case KNOB_NET_IN:
-	case KNOB_NET_OUT:
-		return knob_u64(KNOB_MAX);
 	default:
-		return knob_u64(0);
+		return knob_u64(knob_get(knob)->limit ? KNOB_MAX : 0);
 	}
 }
 
@@ -88,7 +116,7 @@ static inline struct knob_value world_get(const struct world *w, const struct ta
 {
 	const struct cell *c = world_cell(w, w->cells, world_key(t, knob));
 
-	return c->key ? c->value : world_default(w, knob);
+	return c->key ? cell_value(c) : world_default(w, knob);
 }
 
 static inline void world_set(struct world *w, const struct target *t, enum knob_id knob,
@@ -98,6 +126,8 @@ static inline void world_set(struct world *w, const struct target *t, enum knob_
 	struct cell *c = world_cell(w, w->cells, key);
 
 	*c = (struct cell){ .key = key, .knob = knob, .value = value };
+	if (value.type == KNOB_CPUSET)
+		c->cpus = *value.cpuset;
 }
 
 static inline struct cell *world_snapshot(const struct world *w)
@@ -116,9 +146,11 @@ static inline size_t world_differs(const struct world *w, struct cell *snapshot)
 	for (size_t i = 0; i < w->ncells; i++) {
 		const struct cell *now = &w->cells[i];
 		const struct cell *then = world_cell(w, snapshot, now->key);
-		struct knob_value before = then->key ? then->value : world_default(w, now->knob);
+		struct knob_value before =
+			then->key ? cell_value(then) : world_default(w, now->knob);
+		struct knob_value value = cell_value(now);
 
-		differ += now->key && !knob_value_equal(&before, &now->value);
+		differ += now->key && !knob_value_equal(&before, &value);
 	}
 	return differ;
 }
@@ -131,6 +163,7 @@ struct job { /* given to the worker */
 	char path[128];
 	enum knob_id knob;
 	struct knob_value to;
+	struct cpuset cpus; /* of `to` */
 };
 
 struct fake {
@@ -225,6 +258,8 @@ static inline void fake_queue(struct fake *f, const struct change *c, uint64_t t
 	else
 		snprintf(job->path, sizeof(job->path), "%s", c->target.path);
 	job->target.path = NULL;
+	if (c->to.type == KNOB_CPUSET)
+		job->cpus = *c->to.cpuset;
 }
 
 static inline int fake_apply(struct adapter *a, const struct change *c, uint64_t ticket,

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "qosd/core/mem.h"
-#include "qosd/daemon/control.h"
+#include "qosd/daemon/methods.h"
 
 struct fake {
 	const char *folder;
@@ -85,71 +85,6 @@ static int answer(struct control_call *call, json_t *parameters, void *user)
 	json_decref(canned);
 	return r;
 }
-
-#define REQUIRED false
-#define OPTIONAL true
-
-static const struct control_method methods[] = {
-	{ .name = "Status", .right = CONTROL_READ, .handler = answer },
-	{ .name = "List", .right = CONTROL_READ, .handler = answer },
-	{ .name = "Show",
-	  .right = CONTROL_READ,
-	  .handler = answer,
-	  .params = { { "guest", CONTROL_STRING, REQUIRED } } },
-	{ .name = "Explain",
-	  .right = CONTROL_READ,
-	  .handler = answer,
-	  .params = { { "guest", CONTROL_STRING, REQUIRED } } },
-	{ .name = "Plan",
-	  .right = CONTROL_READ,
-	  .handler = answer,
-	  .params = { { "text", CONTROL_STRING, OPTIONAL } } },
-	{ .name = "Check",
-	  .right = CONTROL_READ,
-	  .handler = answer,
-	  .params = { { "text", CONTROL_STRING, REQUIRED },
-		      { "name", CONTROL_STRING, OPTIONAL } } },
-	{ .name = "Episodes", .right = CONTROL_READ, .handler = answer },
-	{ .name = "Doctor", .right = CONTROL_READ, .handler = answer },
-	{ .name = "Policy", .right = CONTROL_READ, .handler = answer },
-	{ .name = "Version", .right = CONTROL_READ, .handler = answer },
-	{ .name = "Reload",
-	  .right = CONTROL_WRITE,
-	  .handler = answer,
-	  .params = { { "path", CONTROL_STRING, OPTIONAL } } },
-	{ .name = "Undo", .right = CONTROL_WRITE, .handler = answer },
-	{ .name = "SetMode",
-	  .right = CONTROL_WRITE,
-	  .handler = answer,
-	  .params = { { "mode", CONTROL_STRING, REQUIRED } } },
-	{ .name = "SetClass",
-	  .right = CONTROL_WRITE,
-	  .handler = answer,
-	  .params = { { "guest", CONTROL_STRING, REQUIRED },
-		      { "class", CONTROL_STRING, OPTIONAL } } },
-	{ .name = "Throttle",
-	  .right = CONTROL_WRITE,
-	  .handler = answer,
-	  .params = { { "class", CONTROL_STRING, REQUIRED },
-		      { "resource", CONTROL_STRING, REQUIRED },
-		      { "level", CONTROL_INT, REQUIRED },
-		      { "seconds", CONTROL_NUMBER, REQUIRED } } },
-	{ .name = "Hold",
-	  .right = CONTROL_WRITE,
-	  .handler = answer,
-	  .params = { { "guest", CONTROL_STRING, REQUIRED },
-		      { "seconds", CONTROL_NUMBER, REQUIRED } } },
-	{ .name = "Release",
-	  .right = CONTROL_WRITE,
-	  .handler = answer,
-	  .params = { { "guest", CONTROL_STRING, OPTIONAL } } },
-	{ .name = "Hook",
-	  .right = CONTROL_ROOT,
-	  .handler = answer,
-	  .params = { { "guest", CONTROL_STRING, REQUIRED },
-		      { "phase", CONTROL_STRING, REQUIRED },
-		      { "xml", CONTROL_STRING, OPTIONAL } } },
-};
 
 static void ready(void)
 {
@@ -228,8 +163,8 @@ int main(int argc, char **argv)
 	struct control_config config = { .interface = "org.qosd.Control",
 					 .description = "interface org.qosd.Control\n",
 					 .version = "0.1.0",
-					 .methods = methods,
-					 .nmethods = ARRAY_SIZE(methods) };
+					 .nmethods = METHODS_COUNT };
+	struct control_method methods[METHODS_COUNT];
 	struct fake fake;
 	sigset_t term;
 	int r;
@@ -250,6 +185,11 @@ int main(int argc, char **argv)
 		fprintf(stderr, "fake_qosd: %s: %s\n", argv[3], strerror(errno));
 		return 1;
 	}
+	for (size_t i = 0; i < METHODS_COUNT; i++) {
+		methods[i] = methods_table[i];
+		methods[i].handler = answer;
+	}
+	config.methods = methods;
 	config.path = argv[1];
 	config.user = &fake;
 	r = serve(&config);

@@ -37,6 +37,15 @@ static inline uint32_t next_random(uint64_t *seed)
 	return (uint32_t)(*seed >> 33);
 }
 
+/* Room for one of the last 64 CPU sets that a test made. */
+static inline struct cpuset *make_room_for_cpus(void)
+{
+	static struct cpuset rooms[64];
+	static unsigned int next;
+
+	return &rooms[next++ % 64];
+}
+
 static inline struct guest *make_guest(const char *name, uint32_t id, uint32_t vcpus,
 				       uint64_t memory_bytes)
 {

@@ -64,6 +64,29 @@ static void test_first_stays(void)
 	baseline_free(NULL);
 }
 
+/* A CPU set is lent only for the call, and kept until its entry is dropped. */
+static void test_lent_cpus(void)
+{
+	struct baseline *b = baseline_new();
+	struct guest *g = make_guest("a", 1, 3, GIB);
+	struct target t = on(g, TARGET_VCPU, 0);
+	struct cpuset set = { { 1 } };
+	struct knob_value v = knob_cpuset(&set);
+
+	for (t.index = 0; t.index < 3; t.index++) {
+		set.bits[0] = UINT64_C(1) << t.index;
+		CU_ASSERT_EQUAL(baseline_put(b, &t, KNOB_CPU_AFFINITY, &v), 1);
+	}
+	t.index = 1;
+	CU_ASSERT_EQUAL(baseline_drop(b, &t, KNOB_CPU_AFFINITY), 1);
+	t.index = 0;
+	CU_ASSERT_EQUAL(baseline_get(b, &t, KNOB_CPU_AFFINITY)->cpuset->bits[0], 1);
+	t.index = 2;
+	CU_ASSERT_EQUAL(baseline_get(b, &t, KNOB_CPU_AFFINITY)->cpuset->bits[0], 4);
+	guest_unref(g);
+	baseline_free(b);
+}
+
 static void test_no_identity(void)
 {
 	struct baseline *b = baseline_new();
@@ -382,6 +405,7 @@ static void test_many(void)
 
 static const struct test tests[] = {
 	{ "the first value stays", test_first_stays },
+	{ "CPU sets are copied", test_lent_cpus },
 	{ "targets without identity", test_no_identity },
 	{ "a guest is dropped with its scope", test_drop },
 	{ "what has gone is forgotten", test_retain },

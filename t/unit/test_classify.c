@@ -245,7 +245,7 @@ static void test_quota(void)
 
 		c.cpu.limit_permille = cases[i].limit;
 		g->vcpus = cases[i].vcpus;
-		class_cpu_quota(&c, g, &quota, &period);
+		class_cpu_quota(&c, g, UINT64_MAX, &quota, &period);
 		CU_ASSERT_EQUAL(quota, cases[i].quota);
 		CU_ASSERT_EQUAL(period, cases[i].period);
 	}
@@ -253,7 +253,7 @@ static void test_quota(void)
 	for (g->vcpus = 1; g->vcpus && g->vcpus < UINT32_MAX / 2; g->vcpus *= 3) {
 		uint64_t quota, period;
 
-		class_cpu_quota(&c, g, &quota, &period);
+		class_cpu_quota(&c, g, UINT64_MAX, &quota, &period);
 		CU_ASSERT_EQUAL(quota % class_vcpus(g), 0);
 		CU_ASSERT(quota < UINT64_C(1) << 44);
 	}

@@ -4,7 +4,7 @@
  */
 #include <errno.h>
 
-#include "qosd/core/cpuset.h"
+#include "qosd/core/cpuset_store.h"
 #include "t/unit/harness.h"
 
 static struct cpuset set_of(const char *text)
@@ -121,12 +121,38 @@ static void test_members(void)
 	CU_ASSERT_EQUAL(cpuset_count(&set), 2);
 }
 
+/* Copies that last; one for equal sets that come near each other. */
+static void test_store(void)
+{
+	struct cpuset_store store = { 0 };
+	struct cpuset set = set_of("0-3"), all = set_of("0-1023");
+	const struct cpuset *kept = cpuset_store_keep(&store, &set), *others[200];
+	char buf[CPUSET_TEXT_MAX];
+
+	cpuset_add(&set, 8);
+	for (unsigned int i = 0; i < 200; i++) {
+		struct cpuset one = { 0 };
+
+		cpuset_add(&one, i);
+		CU_ASSERT_PTR_EQUAL(cpuset_store_keep(&store, &all),
+				    cpuset_store_keep(&store, &all));
+		others[i] = cpuset_store_keep(&store, &one);
+	}
+	for (unsigned int i = 0; i < 200; i++)
+		CU_ASSERT(cpuset_count(others[i]) == 1 && cpuset_has(others[i], i));
+	ASSERT_STR(cpuset_format(kept, buf, sizeof(buf)), "0-3");
+	ASSERT_STR(cpuset_format(cpuset_store_keep(&store, &set), buf, sizeof(buf)), "0-3,8");
+	cpuset_store_done(&store);
+	CU_ASSERT_PTR_NULL(store.arena);
+}
+
 static const struct test tests[] = {
 	{ "reads lists and writes the shortest", test_lists },
 	{ "refuses other forms and leaves the result alone", test_refused },
 	{ "fits the longest list and cuts at whole ranges", test_longest },
 	{ "and, or, minus, subset, intersects", test_sets },
 	{ "members and bounds", test_members },
+	{ "sets that are kept", test_store },
 };
 
 int main(void)

@@ -8,7 +8,7 @@ static struct knob_value value(enum knob_id knob, const char *text)
 {
 	struct knob_value v = { 0 };
 
-	if (knob_value_parse(knob_get(knob)->type, text, &v) < 0)
+	if (knob_value_parse(knob_get(knob)->type, text, make_room_for_cpus(), &v) < 0)
 		abort();
 	return v;
 }
@@ -73,6 +73,29 @@ static void test_entry(void)
 	diff_done(&d);
 	diff_sort(&d);
 	diff_done(&d);
+}
+
+/* A CPU set is lent to plan and diff only for the call. */
+static void test_lent(void)
+{
+	struct target t = on(guest_a, TARGET_EMULATOR, 0);
+	struct cpuset want = { { 1 } }, is = { { 6 } };
+	struct knob_value actual = knob_cpuset(&is);
+	struct plan *p = must(plan_new());
+	struct diff d;
+
+	diff_init(&d);
+	CU_ASSERT_EQUAL(
+		plan_add(p, &t, KNOB_CPU_AFFINITY, knob_cpuset(&want), (struct reason){ 0 }), 0);
+	CU_ASSERT_EQUAL(diff_entry(&d, &p->entries[0], &actual), 1);
+	want.bits[0] = is.bits[0] = 0xff;
+	CU_ASSERT_EQUAL(p->entries[0].want.cpuset->bits[0], 1);
+	CU_ASSERT_EQUAL(d.changes[0].from.cpuset->bits[0], 6);
+	CU_ASSERT_EQUAL(d.changes[0].to.cpuset->bits[0], 1);
+	CU_ASSERT_EQUAL(diff_entry(&d, &p->entries[0], NULL), 1);
+	CU_ASSERT(cpuset_empty(d.changes[1].from.cpuset));
+	diff_done(&d);
+	plan_free(p);
 }
 
 static void test_burst(void)
@@ -285,6 +308,7 @@ static void test_on_the_way(void)
 
 static const struct test tests[] = {
 	{ "one entry", test_entry },
+	{ "CPU sets are copied", test_lent },
 	{ "burst and quota", test_burst },
 	{ "up from the root, down from the leaves", test_tree },
 	{ "give before take", test_narrow_first },

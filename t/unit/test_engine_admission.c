@@ -187,6 +187,26 @@ static void test_many_pending(void)
 	bench_free(b);
 }
 
+/* libvirt may give a start up before the guest has a process; that is no guest that has stopped. */
+static void test_start_given_up(void)
+{
+	struct bench *b = bench_filled(POLICY("enforce"), "silver", "silver", "silver");
+	struct guest *g = bench_guest(b, "web9", 9, 1, 1 * GIB, "silver");
+
+	g->start_ticks = 0;
+	g->pid = 0;
+	bench_publish(b);
+	bench_settle(b);
+	bench_stop(b, "web9");
+	bench_stop(b, "a");
+	bench_publish(b);
+	bench_settle(b);
+	CU_ASSERT_EQUAL(bench_logged(b, "guest web9 was not started"), 1);
+	CU_ASSERT_EQUAL(bench_logged(b, "guest a has stopped"), 1);
+	CU_ASSERT_EQUAL(bench_logged(b, "has stopped"), 1);
+	bench_free(b);
+}
+
 static const struct test tests[] = {
 	{ "a full host refuses, in one sentence", test_refuse_when_full },
 	{ "a class that may start degraded", test_degrade },
@@ -198,6 +218,7 @@ static const struct test tests[] = {
 	{ "a released guest owns nothing", test_released },
 	{ "without libvirt's answer nobody is refused", test_unknown_host },
 	{ "more pending guests than places", test_many_pending },
+	{ "a start that is given up", test_start_given_up },
 };
 
 int main(void)

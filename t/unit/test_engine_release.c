@@ -215,7 +215,7 @@ static size_t own_differences(struct bench *b, struct cell *before, const char *
 			world_cell(&b->world, before, world_key(t, p->entries[i].knob));
 		struct knob_value is = world_get(&b->world, t, p->entries[i].knob);
 		struct knob_value was =
-			then->key ? then->value : world_default(&b->world, p->entries[i].knob);
+			then->key ? cell_value(then) : world_default(&b->world, p->entries[i].knob);
 
 		n += t->guest && strcmp(t->guest->name, name) == 0 && !knob_value_equal(&is, &was);
 	}
@@ -288,6 +288,41 @@ static void test_one_over_a_restart(void)
 	free_both(b, before);
 }
 
+/* In observe mode, with limits of before still in force, one guest is to be released by workers. */
+static struct bench *bench_releasing_one(struct cell **ret_before)
+{
+	struct bench *b = bench_enforced(ret_before);
+	struct qerr err = { 0 };
+
+	CU_ASSERT_EQUAL(engine_set_mode(b->e, MODE_OBSERVE, &err), 0);
+	make_async(b);
+	release(b, "web1");
+	CU_ASSERT(b->fakes[ADAPTER_NET].writing);
+	return b;
+}
+
+/* A release that was not over goes on, although nothing else is written. */
+static void test_one_goes_on_while_observing(void)
+{
+	struct cell *before;
+	struct bench *b = bench_releasing_one(&before);
+
+	ASSERT_STR(bench_knob(b, "web1", KNOB_CPU_WEIGHT), "200");
+	bench_kill(b);
+	bench_boot(b);
+	CU_ASSERT(!engine_enforcing(b->e) && !b->fakes[ADAPTER_NET].writing);
+	bench_publish(b);
+	CU_ASSERT(engine_releasing(b->e) && b->fakes[ADAPTER_NET].writing);
+	bench_settle(b);
+	ASSERT_STR(bench_knob(b, "web1", KNOB_CPU_WEIGHT), "250");
+	ASSERT_STR(bench_knob(b, "web1", KNOB_CPU_MAX), "30000 100000");
+	ASSERT_STR(bench_value(b, "web1", TARGET_VCPU, 1, KNOB_CPU_AFFINITY), "2-3");
+	ASSERT_STR(bench_knob(b, "batch1", KNOB_CPU_MAX), "20000 20000");
+	CU_ASSERT(!engine_releasing(b->e) && !b->fakes[ADAPTER_NET].writing);
+	CU_ASSERT_PTR_NULL(guests_trouble(bench_row(b, "web1")));
+	free_both(b, before);
+}
+
 /* Two releases, the second while the first is in flight. */
 static void test_two_in_flight(void)
 {
@@ -325,6 +360,20 @@ static void test_guest_stops_in_release(void)
 	CU_ASSERT(!engine_releasing(b->e));
 	CU_ASSERT_EQUAL(bench_unmet(b), 0);
 	CU_ASSERT_EQUAL(b->e->guests.count, 2);
+	free_both(b, before);
+}
+
+/* Nothing is left to be given back: adapters need not be ready to write any more. */
+static void test_last_released_guest_stops(void)
+{
+	struct cell *before;
+	struct bench *b = bench_releasing_one(&before);
+
+	b->world.gone = "web1";
+	bench_stop(b, "web1");
+	bench_publish(b);
+	bench_settle(b);
+	CU_ASSERT(!engine_releasing(b->e) && !b->fakes[ADAPTER_NET].writing);
 	free_both(b, before);
 }
 
@@ -405,8 +454,10 @@ static const struct test tests[] = {
 	{ "groups without guests get their values back", test_last_guest_stops },
 	{ "one guest alone, and taken back", test_one },
 	{ "a released guest stays so over a restart", test_one_over_a_restart },
+	{ "one guest, over a restart in observe mode", test_one_goes_on_while_observing },
 	{ "two guests, the second in between", test_two_in_flight },
 	{ "a guest stops while it is released", test_guest_stops_in_release },
+	{ "the last one that is released stops", test_last_released_guest_stops },
 	{ "a held guest is left alone", test_hold },
 	{ "a hold ends by itself", test_hold_ends },
 };

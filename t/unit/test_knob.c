@@ -10,7 +10,7 @@ static struct knob_value set_value(const char *text)
 {
 	struct knob_value v = { 0 };
 
-	if (knob_value_parse(KNOB_CPUSET, text, &v) < 0)
+	if (knob_value_parse(KNOB_CPUSET, text, make_room_for_cpus(), &v) < 0)
 		abort();
 	return v;
 }
@@ -76,13 +76,14 @@ static void test_text(void)
 	};
 	char again[KNOB_TEXT_MAX];
 	struct knob_value v = knob_u64(42);
+	struct cpuset room;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		CU_ASSERT_EQUAL(knob_value_parse(bad[i].type, bad[i].text, &v), -EINVAL);
+		CU_ASSERT_EQUAL(knob_value_parse(bad[i].type, bad[i].text, &room, &v), -EINVAL);
 		CU_ASSERT_EQUAL(v.u64, 42);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
-		CU_ASSERT_EQUAL(knob_value_parse(good[i].type, good[i].text, &v), 0);
+		CU_ASSERT_EQUAL(knob_value_parse(good[i].type, good[i].text, &room, &v), 0);
 		CU_ASSERT_EQUAL(v.type, good[i].type);
 		ASSERT_STR(knob_value_format(&v, again, sizeof(again)), good[i].text);
 	}

@@ -143,4 +143,8 @@ int net_rest(void);    /* asks for interrupts; 1 when something came meanwhile *
 void disk_setup(struct lab_page *page);
 void disk_turn(int wanted); /* collects finished requests; starts new ones when wanted */
 
+/* balloon.c */
+void balloon_setup(void);
+uint32_t balloon_turn(uint32_t ram_end); /* gives or takes what the host asks; the end that is left */
+
 #endif

@@ -16,6 +16,7 @@
 static struct lab_page *const page = (struct lab_page *)LAB_PAGE_ADDRESS;
 static volatile uint32_t load; /* enum lab_load */
 static uint32_t heap_end = HEAP_START, ram_end;
+static volatile uint32_t ram_left; /* ram_end without what the balloon has */
 static volatile uint32_t memory_start; /* set before any load: where `memory` begins */
 
 static struct {
@@ -75,7 +76,7 @@ static void fill_page(uint32_t at, uint32_t *random)
 /* Each vCPU writes its share of RAM, page by page: all of a page at first, then a word of it. */
 static void memory_chunk(uint32_t cpu)
 {
-	uint32_t share = ((ram_end - memory_start) / page->cpus) & ~(LAB_TOUCH_BYTES - 1);
+	uint32_t share = ((ram_left - memory_start) / page->cpus) & ~(LAB_TOUCH_BYTES - 1);
 	uint32_t begin = memory_start + cpu * share;
 	struct lab_work *work = &page->work[cpu];
 	int i, n = work->passes ? PAGES_PER_CHUNK : 1;
@@ -153,6 +154,7 @@ static void look_after_devices(void)
 		while (serial_line(line, sizeof(line)))
 			obey(line);
 		disk_turn(load == LAB_DISK);
+		ram_left = balloon_turn(ram_end);
 		while (net_forward())
 			;
 	} while (net_rest());
@@ -183,6 +185,8 @@ void guest_main(void)
 	serial_setup();
 	net_setup(page);
 	disk_setup(page);
+	balloon_setup();
+	ram_left = ram_end;
 	memory_start = (heap_end + 4095) & ~4095u;
 	page->cpus = cpus_up;
 	page->version = LAB_PAGE_VERSION;

@@ -62,6 +62,14 @@ topology() {
 	done
 }
 
+# LAB_DISK_IOPS=N: a disk for lab-disk that carries N requests a second.
+disk_for_guests() {
+	[ -n "${LAB_DISK_IOPS:-}" ] || return 0
+	truncate -s 512M "$RUN/disk"
+	QEMU+=(-drive "if=none,id=disk,file=${RUN//,/,,}/disk,format=raw,cache=unsafe,throttling.iops-total=$LAB_DISK_IOPS"
+		-device "virtio-blk-pci,drive=disk,serial=lab-disk")
+}
+
 command_line() {
 	local append="LAB_INIT=$INIT LAB_CGROUP=$CGROUP LAB_KERNEL=$KERNEL console=ttyS0 quiet panic=-1 apparmor=0 audit=0 mitigations=off nokaslr"
 	append+=" rcupdate.rcu_cpu_stall_suppress=1 nowatchdog"
@@ -82,6 +90,7 @@ command_line() {
 	truncate -s 4G "$RUN/swap" # for lab-swap; takes room only as it is used
 	QEMU+=(-drive "if=none,id=swap,file=${RUN//,/,,}/swap,format=raw,cache=unsafe"
 		-device "virtio-blk-pci,drive=swap,serial=lab-swap")
+	disk_for_guests
 	[ -z "$LAB_OUT" ] || share labout "$LAB_OUT"
 }
 

@@ -8,8 +8,6 @@ command -v lab-cgctl >/dev/null || { skip "the cgroup adapter" "lab-cgctl is not
 
 v1() { [ "$LAB_CGROUP" = v1 ]; }
 with_systemd() { [ "$LAB_INIT" = systemd ]; }
-# shellcheck disable=SC2317 # called through check
-fails() { ! "$@"; }
 # shellcheck disable=SC2317
 says() { local what=$1; shift; "$@" 2>&1 | grep -q "$what"; }
 read_knob() { lab-cgctl read "$@" 2>&1; }

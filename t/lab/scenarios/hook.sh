@@ -41,22 +41,22 @@ shortest() { for _ in 1 2 3; do ms "$@"; done | sort -n | head -n 1; }
 run_hook() { $hook web1 prepare begin - </run/lab/guests/silver1/domain.xml; }
 
 # ---- no daemon
-check "without a daemon guests start" lab-guest start silver1
+check "without a daemon guests start" lab-guest start silver1 --kind light
 check "the hook fails open" run_hook
 
 # ---- with one
 start_qosd || exit 1
-check "a guest that fits starts" lab-guest start solid1 --class solid
+check "a guest that fits starts" lab-guest start solid1 --kind light --class solid
 domains=$(virsh -q list --all | wc -l)
-refusal=$(lab-guest start solid2 --class solid --memory 3000 2>&1)
+refusal=$(lab-guest start solid2 --kind light --class solid --memory 3000 2>&1)
 is "a guest that does not fit is refused" $? 1
 note "virsh said: $refusal"
 is "with qosd's sentence" "$(grep -cE 'qosd: .*(memory|RAM)' <<<"$refusal")" 1
 is "nothing is left of it" "$(virsh -q list --all | wc -l)" "$domains"
-refusal=$(lab-guest start easy1 --class easy --memory 1900 2>&1)
+refusal=$(lab-guest start easy1 --kind light --class easy --memory 1900 2>&1)
 is "admission = degrade never refuses${refusal:+: $refusal}" $? 0
 lab-guest stop easy1
-check "what was refused is not counted: another that fits" lab-guest start solid3 --class solid
+check "what was refused is not counted: another that fits" lab-guest start solid3 --kind light --class solid
 
 # ---- a daemon that hangs
 kill -STOP "$(pgrep -o -x qosd)"
@@ -65,7 +65,7 @@ absent=$(QOSD_SOCKET=/nonexistent shortest run_hook)
 within "a hanging daemon costs the hook at most 500 ms" "$(($(shortest run_hook) - absent))" 0 500
 check "and the hook fails open" run_hook
 lab-guest stop solid3
-check "guests start all the same" lab-guest start solid3 --class solid
+check "guests start all the same" lab-guest start solid3 --kind light --class solid
 kill -CONT "$(pgrep -o -x qosd)"
 
 # ---- reconnect: libvirt would kill the guest if the hook failed

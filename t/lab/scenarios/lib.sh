@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # lib - what all scenarios share: TAP lines, configurations, and questions to guests and to qosd.
 #
@@ -6,6 +7,7 @@
 # Claims are proven by what guests get (lab-guest stat, lab-net), not by what qosd says.
 
 set -u
+here=$(dirname "${BASH_SOURCE[0]}")
 conf=/run/scenario.conf
 qosctl=${QOSCTL:-qosctl}
 
@@ -66,6 +68,8 @@ calc() {
 	awk "BEGIN { printf \"%.6g\", $* }"
 }
 
+fails() { ! "$@"; }
+
 # until_true SECONDS COMMAND...: tries each 50 ms
 until_true() {
 	local end=$((SECONDS + $1))
@@ -99,23 +103,36 @@ thread_files() { # thread_files GUEST NAME: where the run time of its threads wi
 }
 
 # cpu_rates SECONDS GUEST...: CPUs that each guest's vCPUs got, one number a line. With threads='*' it
-# counts QEMU's own threads too: a guest's weight is for all of it.
+# counts QEMU's own threads too: a guest's weight is for all of it. (A thread that ends meanwhile does
+# not count.)
 cpu_rates() {
-	local s=$1 i f run sign=-1 t0 t1 files=() ran=()
+	local s=$1 i f run t0 t1 files=() ran=()
+	local -A first=()
 	shift
 	for i in "$@"; do files+=("$(thread_files "$i" "${threads:-CPU*}")"); done
 	t0=${EPOCHREALTIME/[.,]/}
-	for s in "$s" ''; do
-		for i in "${!files[@]}"; do
-			for f in ${files[i]}; do
-				read -r run _ <"$f" && ran[i]=$((${ran[i]:-0} + sign * run))
-			done
+	for i in "${!files[@]}"; do
+		for f in ${files[i]}; do
+			{ read -r run _ <"$f"; } 2>/dev/null && first["$f"]=$run
 		done
-		sign=1
-		[ -z "$s" ] || nap "$s"
+	done
+	nap "$s"
+	for i in "${!files[@]}"; do
+		ran[i]=0
+		for f in ${files[i]}; do
+			{ read -r run _ <"$f"; } 2>/dev/null && ran[i]=$((ran[i] + run - ${first["$f"]:-run}))
+		done
 	done
 	t1=${EPOCHREALTIME/[.,]/}
 	for run in "${ran[@]}"; do calc "$run / 1e3 / ($t1 - $t0)"; echo; done
+}
+
+# cpu_ratio SECONDS A B: what A got for each CPU second of B, with all their threads
+cpu_ratio() {
+	local rates
+	mapfile -t rates < <(threads='*' cpu_rates "$@")
+	note "CPUs of $2 ${rates[0]}, $3 ${rates[1]}" >&2
+	calc "${rates[0]} / ${rates[1]}"
 }
 
 resident_mib() { # resident_mib GUEST: memory of its QEMU in RAM (not its program's, which all share)
@@ -144,6 +161,36 @@ start_qosd() { # start_qosd [ARG...]: with $conf
 		return 1
 	}
 	until_true 20 settled
+}
+
+# What could change something on a host, for strace.
+changing="open,openat,?openat2,creat,connect,write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg"
+changing+=",sendmmsg,sendfile,splice,bpf,ioctl,mkdir,mkdirat,rmdir,unlink,unlinkat,rename,renameat"
+changing+=",renameat2,link,linkat,symlink,symlinkat,mknod,mknodat,truncate,ftruncate,fallocate,chmod"
+changing+=",fchmod,fchmodat,chown,fchown,lchown,fchownat,setxattr,lsetxattr,fsetxattr,utimensat,mount"
+changing+=",umount2,move_mount,fsopen,fsmount,init_module,finit_module,delete_module,execve,execveat"
+changing+=",sched_setaffinity,sched_setscheduler,sched_setparam,sched_setattr,setpriority,ioprio_set"
+changing+=",prlimit64,setrlimit,kill,tkill,tgkill,pidfd_send_signal,process_madvise,process_vm_writev"
+changing+=",ptrace,setns,unshare,swapon,swapoff,sethostname,io_uring_setup,perf_event_open"
+
+# traced_start TRACE [ARG...]: start_qosd under strace, from its first instruction; with plain init.
+traced_start() {
+	local trace=$1 program
+	shift
+	program=$(command -v qosd)
+	mkdir -p /run/traced
+	cat >/run/traced/qosd <<-EOF2
+		#!/bin/sh
+		exec strace -D -f -yy -x -s 64 --seccomp-bpf -o $trace -e trace=$changing $program "\$@"
+	EOF2
+	chmod +x /run/traced/qosd
+	PATH=/run/traced:$PATH start_qosd "$@"
+}
+
+# host_writes TRACE: the writes to the host in it
+host_writes() {
+	until_true 10 fails pgrep -x strace # it writes until the end
+	awk -f "$here/host-writes.awk" "$1"
 }
 
 # All guests known, nothing in flight.

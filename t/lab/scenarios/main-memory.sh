@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Memory: a reservation keeps a guest resident while another drives the host out of memory.
 #
 # The hog has more RAM than the host has left, and writes to all of it over and over. Without qosd the

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Network: what a guest under libvirt gets through its tap. Limits count layer 2 in each direction; a
 # class change is in force when qosctl returns and no connection notices; nothing is left behind.
 . "$(dirname "$0")/lib.sh"

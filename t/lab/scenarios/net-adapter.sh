@@ -172,7 +172,8 @@ reported() { # WORDS: by the watcher, which then ends
 	wait "$WATCHER" 2> /dev/null
 }
 
-# Whatever somebody breaks is reported, reads as unlimited, and is whole after the next set.
+# Whatever somebody breaks is reported, reads as no limit that was set, and is whole after the next
+# set.
 breaks() { # COMMAND...
 	limit
 	watcher tap1
@@ -182,7 +183,8 @@ breaks() { # COMMAND...
 }
 
 repaired() { # what broke it
-	"$NETCTL" read tap1 | grep -q max || bad "still reads as whole: $*"
+	"$NETCTL" -r read tap1 | grep -q " 0" || bad "still reads as whole: $*"
+	"$NETCTL" read tap1 > /dev/null || bad "cannot be read: $*"
 	limit
 	reads "in 20000000 out 30000000"
 	unlimit
@@ -199,9 +201,6 @@ test_notices() {
 	breaks tc qdisc del dev qosd-ifb root
 	breaks ip link set qosd-ifb down
 	breaks ip link del qosd-ifb
-	limit
-	rm -r "$PINS/v1"
-	repaired "rm -r $PINS/v1"
 	untouched "$SCRATCH/before"
 }
 
@@ -246,11 +245,97 @@ test_cut_short() {
 	untouched "$SCRATCH/before"
 }
 
+# ---- giving back without pins, and without the right to use eBPF
+
+without_bpf() { setpriv --bounding-set -bpf,-sys_admin,-perfmon "$@"; }
+
+# As libvirt's noqueue on a tap: not the device's default (which is noqueue here). $SCRATCH/before
+root_set_by_somebody() {
+	tc qdisc replace dev tap1 root pfifo_fast
+	qdiscs tap1 > "$SCRATCH/before"
+}
+
+# Somebody removed the pins while a NIC is limited: the filters still know the maps.
+test_lost_pins() {
+	root_set_by_somebody
+	limit
+	rm -r "$PINS/v1"
+	[ "$("$NETCTL" -r read tap1)" = "tap1 in 20000000 out 30000000" ] ||
+		bad "an observer does not find the maps"
+	[ ! -e "$PINS/v1" ] || bad "an observer pins"
+	reads "in 20000000 out 30000000"
+	[ -e "$PINS/v1/cfg" ] || bad "the maps are not pinned again"
+	unlimit
+	same_kinds "$SCRATCH/before"
+	limit
+	rm -r "$PINS/v1"
+	unlimit
+	same_kinds "$SCRATCH/before"
+	"$NETCTL" set tap1 in 20000000
+	rm -r "$PINS/v1"
+	limit
+	reads "in 20000000 out 30000000"
+	unlimit
+	same_kinds "$SCRATCH/before"
+	tc qdisc del dev tap1 root
+}
+
+# A qosd that may not load programs gives back what another one shaped: with the maps' notes, and
+# without the pins by what is on the device.
+test_without_bpf() {
+	local pins
+	root_set_by_somebody
+	without_bpf "$NETCTL" set tap1 in 20000000 2> /dev/null && bad "it may use eBPF after all"
+	for pins in keep lose; do
+		limit
+		[ "$pins" = keep ] || rm -r "$PINS/v1"
+		without_bpf "$NETCTL" -r read tap1 | grep -q max && bad "$pins: reads as never limited"
+		without_bpf "$NETCTL" set tap1 in max , set tap1 out max || bad "$pins: unset"
+		same_kinds "$SCRATCH/before"
+		[ ! -e /sys/class/net/qosd-ifb ] || bad "$pins: the ifb is left"
+		limit
+		[ "$pins" = keep ] || rm -r "$PINS/v1"
+		without_bpf "$NETCTL" set tap1 out max , set tap1 in max || bad "$pins: unset"
+		same_kinds "$SCRATCH/before"
+	done
+	# Another NIC that is limited keeps the ifb; what somebody put into clsact keeps that.
+	ip link add other0 type veth peer name other1
+	"$NETCTL" set tap1 out 30000000 , set other0 out 30000000
+	rm -r "$PINS/v1"
+	tc filter add dev tap1 egress protocol ip pref 100 matchall action pass
+	without_bpf "$NETCTL" set tap1 out max
+	[ -e /sys/class/net/qosd-ifb ] || bad "the ifb of another NIC is removed"
+	qdiscs tap1 | grep -q clsact || bad "somebody's filter is removed"
+	tc qdisc del dev tap1 clsact
+	without_bpf "$NETCTL" set other0 out max
+	[ ! -e /sys/class/net/qosd-ifb ] || bad "the ifb is left"
+	ip link del other0
+	tc qdisc del dev tap1 root
+}
+
+# What is left of a limit is taken away although it limits nothing.
+test_gives_back_broken() {
+	local broken
+	qdiscs tap1 > "$SCRATCH/before"
+	for broken in "qdisc del dev tap1 root" "filter del dev tap1 egress" \
+		"filter del dev tap1 ingress" "qdisc del dev qosd-ifb root"; do
+		limit
+		# shellcheck disable=SC2086 # words of a command
+		tc $broken
+		"$NETCTL" -r read tap1 | grep -q " 0" || bad "nothing is left after: $broken"
+		unlimit
+		untouched "$SCRATCH/before"
+	done
+}
+
 topology 1
 [ $# -gt 0 ] || set -- test_release test_adopt test_refuses_foreign test_shares_the_slot \
-	test_gives_back_root test_notices test_device_goes test_cut_short
+	test_gives_back_root test_notices test_device_goes test_cut_short test_lost_pins \
+	test_without_bpf test_gives_back_broken
 for test in "$@"; do
-	note "$test"
+	before=$failures
 	"$test"
+	[ "$failures" = "$before" ] || printf 'not '
+	printf 'ok - the NIC adapter: %s\n' "${test#test_}"
 done
 finish

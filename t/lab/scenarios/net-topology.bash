@@ -42,7 +42,7 @@ topology() { # GUESTS
 	local i
 	modprobe -a veth bridge ifb sch_fq 2>/dev/null
 	mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
-	ip link add br0 type bridge
+	[ -e /sys/class/net/br0 ] || ip link add br0 type bridge
 	ip link set br0 up
 	side peer xr up0 254 10.9.255.2 10.9.255.1
 	for ((i = 1; i <= $1; i++)); do

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
 # A host run by systemd: values that systemd owns are set through it and survive a daemon-reload;
 # the unit with its sandbox can do all that qosd does.
 . "$(dirname "$0")/lib.sh"
@@ -15,9 +16,7 @@ others >/run/before
 start_qosd || exit 1
 until_true 15 settled
 is "qosd runs as a unit" "$(systemctl is-active qosd.service)" active
-rates=$(threads='*' cpu_rates 10 silver1 bronze1)
-note "cpu: $(tr '\n' ' ' <<<"$rates")"
-within "weights 4:1 between scopes" "$(calc "$(sed -n 1p <<<"$rates") / $(sed -n 2p <<<"$rates")")" 3.6 4.4
+settles "weights 4:1 between scopes" 3.6 4.4 cpu_ratio 10 silver1 bronze1
 
 scope=$(dirname "$(cgroup_of gold1)")
 reserved=$(((64 + 32) * 1048576))
@@ -49,15 +48,14 @@ check "every value is as before qosd ever ran" diff /run/before /run/released
 lab-qosd stop
 
 # ---- the unit as it is installed, without the lab's changes
-fails() { ! "$@"; }
 rm -rf /run/systemd/system/qosd.service.d
 cp "$conf" /etc/qosd/qosd.conf
 systemctl daemon-reload
 check "the unit starts" systemctl start qosd.service
 "$qosctl" mode enforce >/dev/null
 check "and settles" until_true 20 settled
-is "with three capabilities: net_admin, perfmon, bpf" \
-	"$(sed -n 's/^CapEff:\s*//p' "/proc/$(systemctl show -P MainPID qosd.service)/status")" 000000c000001000
+is "with four capabilities: net_admin, sys_resource, perfmon, bpf" \
+	"$(sed -n 's/^CapEff:\s*//p' "/proc/$(systemctl show -P MainPID qosd.service)/status")" 000000c001001000
 is "the watchdog is set" "$(systemctl show -P WatchdogUSec qosd.service)" 30s
 check "systemctl reload" systemctl reload qosd.service
 sed -i '1s/^/bogus = 3;\n/' /etc/qosd/qosd.conf

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
 # A host with cgroup v1: CPU weights and limits, memory by soft limit.
 . "$(dirname "$0")/lib.sh"
 write_conf
@@ -20,9 +21,7 @@ lab-guest start gold1 --load idle
 soft_before=$(cat "$(group gold1 memory)/memory.soft_limit_in_bytes")
 start_qosd || exit 1
 until_true 15 settled
-rates=$(threads='*' cpu_rates 10 silver1 bronze1)
-note "cpu: $(tr '\n' ' ' <<<"$rates")"
-within "weights 4:1 on one shared CPU" "$(calc "$(sed -n 1p <<<"$rates") / $(sed -n 2p <<<"$rates")")" 3.6 4.4
+settles "weights 4:1 on one shared CPU" 3.6 4.4 cpu_ratio 10 silver1 bronze1
 lab-guest load silver1 idle
 lab-guest load bronze1 idle
 lab-guest load half1 cpu

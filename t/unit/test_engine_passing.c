@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* test_engine_passing - knobs that are planned only while wanted get their values of before back.
+ */
+#include "t/unit/engine_bench.h"
+
+#define SLOW                                                                                       \
+	"{ name = \"slow\"; rank = 2; disk = { total_iops = 100; }; }, "                           \
+	"{ name = \"ways\"; rank = 3; disk = { read_iops = 50; write_iops = 60; }; }"
+
+static void add_disk(struct bench *b, const char *name)
+{
+	struct guest *g = must(inventory_find(b->running, name));
+
+	g->disks = must(calloc(1, sizeof(*g->disks)));
+	g->ndisks = 1;
+	strcpy(g->disks[0].target, "vda");
+	g->disks[0].fixed = true;
+}
+
+static struct bench *bench_disk(const char *mode)
+{
+	struct bench *b = bench_new(mode);
+
+	bench_guest(b, "web1", 1, 2, 2 * GIB, "silver");
+	add_disk(b, "web1");
+	bench_publish(b);
+	bench_settle(b);
+	return b;
+}
+
+static const char *total(struct bench *b)
+{
+	return bench_value(b, "web1", TARGET_DISK, 0, KNOB_DISK_TOTAL_IOPS);
+}
+
+static size_t baselines_of(struct bench *b, enum knob_id knob)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < baseline_count(b->e->baseline); i++)
+		n += baseline_at(b->e->baseline, i)->knob == knob;
+	return n;
+}
+
+static void test_back(void)
+{
+	struct bench *b = bench_disk(BENCH_POLICY("enforce", SLOW));
+
+	bench_meddle(b, "web1", TARGET_DISK, 0, KNOB_DISK_TOTAL_IOPS, "777");
+	bench_drift(b);
+	ASSERT_STR(total(b), "777"); /* a class without limits leaves others' alone */
+	CU_ASSERT_EQUAL(b->e->repaired, 0);
+	bench_set_class(b, "web1", "slow");
+	bench_settle(b);
+	ASSERT_STR(total(b), "100");
+	CU_ASSERT_EQUAL(baselines_of(b, KNOB_DISK_TOTAL_IOPS), 1);
+	bench_set_class(b, "web1", "ways");
+	bench_settle(b);
+	ASSERT_STR(bench_value(b, "web1", TARGET_DISK, 0, KNOB_DISK_WRITE_IOPS), "60");
+	ASSERT_STR(total(b), "max");
+	bench_set_class(b, "web1", "silver");
+	bench_settle(b);
+	bench_turn(b);
+	ASSERT_STR(total(b), "777");
+	ASSERT_STR(bench_value(b, "web1", TARGET_DISK, 0, KNOB_DISK_WRITE_IOPS), "max");
+	CU_ASSERT_EQUAL(baselines_of(b, KNOB_DISK_TOTAL_IOPS), 0);
+	/* From here it is the operator's again. */
+	bench_meddle(b, "web1", TARGET_DISK, 0, KNOB_DISK_TOTAL_IOPS, "55");
+	bench_drift(b);
+	ASSERT_STR(total(b), "55");
+	bench_free(b);
+}
+
+static void test_back_by_worker(void)
+{
+	struct bench *b = bench_disk(BENCH_POLICY("enforce", SLOW));
+
+	b->fakes[ADAPTER_LIBVIRT].async = true;
+	bench_set_class(b, "web1", "slow");
+	bench_settle(b);
+	ASSERT_STR(total(b), "100");
+	bench_set_class(b, "web1", "silver");
+	bench_settle(b);
+	bench_turn(b);
+	ASSERT_STR(total(b), "max");
+	CU_ASSERT_EQUAL(baselines_of(b, KNOB_DISK_TOTAL_IOPS), 0);
+	bench_free(b);
+}
+
+/* Killed while it held, and started anew with another class: the file remembers. */
+static void test_back_after_restart(void)
+{
+	struct bench *b = bench_disk(BENCH_POLICY("enforce", SLOW));
+
+	bench_meddle(b, "web1", TARGET_DISK, 0, KNOB_DISK_TOTAL_IOPS, "777");
+	bench_set_class(b, "web1", "slow");
+	bench_settle(b);
+	bench_kill(b);
+	bench_boot(b);
+	bench_set_class(b, "web1", "silver");
+	bench_settle(b);
+	bench_turn(b);
+	ASSERT_STR(total(b), "777");
+	bench_free(b);
+}
+
+static void test_released(void)
+{
+	struct bench *b = bench_disk(BENCH_POLICY("enforce", SLOW));
+
+	bench_meddle(b, "web1", TARGET_DISK, 0, KNOB_DISK_TOTAL_IOPS, "777");
+	bench_set_class(b, "web1", "ways");
+	bench_settle(b);
+	CU_ASSERT_EQUAL(engine_release(b->e, NULL, NULL), 0);
+	bench_settle(b);
+	ASSERT_STR(total(b), "777");
+	ASSERT_STR(bench_value(b, "web1", TARGET_DISK, 0, KNOB_DISK_READ_IOPS), "max");
+	CU_ASSERT_FALSE(engine_releasing(b->e));
+	bench_free(b);
+}
+
+/* What cannot be given back now stays remembered. */
+static void test_back_fails(void)
+{
+	struct bench *b = bench_disk(BENCH_POLICY("enforce", SLOW));
+
+	bench_set_class(b, "web1", "slow");
+	bench_settle(b);
+	b->fakes[ADAPTER_LIBVIRT].fail[KNOB_DISK_TOTAL_IOPS] = -EIO;
+	bench_set_class(b, "web1", "silver");
+	bench_settle(b);
+	CU_ASSERT_EQUAL(baselines_of(b, KNOB_DISK_TOTAL_IOPS), 1);
+	b->fakes[ADAPTER_LIBVIRT].fail[KNOB_DISK_TOTAL_IOPS] = 0;
+	bench_pass(b, 60000000);
+	bench_turn(b);
+	ASSERT_STR(total(b), "max");
+	CU_ASSERT_EQUAL(baselines_of(b, KNOB_DISK_TOTAL_IOPS), 0);
+	bench_free(b);
+}
+
+static const struct test tests[] = {
+	{ "given back when no longer wanted", test_back },
+	{ "... by a worker", test_back_by_worker },
+	{ "... after a restart", test_back_after_restart },
+	{ "... by release", test_released },
+	{ "... when it can be", test_back_fails },
+};
+
+int main(void)
+{
+	return harness_run("engine passing", tests, ARRAY_SIZE(tests));
+}

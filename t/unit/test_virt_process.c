@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* test_virt_process - which process a guest is, when it is another one, and when its group comes.
+ */
+#include "t/unit/virt_bench.h"
+
+static uint32_t before_id;
+
+static bool is_new_incarnation(struct fixture *f)
+{
+	return find(f, "test") && find(f, "test")->id != before_id;
+}
+
+static void test_incarnation(void)
+{
+	struct process p;
+	struct fixture f;
+
+	process_new(&p);
+	f = start_with(&p, 0);
+	CU_ASSERT_FATAL(until(&f, is_bound));
+	CU_ASSERT_EQUAL(find(&f, "test")->pid, p.pid);
+	CU_ASSERT_EQUAL(find(&f, "test")->start_ticks, virt_process_start_ticks(p.pid));
+	CU_ASSERT(find(&f, "test")->start_ticks > 0);
+	before_id = find(&f, "test")->id;
+
+	/* Another process: seen at the next ping although no event tells of it. */
+	end_child(p.pid);
+	p.pid = make_child(p.dir);
+	CU_ASSERT(until(&f, is_new_incarnation));
+	CU_ASSERT_EQUAL(find(&f, "test")->pid, p.pid);
+	stop(&f);
+	process_end(&p);
+}
+
+/* A guest whose group is not there yet is shown without, and looked at again by itself. */
+static void test_bound_later(void)
+{
+	struct process p;
+	struct fixture f;
+
+	process_new(&p);
+	p.binder.result = -ENOENT;
+	f = start_with(&p, 0);
+	CU_ASSERT_FATAL(until(&f, has_inventory));
+	CU_ASSERT_FALSE(is_bound(&f));
+	before_id = find(&f, "test")->id;
+	pthread_mutex_lock(&p.binder.lock);
+	p.binder.result = 0;
+	pthread_mutex_unlock(&p.binder.lock);
+	CU_ASSERT(until(&f, is_bound));
+	CU_ASSERT_EQUAL(find(&f, "test")->id, before_id);
+	stop(&f);
+	process_end(&p);
+}
+
+static void test_start_ticks(void)
+{
+	CU_ASSERT(virt_process_start_ticks(getpid()) > 0);
+	CU_ASSERT_EQUAL(virt_process_start_ticks(0), 0);
+	CU_ASSERT_EQUAL(virt_process_find("/nonexistent", "x"), 0);
+	CU_ASSERT_EQUAL(virt_process_find("/proc", "../etc/x"), 0);
+	CU_ASSERT_EQUAL(virt_device_ifindex("lo"), 1);
+	CU_ASSERT_EQUAL(virt_device_ifindex("nosuchdevice"), 0);
+	CU_ASSERT_EQUAL(virt_device_ifindex(""), 0);
+}
+
+static const struct test tests[] = {
+	{ "a new process is a new incarnation", test_incarnation },
+	{ "bound later", test_bound_later },
+	{ "process and device files", test_start_ticks },
+};
+
+int main(void)
+{
+	return harness_run("virt process", tests, ARRAY_SIZE(tests));
+}
