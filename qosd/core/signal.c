@@ -47,10 +47,10 @@ static void blend(double *average, double value, double weight)
 	*average += weight * (value - *average);
 }
 
-/* The window before this one still had something of the time before the governor's last step. */
-static bool is_fresh(const struct govern *g, const struct govern_turn *turn, enum resource r)
+/* What was felt last still had something of the time before the governor's last step. */
+static bool is_fresh(const struct govern *g, uint64_t felt_us, enum resource r)
 {
-	return turn->in->before && turn->in->before->at_us < g->governors[r].act_after_us;
+	return felt_us < g->governors[r].act_after_us;
 }
 
 /* ---- what the host says ---- */
@@ -91,7 +91,8 @@ static void read_uplinks(struct govern *g, struct govern_turn *turn)
 	for (size_t d = 0; d < 2; d++) {
 		if (fullest[d] >= 0)
 			blend(&g->uplink_use[d], fullest[d],
-			      part(turn->dt_s, SIGNAL_TAU_S, is_fresh(g, turn, RESOURCE_NET)));
+			      part(turn->dt_s, SIGNAL_TAU_S,
+				   is_fresh(g, turn->in->before->at_us, RESOURCE_NET)));
 		turn->saturated[d] = fullest[d] >= UPLINK_FULL;
 	}
 }
@@ -216,10 +217,10 @@ void signal_feel(struct govern *g, const struct govern_turn *turn)
 
 		if (!was || !is)
 			continue;
-		feel_cpu(f, was, is, turn, is_fresh(g, turn, RESOURCE_CPU));
+		feel_cpu(f, was, is, turn, is_fresh(g, f->felt_us[RESOURCE_CPU], RESOURCE_CPU));
 		feel_memory(f, was, is, turn);
-		feel_net(f, was, is, turn, is_fresh(g, turn, RESOURCE_NET));
-		feel_disk(f, was, is, turn, is_fresh(g, turn, RESOURCE_DISK));
+		feel_net(f, was, is, turn, is_fresh(g, f->felt_us[RESOURCE_NET], RESOURCE_NET));
+		feel_disk(f, was, is, turn, is_fresh(g, f->felt_us[RESOURCE_DISK], RESOURCE_DISK));
 	}
 }
 

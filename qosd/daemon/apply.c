@@ -115,8 +115,9 @@ static void note_failure(struct engine *e, const char *name, bool is_guest, stru
 
 	if (is_gone(r))
 		return; /* a guest that vanishes mid-write is normal */
-	if (lane->trouble.code != r)
+	if (lane->told != r)
 		log_error(&e->log, LOG_WARNING, &about, name, err);
+	lane->told = r;
 	lane_failed(lane, err, engine_now_us(e));
 }
 

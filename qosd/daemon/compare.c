@@ -74,6 +74,17 @@ static bool wants_something(const struct plan_entry *entry)
 	}
 }
 
+/* While a guest starts libvirt still sets things itself: that is nobody's fault. */
+static bool grown_up(struct engine *e, const struct plan_entry *entry)
+{
+	struct guest_row *row = guests_find(&e->guests, entry->target.guest_id);
+	uint64_t now_us = engine_now_us(e);
+
+	if (!row->seen_us)
+		row->seen_us = now_us;
+	return !row->id || now_us - row->seen_us >= START_US;
+}
+
 static void note_read_error(struct engine *e, const struct plan_entry *entry, struct lane *lane,
 			    int r, const struct qerr *err)
 {
@@ -86,8 +97,10 @@ static void note_read_error(struct engine *e, const struct plan_entry *entry, st
 		return; /* gone, which is normal */
 	if (r == -EOPNOTSUPP && !wants_something(entry))
 		return;
-	if (lane->trouble.code != r)
+	if (lane->told != r && (!entry->target.guest || grown_up(e, entry))) {
 		log_error(&e->log, LOG_WARNING, &about, name, err);
+		lane->told = r;
+	}
 	lane_failed(lane, err, engine_now_us(e));
 }
 
@@ -119,17 +132,6 @@ static void note_foreign(struct engine *e, const struct plan_entry *entry,
 		    target_format(&entry->target, target, sizeof(target)), about.knob,
 		    knob_value_format(actual, is, sizeof(is)),
 		    knob_value_format(&entry->want, want, sizeof(want)));
-}
-
-/* While a guest starts libvirt still sets things itself: that is nobody's fault. */
-static bool grown_up(struct engine *e, const struct plan_entry *entry)
-{
-	struct guest_row *row = guests_find(&e->guests, entry->target.guest_id);
-	uint64_t now_us = engine_now_us(e);
-
-	if (!row->seen_us)
-		row->seen_us = now_us;
-	return !row->id || now_us - row->seen_us >= START_US;
 }
 
 /* One entry that has to be looked at now. 0 or -ENOMEM. */
@@ -234,6 +236,7 @@ static void settle_lane(struct engine *e, struct lane *lane, uint64_t now_us)
 		if (!lane->touched) {
 			lane->failures = 0;
 			lane->trouble.code = 0;
+			lane->told = 0;
 			lane->verify = false;
 		}
 		lane->stale = false;

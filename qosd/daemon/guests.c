@@ -7,9 +7,9 @@
 
 #include "qosd/core/mem.h"
 
-#define RETRY_FIRST_US  1000000ULL
+#define RETRY_FIRST_US  125000ULL
 #define RETRY_MAX_US    60000000ULL
-#define RETRY_DOUBLINGS 6
+#define RETRY_DOUBLINGS 9
 
 static int compare_id(const void *key, const void *row)
 {

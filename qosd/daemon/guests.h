@@ -49,6 +49,7 @@ struct lane {
 	unsigned int inflight; /* changes with a worker */
 	unsigned int failures; /* turns in a row */
 	uint64_t retry_us;     /* monotonic: leave it alone until then */
+	int told;              /* code of the failure that was logged; 0: none */
 	struct qerr trouble;   /* of the last failure; code 0: fine */
 };
 
@@ -98,7 +99,7 @@ struct lane *guests_lane(struct guest_row *row, enum knob_id knob);
 void guests_mark(struct guest_row *row);
 /* The operator or the world moved: forget back-offs, try at once. */
 void guests_retry(struct guest_row *row);
-/* A write or a read failed: remember why, and leave the lane alone for 1 s, 2 s, 4 s .. 60 s. */
+/* A write or a read failed: remember why, and leave the lane alone for 1/8 s, 1/4 s .. 60 s. */
 void lane_failed(struct lane *lane, const struct qerr *err, uint64_t now_us);
 bool lane_ready(const struct lane *lane, uint64_t now_us);
 /* All that was wanted of it has been written. */

@@ -17,7 +17,7 @@
 #include "qosd/host/cgroup_systemd.h"
 #include "qosd/host/cgroup_text.h"
 
-#define OPEN_FILES_MAX 65536
+#define OPEN_FILES_MAX 262144
 
 /* ---- the vtable ---- */
 

@@ -30,7 +30,7 @@ struct series {
 	struct work *work; /* per vm */
 	size_t nvms;
 	double busy_s, steps_s, available_min, reaction_s;
-	unsigned int bad_order;     /* ticks in a row */
+	unsigned int bad_order; /* ticks in a row */
 	struct faults faults;
 	const struct world *world;
 };

@@ -57,7 +57,8 @@ static void test_degraded(void)
 
 static void test_back_off(void)
 {
-	static const unsigned int waits_s[] = { 1, 2, 4, 8, 16, 32, 60, 60, 60 };
+	static const unsigned int waits_ms[] = { 125,  250,   500,   1000,  2000,  4000,
+						 8000, 16000, 32000, 60000, 60000, 60000 };
 	struct bench *b = bench_settled();
 	struct fake *f = &b->fakes[ADAPTER_CGROUP];
 
@@ -65,13 +66,13 @@ static void test_back_off(void)
 	f->fail[KNOB_CPU_WEIGHT] = -EIO;
 	bench_set_class(b, "web1", "bronze");
 	bench_settle(b);
-	for (size_t i = 0; i < ARRAY_SIZE(waits_s); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(waits_ms); i++) {
 		unsigned int writes = f->writes;
 
 		bench_drift(b); /* turns for other reasons do not hurry it */
-		bench_pass(b, waits_s[i] * S - 100 * MS);
+		bench_pass(b, waits_ms[i] * MS - 20 * MS);
 		CU_ASSERT_EQUAL(f->writes, writes);
-		bench_pass(b, 100 * MS);
+		bench_pass(b, 20 * MS);
 		CU_ASSERT_EQUAL(f->writes, writes + 1);
 	}
 	CU_ASSERT_EQUAL(bench_logged(b, "Input/output error"), 1);

@@ -250,6 +250,27 @@ static void test_missing_reading(void)
 	stage_free(s);
 }
 
+/* The reading that would show what a step did is missing: the next one says it alone. */
+static void test_missed_after_a_step(void)
+{
+	struct stage *s = stage_new();
+	size_t gold = stage_add(s, GOLD);
+
+	stage_add(s, BRONZE);
+	s->actors[gold] = (struct actor){ .run = 1, .wait = 0.4 };
+	stage_run(s, 0.2, 0.1);
+	CU_ASSERT(s->out.resources[RESOURCE_CPU].depth > 0);
+	s->actors[gold].wait = 0;
+	for (int i = 0; i < 4; i++) { /* longer than the lag */
+		stage_sample(s, 0.1);
+		sample_guest_init(&s->samples[s->now].guests[gold], s->guests[gold].id);
+		govern_tick(s->govern, stage_input(s), &s->out);
+	}
+	stage_run(s, 0.2, 0.1); /* a difference needs two readings */
+	CU_ASSERT_DOUBLE_EQUAL(pressure(s, RESOURCE_CPU), 0, 1e-9);
+	stage_free(s);
+}
+
 /* One that takes all it may of what it wants. */
 static void run_greedy(struct stage *s, size_t guest, double want_bps, double seconds)
 {
@@ -293,6 +314,7 @@ static const struct test tests[] = {
 	{ "memory: PSI alone is nothing", test_memory_psi_alone_is_nothing },
 	{ "net: short of the reservation on a full uplink", test_net_short },
 	{ "net: short with drops", test_net_drops },
+	{ "CPU: a reading missed after a step", test_missed_after_a_step },
 	{ "net: a nearly full uplink while throttled", test_net_guard },
 	{ "disk: latency", test_disk },
 	{ "a victim whose reading is missing", test_missing_reading },
