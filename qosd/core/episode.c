@@ -58,15 +58,15 @@ static size_t append(char *buf, size_t size, size_t len, const char *text)
 	return len;
 }
 
-/* "; the use of web1 (silver), web2 (silver) rose". Whether anybody could be named. */
-static bool append_culprits(const struct episode_tick *tick, char *buf, size_t size, size_t len)
+/* "; the use of web1 (silver), web2 (silver) rose" */
+static void append_culprits(const struct episode_track *t, const struct episode_names *names,
+			    char *buf, size_t size, size_t len)
 {
-	const struct govern_resource *f = tick->found;
 	char name[NAME_SHOWN_MAX + CLASS_SHOWN_MAX + 4];
 	bool any = false;
 
-	for (size_t i = 0; i < ARRAY_SIZE(f->culprits); i++) {
-		if (!name_guest(tick->names, f->culprits[i], name, sizeof(name)))
+	for (size_t i = 0; i < EPISODE_NAMED; i++) {
+		if (!name_guest(names, t->culprits[i], name, sizeof(name)))
 			continue;
 		len = append(buf, size, len, any ? ", " : "; the use of ");
 		len = append(buf, size, len, name);
@@ -74,25 +74,88 @@ static bool append_culprits(const struct episode_tick *tick, char *buf, size_t s
 	}
 	append(buf, size, len,
 	       any ? " rose" : "; no guest's use rose, so it came from the host itself");
-	return any;
 }
 
 /* What was short, who suffered, whose use rose. */
-static void explain(struct episode_track *t, const struct episode_tick *tick)
+static void explain(struct episode_track *t, const struct episode_names *names)
 {
 	char name[NAME_SHOWN_MAX + CLASS_SHOWN_MAX + 4];
 	char *buf = t->now.why;
 	size_t size = sizeof(t->now.why), len = 0;
 
-	t->has_victim = name_guest(tick->names, tick->found->victim, name, sizeof(name));
-	if (t->has_victim) {
+	if (name_guest(names, t->victim, name, sizeof(name))) {
 		len = append(buf, size, len, name);
 		len = append(buf, size, len, " ");
 		len = append(buf, size, len, suffered[t->now.resource].victim);
 	} else {
 		len = append(buf, size, len, suffered[t->now.resource].host);
 	}
-	t->has_culprits = append_culprits(tick, buf, size, len);
+	append_culprits(t, names, buf, size, len);
+}
+
+/* The place of a suspect, else a free one, else that of the one named least. */
+static struct episode_suspect *find_suspect(struct episode_track *t, uint32_t id)
+{
+	struct episode_suspect *least = &t->suspects[0];
+
+	for (size_t i = 0; i < EPISODE_SUSPECTS; i++) {
+		struct episode_suspect *s = &t->suspects[i];
+
+		if (s->id == id)
+			return s;
+		if (s->weight < least->weight)
+			least = s;
+	}
+	return least;
+}
+
+/* The first of a tick counts most. */
+static void accuse(struct episode_track *t, const struct govern_resource *f)
+{
+	uint32_t weight = ARRAY_SIZE(f->culprits);
+
+	for (size_t i = 0; i < ARRAY_SIZE(f->culprits); i++, weight--) {
+		struct episode_suspect *s;
+
+		if (!f->culprits[i])
+			continue;
+		s = find_suspect(t, f->culprits[i]);
+		s->id = f->culprits[i];
+		s->weight += weight;
+	}
+}
+
+static const struct episode_suspect *worst_but(const struct episode_track *t, const uint32_t *taken,
+					       size_t ntaken)
+{
+	const struct episode_suspect *worst = NULL;
+
+	for (size_t i = 0; i < EPISODE_SUSPECTS; i++) {
+		const struct episode_suspect *s = &t->suspects[i];
+		bool seen = !s->id;
+
+		for (size_t k = 0; k < ntaken; k++)
+			seen |= taken[k] == s->id;
+		if (!seen && (!worst || s->weight > worst->weight))
+			worst = s;
+	}
+	return worst;
+}
+
+/* Name those who were accused most. True when they are others than before. */
+static bool name_culprits(struct episode_track *t)
+{
+	uint32_t named[EPISODE_NAMED] = { 0 };
+	bool same;
+
+	for (size_t i = 0; i < EPISODE_NAMED; i++) {
+		const struct episode_suspect *s = worst_but(t, named, i);
+
+		named[i] = s ? s->id : 0;
+	}
+	same = memcmp(named, t->culprits, sizeof(named)) == 0;
+	memcpy(t->culprits, named, sizeof(named));
+	return !same;
 }
 
 char *episode_cause(const struct episode *e, char *buf, size_t size)
@@ -124,23 +187,32 @@ static void begin(struct episode_track *t, enum resource r, const struct episode
 	t->now = (struct episode){ .id = id, .resource = r, .reaction_ms = EPISODE_UNKNOWN };
 	t->onset_us = onset_us;
 	t->now.began_ms = tick->wall_ms - (tick->at_us - onset_us) / 1000;
-	explain(t, tick);
+	memset(t->suspects, 0, sizeof(t->suspects));
+	memset(t->culprits, 0, sizeof(t->culprits));
+	accuse(t, tick->found);
+	(void)name_culprits(t);
+	t->victim = tick->found->victim;
+	explain(t, tick->names);
 }
 
-/* Who was not known at the onset may be so now. True when the sentence says more. */
+/*
+ * Who suffers and whose use rises, as long as it is pressed. True when somebody is named where
+ * nobody was: worth telling; who exactly it was is told at the end.
+ */
 static bool learn(struct episode_track *t, const struct episode_tick *tick)
 {
 	const struct govern_resource *f = tick->found;
-	bool victim = t->has_victim, culprits = t->has_culprits;
+	bool no_victim = !t->victim, no_culprit = !t->culprits[0], others;
 
 	if (t->now.interrupted || f->state != GOVERNOR_PRESSED)
 		return false;
-	if ((victim || !f->victim) && (culprits || !f->culprits[0]))
-		return false;
-	if ((victim && !f->victim) || (culprits && !f->culprits[0]))
-		return false; /* it would say less about the other */
-	explain(t, tick);
-	return t->has_victim != victim || t->has_culprits != culprits;
+	accuse(t, f);
+	others = name_culprits(t);
+	if (no_victim)
+		t->victim = f->victim;
+	if (others || (no_victim && t->victim))
+		explain(t, tick->names);
+	return (no_victim && t->victim) || (no_culprit && t->culprits[0]);
 }
 
 /* True when the effect is newly known. */

@@ -11,6 +11,10 @@
  * Times named _us are monotonic, those named _ms are of the wall clock (since 1970). Pressure and
  * depth are kept in permille: 1000 is at target, or one class at its floor.
  *
+ * Whose use rose is asked at every tick that is pressed, since guests of a storm come one by one:
+ * those that were named most are told. (A small table that forgets who was named least: Metwally
+ * et al., Space-Saving, 2005.)
+ *
  * In a file an episode is one line of JSON; the reader takes what the writer makes and nothing
  * else, for a file may be torn or damaged.
  */
@@ -60,15 +64,24 @@ struct episode_tick {
 	const struct episode_names *names;
 };
 
+#define EPISODE_SUSPECTS 8
+#define EPISODE_NAMED    3
+
+struct episode_suspect {
+	uint32_t id; /* 0: free */
+	uint32_t weight;
+};
+
 struct episode_track {          /* one resource; all zero at first */
 	struct episode now;     /* id 0: no overload */
 	uint64_t over_since_us; /* first sample over target without a break; 0: not over */
 	uint64_t onset_us;      /* of `now`; 0: not seen (before a restart) */
 	uint64_t calm_since_us; /* 0: not calm */
 	uint64_t calm_since_ms;
-	double depth;                  /* of the last tick */
-	bool moved;                    /* the last tick changed the depth */
-	bool has_victim, has_culprits; /* `why` names them */
+	double depth;                                      /* of the last tick */
+	bool moved;                                        /* the last tick changed the depth */
+	struct episode_suspect suspects[EPISODE_SUSPECTS]; /* whose use rose, tick by tick */
+	uint32_t victim, culprits[EPISODE_NAMED];          /* that `why` names; 0: none */
 };
 
 enum episode_news { EPISODE_SAME, EPISODE_BEGAN, EPISODE_CHANGED, EPISODE_ENDED };

@@ -89,12 +89,13 @@ static int compose(struct picture *p, const struct picture_input *in)
 
 bool picture_on_trial(const struct guest *g, uint32_t permille)
 {
-	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a, its high half mixed in */
+	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a, mixed as MurmurHash3 ends */
 
 	for (const char *c = g->uuid; *c; c++)
 		hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
-	hash ^= hash >> 32;
-	return hash % 1000 < permille;
+	hash = (hash ^ hash >> 33) * UINT64_C(0xff51afd7ed558ccd);
+	hash = (hash ^ hash >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
+	return (hash ^ hash >> 33) % 1000 < permille;
 }
 
 /*

@@ -208,8 +208,33 @@ static void test_learns_who(void)
 	b.found.culprits[0] = 0;
 	CU_ASSERT_EQUAL(tick(&b, 2, 0.5, GOVERNOR_PRESSED, GOVERNOR_NOTHING), EPISODE_SAME);
 	ASSERT_STR(cause(&b), "db1 (gold) waited for CPU; the use of batch?two (bronze) rose");
-	b.found.victim = 99; /* has stopped */
+	b.found.culprits[0] = 99; /* has stopped */
 	CU_ASSERT_EQUAL(tick(&b, 2, 0.5, GOVERNOR_PRESSED, GOVERNOR_NOTHING), EPISODE_SAME);
+	ASSERT_STR(cause(&b), "db1 (gold) waited for CPU; the use of batch?two (bronze) rose");
+}
+
+/* The first to be named is not the one that was it all along. */
+static void test_names_who_was_it_most(void)
+{
+	struct bench b;
+
+	bench_init(&b);
+	b.found.victim = 1;
+	b.found.culprits[0] = 1;
+	tick(&b, 2, 0.5, GOVERNOR_PRESSED, GOVERNOR_ONSET);
+	ASSERT_STR(cause(&b), "db1 (gold) waited for CPU; the use of db1 (gold) rose");
+	for (uint32_t i = 0; i < 100; i++) {
+		b.found.culprits[0] = 3;
+		b.found.culprits[1] = 4;
+		b.found.culprits[2] = i % 2 ? 2 : 100 + i; /* passers-by, more than are kept */
+		CU_ASSERT_EQUAL(tick(&b, 2, 0.5, GOVERNOR_PRESSED, GOVERNOR_NOTHING), EPISODE_SAME);
+	}
+	/* what is named after the pressure does not count */
+	b.found.culprits[0] = 1;
+	for (int i = 0; i < 500; i++)
+		tick(&b, 0.5, 0.5, GOVERNOR_HOLDING, GOVERNOR_NOTHING);
+	ASSERT_STR(cause(&b), "db1 (gold) waited for CPU; the use of batch1 (bronze), "
+			      "batch?two (bronze), web1 (silver) rose");
 }
 
 static bool find_long(void *user, uint32_t id, const char **ret_name, const char **ret_class)
@@ -371,6 +396,7 @@ static const struct test tests[] = {
 	{ "flicker is one episode", test_flicker },
 	{ "a throttle that does not help", test_futile },
 	{ "who it was is learnt later", test_learns_who },
+	{ "names who was it most", test_names_who_was_it_most },
 	{ "names of any length", test_long_names },
 	{ "line and back", test_line },
 	{ "damaged lines are refused", test_damaged_line },

@@ -70,7 +70,7 @@ storm() {
 	note "$(episode tojson)"
 	within "its reaction is known, ms" "$reaction" 0 2000
 	is "it names who suffered and who rose" \
-		"$(episode '.cause | test("gold1 \\(gold\\) waited for CPU; the use of bronze[0-9] \\(bronze\\)")')" true
+		"$(episode '.cause | test("gold1 \\(gold\\) waited for CPU; the use of .*bronze[0-9] \\(bronze\\)")')" true
 	load_all idle
 	lab-guest load gold1 idle
 	check "all is calm again" until_true 60 cpu_calm
@@ -113,7 +113,8 @@ trial() {
 	check "a policy on trial" "$qosctl" reload --canary 50% --for 1min
 	tried=$(with_weight 30)
 	note "$tried of 4 guests on trial: $($qosctl --json status | jq -c .trial)"
-	is "status counts them" "$($qosctl --json status | jq -r .trial.guests)" "$tried"
+	within "status counts them (gold1 may be one)" \
+		"$($qosctl --json status | jq -r .trial.guests)" "$tried" $((tried + 1))
 	is "the others keep the old one" "$(with_weight 25)" $((4 - tried))
 	check "undo" "$qosctl" undo
 	is "all have the old one again" "$(with_weight 25)" 4
