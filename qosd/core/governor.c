@@ -21,7 +21,8 @@ const char *const governor_state_names[] = { "calm", "pressed", "holding", "rele
 #define SLACK_HOLDS     3 /* halves of a hold: longer than one, or a storm of that rhythm resonates */
 #define FORGET_HOLDS    8 /* a calm of this many holds: what comes after is another storm */
 #define ALONE_DOUBLES   5 /* futile_us doubles this often at the most: 60 s to 32 min */
-#define SETTLE_LAGS     3 /* a step has shown all its effect after so many lags */
+#define JUDGE_LAGS      3
+#define JUDGE_LEAST_US  UINT64_C(3000000)
 #define STALL_US        UINT64_C(2000000) /* a loop that stood still does not count as clean time */
 /* Near the depth at which giving back went wrong it goes on at this part of the speed. */
 #define CAREFUL_ZONE  0.2
@@ -49,11 +50,19 @@ struct governor_law governor_law_of(enum resource r, const struct overload *o)
 	 * took 0.3-0.8 s (measured), and stall shares need a second to fall. Network: a queue
 	 * drains and TCP reacts within some round trips. Disk: libvirt's call and the requests
 	 * under way.
-	 * class_us: pages of a class at its floor come back by some GB a second at the best
-	 * (balloons, reclaim), so the class has that long before the next one is asked.
+	 * judge_us: three lags, and 3 s at the least. A real host's waits come in bursts, and some
+	 * are told late (a wait is counted when it ends): judged after half a second, a storm of
+	 * real guests whose pressure had fallen from 9 to 1.3 within 2 s was taken for futile.
+	 * class_us: half a second for the same reason. Memory: pages of a class at its floor come
+	 * back by some GB a second at the best (balloons, reclaim), so the class has that long
+	 * before the next one is asked.
 	 */
 	static const struct governor_law laws[RESOURCE_COUNT] = {
-		[RESOURCE_CPU] = { .gain = 0.2, .step_min = 0.1, .step_max = 0.5, .lag_us = 0 },
+		[RESOURCE_CPU] = { .gain = 0.2,
+				   .step_min = 0.1,
+				   .step_max = 0.5,
+				   .lag_us = 0,
+				   .class_us = 500000 },
 		[RESOURCE_MEMORY] = { .gain = 0.5,
 				      .step_min = 0.1,
 				      .step_max = 0.25,
@@ -74,6 +83,9 @@ struct governor_law governor_law_of(enum resource r, const struct overload *o)
 		law.lag_us = o->tick_us + o->tick_us / 2;
 	if (law.class_us < law.lag_us)
 		law.class_us = law.lag_us;
+	law.judge_us = JUDGE_LAGS * law.lag_us;
+	if (law.judge_us < JUDGE_LEAST_US)
+		law.judge_us = JUDGE_LEAST_US;
 	law.step_entry = 0.1;
 	law.clean = 0.8;
 	law.hold_us = o->release_hold_us;
@@ -106,7 +118,7 @@ static void begin_judging(struct governor *g, double pressure)
 static void follow(struct governor *g, const struct governor_law *law, double pressure,
 		   uint64_t dt_us)
 {
-	double part = (double)dt_us / ((double)dt_us + 2.0 * (double)law->lag_us);
+	double part = (double)dt_us / ((double)dt_us + (double)law->judge_us / 3);
 
 	g->smooth_pressure += part * (pressure - g->smooth_pressure);
 	if (g->smooth_pressure > g->onset_pressure)
@@ -146,7 +158,7 @@ static void deepen(struct governor *g, const struct governor_law *law,
 		return;
 	g->depth += step;
 	g->act_after_us = now_us + (at_floor(g) ? law->class_us : law->lag_us);
-	g->judge_after_us = now_us + SETTLE_LAGS * law->lag_us;
+	g->judge_after_us = now_us + law->judge_us;
 }
 
 /*
@@ -268,6 +280,7 @@ static enum governor_event onset(struct governor *g, const struct governor_law *
 	}
 	begin_judging(g, in->pressure);
 	g->state = GOVERNOR_PRESSED;
+	g->slack_since_us = 0; /* without caps there was nothing to fill */
 	deepen(g, law, in, law->step_max, now_us);
 	return again ? GOVERNOR_RELAPSE : GOVERNOR_ONSET;
 }
@@ -374,6 +387,7 @@ enum governor_event governor_step(struct governor *g, const struct governor_law 
 				  const struct governor_reading *in, uint64_t now_us)
 {
 	uint64_t dt_us = pass_time(g, now_us);
+	bool idle;
 
 	if (in->pressure >= 0)
 		follow(g, law, in->pressure, dt_us);
@@ -387,10 +401,11 @@ enum governor_event governor_step(struct governor *g, const struct governor_law 
 		g->alone_until_us = 0;
 	if (g->alone_until_us)
 		return leave_alone(g, law, in->pressure, dt_us, now_us);
-	if (in->pressure > 1 && in->steps > 0)
+	/* when nobody is held by his cap, what pressure there is comes from elsewhere */
+	idle = g->depth > 0 && is_slack(g, law, now_us);
+	if (in->pressure > 1 && in->steps > 0 && !idle)
 		return press(g, law, in, now_us);
-	/* when nobody is held by his cap a pressure near target is not ours to keep waiting for */
-	return ease(g, law, in->pressure < law->clean || is_slack(g, law, now_us), dt_us, now_us);
+	return ease(g, law, idle || in->pressure < law->clean, dt_us, now_us);
 }
 
 uint32_t governor_level(double depth, unsigned int place)

@@ -32,6 +32,7 @@ struct governor_law {              /* constants of one resource */
 	double step_entry;         /* the first step into a class beyond the first */
 	double clean;              /* p below this counts as clean, e.g. 0.8: hysteresis */
 	uint64_t lag_us;           /* before the signal shows what a step did */
+	uint64_t judge_us;         /* after the last step, before it is judged whether it helps */
 	uint64_t class_us;         /* at the floor of a class, before the next one is touched */
 	uint64_t hold_us;          /* clean time before giving back */
 	double release_step;       /* depth given back per second */

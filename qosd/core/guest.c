@@ -23,6 +23,15 @@ struct guest *guest_new(void)
 	return g;
 }
 
+uint32_t guest_fixed_disks(const struct guest *g)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < g->ndisks; i++)
+		n += g->disks[i].fixed;
+	return n;
+}
+
 struct guest *guest_ref(struct guest *g)
 {
 	atomic_fetch_add_explicit(&g->refs, 1, memory_order_relaxed);

@@ -84,6 +84,8 @@ struct guest {
 };
 
 struct guest *guest_new(void); /* refs 1, zeroed; NULL when out of memory */
+/* How many of its disks can be limited. */
+uint32_t guest_fixed_disks(const struct guest *g);
 struct guest *guest_ref(struct guest *g);
 /* A copy (refs 1) of another class; class_name NULL: none named. NULL when out of memory. */
 struct guest *guest_with_class(const struct guest *g, const char *class_name);

@@ -2,9 +2,8 @@
 /*
  * plan_device - limits of network cards and disks.
  *
- * What overload leaves a guest's network is divided evenly over its cards; what it leaves its disks
- * is for each of them. A disk's limits of a unit (operations, bytes) are planned all three or none:
- * libvirt takes a total or limits of reading and writing, not both, so a cap is put as a total
+ * What overload leaves a guest is divided evenly over its cards, and over its disks. A disk's
+ * limits of a unit (operations, bytes) are planned all three or none: libvirt takes a total or limits of reading and writing, not both, so a cap is put as a total
  * where that is no wider than the class's own limits, and else shared out to reading and writing.
  */
 #include <errno.h>
@@ -158,6 +157,12 @@ static int add_unit(struct build *b, const struct target *t, uint32_t i, struct 
 	return r;
 }
 
+/* One disk's part of what the guest may take. */
+static uint64_t per_disk(uint64_t cap, uint32_t ndisks)
+{
+	return cap == THROTTLE_NONE ? KNOB_MAX : cap / ndisks;
+}
+
 static int add_disk(struct build *b, uint32_t i, uint32_t index)
 {
 	struct target t = plan_target(b, i, TARGET_DISK, index);
@@ -165,14 +170,19 @@ static int add_disk(struct build *b, uint32_t i, uint32_t index)
 	const struct guest_caps *caps = plan_caps(b, i);
 	struct disk_unit iops = { d->read_iops, d->write_iops, d->total_iops };
 	struct disk_unit bytes = { d->read_bps, d->write_bps, d->total_bps };
+	uint64_t cap_iops = KNOB_MAX, cap_bytes_ps = KNOB_MAX;
 	int r;
 
 	if (!t.guest->disks[index].fixed)
 		return 0;
-	r = add_unit(b, &t, i, iops, caps ? caps->disk_iops : KNOB_MAX, KNOB_DISK_READ_IOPS);
+	if (caps) {
+		cap_iops = per_disk(caps->disk_iops, guest_fixed_disks(t.guest));
+		cap_bytes_ps = per_disk(caps->disk_bytes_ps, guest_fixed_disks(t.guest));
+	}
+	r = add_unit(b, &t, i, iops, cap_iops, KNOB_DISK_READ_IOPS);
 	if (r < 0)
 		return r;
-	return add_unit(b, &t, i, bytes, caps ? caps->disk_bytes_ps : KNOB_MAX, KNOB_DISK_READ_BPS);
+	return add_unit(b, &t, i, bytes, cap_bytes_ps, KNOB_DISK_READ_BPS);
 }
 
 int plan_add_disks(struct build *b, uint32_t i)

@@ -25,7 +25,7 @@ struct guest_caps {
 	uint64_t cpu_mcpu;                 /* all vCPUs together, 1/1000 CPU */
 	bool cpu_soft;                     /* its weight is lowered (no stalls: the first rung) */
 	uint64_t net_in_bps, net_out_bps;  /* all its NICs together; the plan divides */
-	uint64_t disk_iops, disk_bytes_ps; /* each disk */
+	uint64_t disk_iops, disk_bytes_ps; /* all its disks together; likewise */
 	uint64_t memory_bytes;             /* reclaim and balloon down to this */
 	bool freeze;                       /* last rung; only where the class opts in */
 	uint16_t level[4];                 /* permille per enum resource, for the reason */

@@ -299,7 +299,7 @@ static void take_name(void)
 
 	(void)prctl(PR_SET_NAME, NAME);
 	if (room >= strlen(NAME))
-		snprintf(program_invocation_name, room + 1, "%s", NAME);
+		strncpy(program_invocation_name, NAME, room); /* and zeros to its end */
 }
 
 /* Keep the lease, the pipe and standard error: not the daemon's lock, nor what it listens on. */

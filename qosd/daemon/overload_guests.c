@@ -64,12 +64,14 @@ static void size_net(const struct guest *g, const struct qclass *c, struct gover
 	ret->net_out_full_bps = times(class_net_limit(c, false), nics);
 }
 
-static void size_disk(const struct qclass *c, struct govern_guest *ret)
+static void size_disk(const struct guest *g, const struct qclass *c, struct govern_guest *ret)
 {
-	ret->disk_floor_iops = class_disk_floor_iops(c);
-	ret->disk_full_iops = class_disk_limit_iops(c);
-	ret->disk_floor_bytes_ps = class_disk_floor_bytes_ps(c);
-	ret->disk_full_bytes_ps = class_disk_limit_bytes_ps(c);
+	uint32_t ndisks = guest_fixed_disks(g);
+
+	ret->disk_floor_iops = times(class_disk_floor_iops(c), ndisks);
+	ret->disk_full_iops = times(class_disk_limit_iops(c), ndisks);
+	ret->disk_floor_bytes_ps = times(class_disk_floor_bytes_ps(c), ndisks);
+	ret->disk_full_bytes_ps = times(class_disk_limit_bytes_ps(c), ndisks);
 }
 
 static void size_memory(const struct guest *g, const struct qclass *c, bool admitted,
@@ -102,7 +104,7 @@ static void size_guest(struct engine *e, size_t i, struct govern_guest *ret)
 				      .no_freeze = !c->memory.freeze || has_rbd(g) };
 	size_cpu(g, c, p->admitted[i], p->placement->guests[i].dedicated, ret);
 	size_net(g, c, ret);
-	size_disk(c, ret);
+	size_disk(g, c, ret);
 	size_memory(g, c, p->admitted[i], ret);
 }
 

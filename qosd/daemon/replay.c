@@ -71,9 +71,11 @@ static void print_resource(FILE *out, enum resource r, const struct govern_resou
 	}
 }
 
-/* "  bronze cpu 500 net 750": those below 1000. */
+/* "  bronze cpu 500 net 750": those below 1000; "  levels full" when there are none. */
 static void print_levels(const struct replay *r, const struct govern_output *o)
 {
+	bool any = false;
+
 	for (size_t i = 0; i < o->nclasses && i < r->policy->nclasses; i++) {
 		bool named = false;
 
@@ -82,11 +84,13 @@ static void print_levels(const struct replay *r, const struct govern_output *o)
 				continue;
 			if (!named)
 				fprintf(r->out, "  %s", r->policy->classes[i].name);
-			named = true;
+			named = any = true;
 			fprintf(r->out, " %s %u%s", resource_names[x], o->classes[i].level[x],
 				o->classes[i].manual[x] ? " by hand" : "");
 		}
 	}
+	if (!any)
+		fputs("  levels full", r->out);
 }
 
 static size_t count_capped(const struct govern_output *o, size_t nguests)
@@ -175,6 +179,8 @@ int replay(const char *path, const struct policy *policy, bool all, FILE *out, s
 
 	if (!f)
 		return qerr_set(err, -EIO, "cannot read %s: %s", path, strerror(errno));
+	for (size_t i = 0; i < GOVERN_CLASSES_MAX * RESOURCE_COUNT; i++)
+		r.classes[i / RESOURCE_COUNT].level[i % RESOURCE_COUNT] = 1000;
 	r.govern = govern_new();
 	x = r.govern ? run_file(&r, f, err) : qerr_set(err, -ENOMEM, "out of memory");
 	if (x < 0)
