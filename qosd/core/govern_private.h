@@ -35,6 +35,7 @@ struct track {
 struct feeling {                          /* of one guest */
 	uint64_t felt_us[RESOURCE_COUNT]; /* when it was last heard of; 0: never */
 	double run, wait;                 /* CPUs */
+	double wait_share[2];             /* of the last two windows by themselves; < 0: none */
 	double stall;                     /* memory, share of the time */
 	double need[2];                   /* network in and out: what it wanted of late, bit/s */
 	double spread[2];                 /* mean deviation from that */

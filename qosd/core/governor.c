@@ -302,13 +302,15 @@ static enum governor_event press(struct governor *g, const struct governor_law *
 				 const struct governor_reading *in, uint64_t now_us)
 {
 	double before = g->depth;
+	/* a moment of ease within a storm is no end of it */
+	bool rested = g->clean_since_us && now_us - g->clean_since_us > law->judge_us;
 
 	g->clean_since_us = 0;
 	if (g->state == GOVERNOR_CALM)
 		return onset(g, law, in, now_us);
 	if (g->state == GOVERNOR_RELEASING)
 		return relapse(g, law, in, now_us);
-	if (g->state == GOVERNOR_HOLDING)
+	if (g->state == GOVERNOR_HOLDING && rested)
 		begin_judging(g, in->pressure);
 	g->state = GOVERNOR_PRESSED;
 	if (is_futile(g, law, in->steps, now_us))

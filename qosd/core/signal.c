@@ -5,7 +5,8 @@
  * First comes what protected guests feel. Each guest's feeling is averaged over SIGNAL_TAU of time
  * (not ticks), numerator and denominator apart, so that a guest with little evidence weighs little;
  * the pressure is that of the guest that suffers most. When a governor went deeper the averages
- * begin anew, because what was felt before the step says nothing about it.
+ * begin anew, because what was felt before the step says nothing about it. Waiting for a CPU counts
+ * as too much only when two windows in a row say so: one alone may be a program that was started.
  *
  * Guests of rank 0 are protected from all others. One with a reservation is protected while it does
  * not get what it reserved, and only from classes below its own: its pain asks for no depth at
@@ -23,7 +24,8 @@
 #define PRESSURE_MAX 20.0 /* beyond this more is not worse */
 /* Below 1 % of a CPU runnable a guest's wait is chance. */
 #define EVIDENCE_CPU 0.01
-#define EVIDENCE_OPS 5.0 /* requests a second: fewer say nothing about a disk */
+#define WINDOW_S     0.05 /* a shorter one is no window of its own */
+#define EVIDENCE_OPS 5.0  /* requests a second: fewer say nothing about a disk */
 /* A link that carries 97 % of its rate is full: the rest is preambles and gaps. */
 #define UPLINK_FULL 0.97
 #define UPLINK_NEAR 0.93 /* room for what a second of giving back adds */
@@ -32,6 +34,7 @@
 #define DISK_STALL_TARGET 0.1
 #define STALE_US          UINT64_C(1000000) /* an older reading says nothing */
 #define STALE_PRESSURE    0.9               /* between clean and pressed */
+#define UNSURE_PRESSURE   0.95              /* likewise */
 /* At this part of its own limit a disk waits for the limit, not for others. */
 #define OWN_LIMIT 0.9
 /* Watermark: 5 % of RAM where the policy sets none. */
@@ -118,6 +121,16 @@ void signal_turn_init(struct govern *g, struct govern_turn *turn, const struct g
 
 /* ---- what guests feel ---- */
 
+static void note_window(struct feeling *f, double run, double wait, double dt_s, bool restart)
+{
+	if (restart)
+		f->wait_share[0] = -1;
+	if (dt_s < WINDOW_S || run + wait < EVIDENCE_CPU)
+		return;
+	f->wait_share[1] = f->wait_share[0];
+	f->wait_share[0] = wait / (run + wait + EVIDENCE_CPU);
+}
+
 static void feel_cpu(struct feeling *f, const struct sample_guest *was,
 		     const struct sample_guest *is, const struct govern_turn *turn, bool restart)
 {
@@ -135,6 +148,8 @@ static void feel_cpu(struct feeling *f, const struct sample_guest *was,
 		return;
 	blend(&f->run, (double)run / 1e9 / turn->dt_s, weight);
 	blend(&f->wait, (double)wait / 1e9 / turn->dt_s, weight);
+	note_window(f, (double)run / 1e9 / turn->dt_s, (double)wait / 1e9 / turn->dt_s, turn->dt_s,
+		    restart || !f->cpu_known);
 	f->cpu_known = true;
 	f->felt_us[RESOURCE_CPU] = turn->in->now->at_us;
 }
@@ -229,7 +244,9 @@ void signal_feel(struct govern *g, const struct govern_turn *turn)
 static double pain_cpu(const struct feeling *f, const struct govern_guest *guest,
 		       const struct govern_turn *turn)
 {
-	double runnable = f->run + f->wait;
+	double target = turn->in->policy->overload.cpu_target_wait_permille / 1000.0;
+	double runnable = f->run + f->wait, pain;
+	bool twice = f->wait_share[0] > target && f->wait_share[1] > target;
 
 	if (!f->cpu_known)
 		return -1;
@@ -237,8 +254,8 @@ static double pain_cpu(const struct feeling *f, const struct govern_guest *guest
 		return 0;
 	if (guest->rank > 0 && f->run * 1000 >= (double)guest->cpu_reserved_mcpu)
 		return 0;
-	return f->wait / (runnable + EVIDENCE_CPU) /
-	       (turn->in->policy->overload.cpu_target_wait_permille / 1000.0);
+	pain = f->wait / (runnable + EVIDENCE_CPU) / target;
+	return pain > UNSURE_PRESSURE && !twice ? UNSURE_PRESSURE : pain;
 }
 
 static double pain_memory(const struct feeling *f, const struct govern_guest *guest,

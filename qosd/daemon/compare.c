@@ -127,6 +127,9 @@ static void note_foreign(struct engine *e, const struct plan_entry *entry,
 				   .knob = knob_get(entry->knob)->name };
 
 	e->repaired++;
+	/* What qosd found and left was as it wants it: that is the value of before, not this one. */
+	if (baseline_put(e->baseline, &entry->target, entry->knob, &entry->want) > 0)
+		e->baseline_unsaved = true;
 	log_message(&e->log, LOG_NOTICE, &about,
 		    "%s %s was changed to %s by somebody else; put back to %s",
 		    target_format(&entry->target, target, sizeof(target)), about.knob,

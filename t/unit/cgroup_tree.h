@@ -58,7 +58,7 @@ __attribute__((format(printf, 3, 4))) static inline void put(const struct tree *
 
 static inline const char *get(const struct tree *t, const char *file)
 {
-	static char text[256];
+	static char text[1024];
 	char path[512];
 	size_t len;
 	FILE *f;

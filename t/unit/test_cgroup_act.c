@@ -111,14 +111,14 @@ static void test_reclaim(void)
 	answer = wait_answer(w);
 	CU_ASSERT_EQUAL(answer.ticket, 7);
 	CU_ASSERT_EQUAL(answer.result, 0);
-	CU_ASSERT_EQUAL(strlen(get(&t, "cg" TOP_V2 "/memory.reclaim")), 16 * strlen("4194304"));
-	/* What is in swap as well is as good as taken. */
+	CU_ASSERT_EQUAL(strlen(get(&t, "cg" TOP_V2 "/memory.reclaim")), 64 * strlen("1048576"));
+	/* What is in swap as well is not the guest's own: it has but 20 MiB left. */
 	put(&t, "cg" TOP_V2 "/memory.reclaim", "%s", "");
 	put(&t, "cg" TOP_V2 "/memory.stat", "anon 1\nswapcached %llu\nfile 2\n", 280 * MIB * 1ULL);
-	CU_ASSERT_EQUAL(cgroup_reclaim(a, t.guest, 20 * MIB, 8, NULL), -EINPROGRESS);
+	CU_ASSERT_EQUAL(cgroup_reclaim(a, t.guest, 30 * MIB, 8, NULL), -EINPROGRESS);
 	CU_ASSERT_EQUAL(wait_answer(w).count, 1);
 	ASSERT_STR(get(&t, "cg" TOP_V2 "/memory.reclaim"), "");
-	CU_ASSERT_EQUAL(cgroup_reclaim(a, t.guest, 299 * MIB, 9, NULL), 0);
+	CU_ASSERT_EQUAL(cgroup_reclaim(a, t.guest, 300 * MIB - 1, 9, NULL), 0);
 	CU_ASSERT_EQUAL(cgroup_reclaim(a, t.guest, 300 * MIB, 9, NULL), 0);
 	put_memory(&t, TOP_V2, 300 * MIB, 300 * MIB); /* what is reserved is not touched */
 	CU_ASSERT_EQUAL(cgroup_reclaim(a, t.guest, 0, 9, NULL), 0);

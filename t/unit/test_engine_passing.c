@@ -119,6 +119,26 @@ static void test_released(void)
 	bench_free(b);
 }
 
+/* Somebody sets what qosd had found as it wants it: that is not the value of before. */
+static void test_foreign(void)
+{
+	struct bench *b = bench_disk(BENCH_POLICY("enforce", SLOW));
+
+	bench_meddle(b, "web1", TARGET_DISK, 0, KNOB_DISK_TOTAL_IOPS, "777");
+	bench_set_class(b, "web1", "slow");
+	bench_settle(b);
+	bench_pass(b, BENCH_GROWN_US);
+	bench_meddle(b, "web1", TARGET_DISK, 0, KNOB_DISK_READ_IOPS, "999");
+	bench_drift(b);
+	CU_ASSERT_EQUAL(b->e->repaired, 1);
+	bench_set_class(b, "web1", "silver");
+	bench_settle(b);
+	bench_turn(b);
+	ASSERT_STR(total(b), "777");
+	ASSERT_STR(bench_value(b, "web1", TARGET_DISK, 0, KNOB_DISK_READ_IOPS), "max");
+	bench_free(b);
+}
+
 /* What cannot be given back now stays remembered. */
 static void test_back_fails(void)
 {
@@ -144,6 +164,7 @@ static const struct test tests[] = {
 	{ "... after a restart", test_back_after_restart },
 	{ "... by release", test_released },
 	{ "... when it can be", test_back_fails },
+	{ "... and not what came in between", test_foreign },
 };
 
 int main(void)
