@@ -39,6 +39,7 @@ struct feeling {                          /* of one guest */
 	double stall;                     /* memory, share of the time */
 	double need[2];                   /* network in and out: what it wanted of late, bit/s */
 	double spread[2];                 /* mean deviation from that */
+	uint64_t learned_us[2];           /* last seen to use an uplink that had room; 0: never */
 	double got[2];                    /* bit/s */
 	double dropped[2];                /* bytes */
 	double disk_ops, disk_wait_ns, disk_stall;

@@ -3,8 +3,9 @@
  * plan_device - limits of network cards and disks.
  *
  * What overload leaves a guest is divided evenly over its cards, and over its disks. A disk's
- * limits of a unit (operations, bytes) are planned all three or none: libvirt takes a total or limits of reading and writing, not both, so a cap is put as a total
- * where that is no wider than the class's own limits, and else shared out to reading and writing.
+ * limits of a unit (operations, bytes) are planned all three or none: libvirt takes a total or
+ * limits of reading and writing, not both, so a cap is put as a total where that is no wider than
+ * the class's own limits, and else shared out to reading and writing.
  */
 #include <errno.h>
 

@@ -26,10 +26,20 @@
 #define EVIDENCE_CPU 0.01
 #define WINDOW_S     0.05 /* a shorter one is no window of its own */
 #define EVIDENCE_OPS 5.0  /* requests a second: fewer say nothing about a disk */
-/* A link that carries 97 % of its rate is full: the rest is preambles and gaps. */
-#define UPLINK_FULL 0.97
-#define UPLINK_NEAR 0.93 /* room for what a second of giving back adds */
-#define CLEAN_EDGE  0.8  /* where clean begins for the governor */
+/*
+ * A link that carries 94 % of its rate is full: virtual devices count one header for each large
+ * segment (1448 of 1514 bytes), real ones leave out preambles and gaps.
+ */
+#define UPLINK_FULL 0.94
+#define UPLINK_NEAR 0.90 /* room for what a second of giving back adds */
+/*
+ * Who takes this part of what it reserved from a full uplink, and has not been seen on one with
+ * room in the last LEARNED_US, is taken to want all of it: the promise goes before the others'
+ * leftovers. The throttle makes room, so what it really wants is known soon.
+ */
+#define LEARNED_US UINT64_C(300000000)
+#define EAGER      0.1
+#define CLEAN_EDGE 0.8 /* where clean begins for the governor */
 /* Share of the time with stalled disk I/O that counts as target, where latency is not known. */
 #define DISK_STALL_TARGET 0.1
 #define STALE_US          UINT64_C(1000000) /* an older reading says nothing */
@@ -169,7 +179,8 @@ static void feel_memory(struct feeling *f, const struct sample_guest *was,
 
 /* What a guest wants of a full uplink is what it took before it was full. */
 static void feel_net(struct feeling *f, const struct sample_guest *was,
-		     const struct sample_guest *is, const struct govern_turn *turn, bool restart)
+		     const struct sample_guest *is, const struct govern_turn *turn,
+		     uint64_t reserved_bps, bool restart)
 {
 	uint64_t bytes[2] = { sample_delta(was->in_bytes, is->in_bytes),
 			      sample_delta(was->out_bytes, is->out_bytes) };
@@ -184,6 +195,8 @@ static void feel_net(struct feeling *f, const struct sample_guest *was,
 		double got = (double)bytes[d] * 8 / turn->dt_s, off;
 		double tau_s = turn->saturated[d] ? NEED_FULL_S : NEED_S;
 
+		if (!turn->saturated[d] && got > EAGER * (double)reserved_bps)
+			f->learned_us[d] = turn->in->now->at_us;
 		blend(&f->got[d], got, weight);
 		blend(&f->dropped[d], lost, weight);
 		off = got > f->need[d] ? got - f->need[d] : f->need[d] - got;
@@ -234,7 +247,8 @@ void signal_feel(struct govern *g, const struct govern_turn *turn)
 			continue;
 		feel_cpu(f, was, is, turn, is_fresh(g, f->felt_us[RESOURCE_CPU], RESOURCE_CPU));
 		feel_memory(f, was, is, turn);
-		feel_net(f, was, is, turn, is_fresh(g, f->felt_us[RESOURCE_NET], RESOURCE_NET));
+		feel_net(f, was, is, turn, turn->in->guests[i].net_reserved_bps,
+			 is_fresh(g, f->felt_us[RESOURCE_NET], RESOURCE_NET));
 		feel_disk(f, was, is, turn, is_fresh(g, f->felt_us[RESOURCE_DISK], RESOURCE_DISK));
 	}
 }
@@ -275,14 +289,18 @@ static double pain_net(const struct feeling *f, const struct govern_guest *guest
 		return -1;
 	for (size_t d = 0; d < 2; d++) {
 		bool drops = f->dropped[d] > DROPS_MIN;
+		bool known =
+			f->learned_us[d] && turn->in->now->at_us - f->learned_us[d] < LEARNED_US;
+		bool eager =
+			drops || (turn->saturated[d] && !known && f->got[d] > EAGER * reserved);
 		double missing;
-		double need = drops || f->need[d] > reserved ? reserved : f->need[d];
+		double need = eager || f->need[d] > reserved ? reserved : f->need[d];
 		double limit =
 			d == 0 ? (double)guest->net_in_full_bps : (double)guest->net_out_full_bps;
 
 		if (need > limit)
 			need = limit;
-		missing = need - f->got[d] - (drops ? 0 : NEED_SPREADS * f->spread[d]);
+		missing = need - f->got[d] - (eager ? 0 : NEED_SPREADS * f->spread[d]);
 		if ((drops || turn->saturated[d]) && missing > worst * need)
 			worst = missing / need;
 	}

@@ -302,7 +302,8 @@ static int refuse(const struct place *p, const struct change *c, int r, struct q
 
 /*
  * Weight 0 is cpu.idle: while it is 1 the kernel shows weight 0 and refuses to be given another,
- * and afterwards the weight is 100. Nobody else sets it (systemd 252 leaves it alone).
+ * and afterwards the weight is 100. Where systemd owns the weight it owns cpu.idle, too: 252 sets
+ * it anew at each change of the unit, and takes weight 0 for "idle".
  */
 static int set_idle(struct cgroup_ctx *ctx, struct place *p, bool idle)
 {
@@ -329,6 +330,9 @@ int cgroup_knob_apply(struct cgroup_ctx *ctx, const struct change *c, uint64_t t
 		return missing(&p, r, "find", err);
 	if (p.file == NO_FILE)
 		return c->to.u64 == 0 ? 0 : refuse(&p, c, -EOPNOTSUPP, err);
+	unit = owner(ctx, &p);
+	if (unit)
+		return ask_systemd(ctx, &p, unit, c->to.u64, ticket, err);
 	if (c->knob == KNOB_CPU_WEIGHT && !ctx->v1) {
 		r = set_idle(ctx, &p, c->to.u64 == 0);
 		if (r == -EOPNOTSUPP)
@@ -338,9 +342,6 @@ int cgroup_knob_apply(struct cgroup_ctx *ctx, const struct change *c, uint64_t t
 		if (r < 0 || c->to.u64 == 0)
 			return r < 0 ? refuse(&p, c, r, err) : 0;
 	}
-	unit = owner(ctx, &p);
-	if (unit)
-		return ask_systemd(ctx, &p, unit, c->to.u64, ticket, err);
 	r = value_text(ctx, &p, c->to.u64, text, sizeof(text));
 	if (r == 0)
 		r = write_text(ctx, &p, text);

@@ -345,8 +345,8 @@ static bool is_fixed_disk(const xmlNode *node)
 	char device[16], type[16];
 
 	copy_attribute(node, "type", type, sizeof(type));
-	if (copy_attribute(node, "device", device, sizeof(device)) &&
-	    strcmp(device, "disk") != 0 && strcmp(device, "lun") != 0)
+	if (copy_attribute(node, "device", device, sizeof(device)) && strcmp(device, "disk") != 0 &&
+	    strcmp(device, "lun") != 0)
 		return false;
 	return strcmp(type, "vhostuser") != 0 && strcmp(type, "vhostvdpa") != 0;
 }

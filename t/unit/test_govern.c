@@ -87,7 +87,10 @@ static void test_reaction(void)
 
 	storm(s, calm, 5);
 	storm(s, busy, 0.1);
-	CU_ASSERT_EQUAL(s->out.resources[CPU].event, GOVERNOR_ONSET); /* in the first window */
+	CU_ASSERT_EQUAL(s->out.resources[CPU].event, GOVERNOR_NOTHING); /* it may be chance */
+	CU_ASSERT(s->out.fast);
+	storm(s, busy, 0.1);
+	CU_ASSERT_EQUAL(s->out.resources[CPU].event, GOVERNOR_ONSET);
 	storm(s, busy, 0.4);
 	CU_ASSERT(s->out.caps[2].cpu_mcpu < 2000);
 	CU_ASSERT(s->out.caps_changed || s->out.resources[CPU].pressure <= 1);
@@ -389,7 +392,7 @@ static void test_nobody_and_many(void)
 
 static const struct test tests[] = {
 	{ "a CPU storm: bronze pays, by weight and need", test_storm },
-	{ "it is met in the first window", test_reaction },
+	{ "it is met in the second window", test_reaction },
 	{ "our throttling does not shrink what a guest may claim", test_claims_do_not_shrink },
 	{ "caps are written seldom, raised once a second", test_few_writes },
 	{ "silver gives way only when bronze is at its floor", test_silver_after_bronze },

@@ -267,6 +267,43 @@ static void test_futile(void)
 	CU_ASSERT(l.events[GOVERNOR_FUTILE] >= 3 && l.events[GOVERNOR_FUTILE] <= 5);
 }
 
+/* Until the verdict, or for half a minute: 0.9 s of storm, 0.1 s at `eased`. Seconds. */
+static double futile_with_rests(double eased)
+{
+	struct loop l = loop_new(5, 0, 100 * MS);
+	int ticks = 0;
+
+	for (; ticks < 300 && !l.events[GOVERNOR_FUTILE]; ticks++) {
+		l.plant.base = ticks % 10 == 9 ? eased : 5;
+		tick(&l);
+	}
+	return ticks * 0.1;
+}
+
+static void test_a_short_rest_delays_no_verdict(void)
+{
+	/* to the end of the ladder, then the time to judge */
+	CU_ASSERT(futile_with_rests(5) < 6);
+	CU_ASSERT(futile_with_rests(0.95) < 7); /* neither clean nor pressed */
+	CU_ASSERT(futile_with_rests(0.2) < 7);  /* clean */
+}
+
+static void test_after_a_long_rest_judged_anew(void)
+{
+	struct loop l = loop_new(9, 0, 100 * MS);
+
+	while (l.g.depth < l.steps)
+		tick(&l);
+	CU_ASSERT_EQUAL(l.g.onset_depth, 0);
+	l.plant.base = 0.2;
+	run(&l, (double)l.law.judge_us / 1e6 + 1); /* within the hold: nothing is given back */
+	CU_ASSERT_EQUAL(l.g.depth, l.steps);
+	l.plant.base = 3; /* another storm: less than the first is no success */
+	tick(&l);
+	CU_ASSERT_EQUAL(l.g.onset_pressure, 3);
+	CU_ASSERT_EQUAL(l.g.onset_depth, l.g.depth);
+}
+
 static void test_helpful_is_not_futile(void)
 {
 	/* Deeper helps, but not enough: what it does help is kept. */
@@ -405,6 +442,8 @@ static const struct test tests[] = {
 	{ "memory: a class at its floor has time", test_waits_at_a_floor },
 	{ "a throttle that does not help is taken back", test_futile },
 	{ "a cause that went takes its verdict along", test_cause_gone_verdict_void },
+	{ "a short rest within a storm delays no verdict", test_a_short_rest_delays_no_verdict },
+	{ "a storm after a long rest is judged by itself", test_after_a_long_rest_judged_anew },
 	{ "one that helps a little is kept", test_helpful_is_not_futile },
 	{ "a growing storm is not mistaken", test_growing_storm_is_not_futile },
 	{ "pressure unknown", test_unknown },

@@ -14,10 +14,10 @@ static void test_cpu_wait(void)
 	size_t gold = stage_add(s, GOLD), bronze = stage_add(s, BRONZE);
 
 	CU_ASSERT(stage_tick(s, 1)->resources[RESOURCE_CPU].pressure < 0); /* nothing yet */
-	s->actors[gold] = (struct actor){ .run = 0.95, .wait = 0.05 };
+	s->actors[gold] = (struct actor){ .run = 0.96, .wait = 0.04 };
 	s->actors[bronze] = (struct actor){ .run = 1, .wait = 1 };
 	stage_run(s, 2, 0.1);
-	CU_ASSERT_DOUBLE_EQUAL(pressure(s, RESOURCE_CPU), 1, 0.05); /* 5 %: the target */
+	CU_ASSERT_DOUBLE_EQUAL(pressure(s, RESOURCE_CPU), 0.8, 0.02); /* target: 5 % */
 	CU_ASSERT_EQUAL(s->out.resources[RESOURCE_CPU].victim, s->guests[gold].id);
 	s->actors[gold].wait = 0;
 	stage_run(s, 2, 0.1);
@@ -35,8 +35,80 @@ static void test_cpu_throttled_says_nothing(void)
 	stage_run(s, 3, 0.1);
 	CU_ASSERT_EQUAL(pressure(s, RESOURCE_CPU), 0);
 	s->actors[gold].throttled = 0;
-	stage_tick(s, 0.1);
+	stage_run(s, 0.2, 0.1);
 	CU_ASSERT(pressure(s, RESOURCE_CPU) > 5);
+	stage_free(s);
+}
+
+/* A protected guest that has waited for nothing so far. */
+static struct stage *stage_in_peace(size_t *gold)
+{
+	struct stage *s = stage_new();
+
+	*gold = stage_add(s, GOLD);
+	stage_add(s, BRONZE);
+	s->actors[*gold].run = 1;
+	stage_run(s, 1, 0.1);
+	return s;
+}
+
+/* A program that was started spoils one window: seen, but no reason to act, now or later. */
+static void test_cpu_one_window(void)
+{
+	size_t gold;
+	struct stage *s = stage_in_peace(&gold);
+
+	s->actors[gold].wait = 1;
+	stage_tick(s, 0.1);
+	CU_ASSERT_DOUBLE_EQUAL(pressure(s, RESOURCE_CPU), 0.95, 1e-9);
+	s->actors[gold].wait = 0;
+	for (int i = 0; i < 10; i++) {
+		stage_tick(s, 0.1);
+		CU_ASSERT(pressure(s, RESOURCE_CPU) < 1);
+	}
+	s->actors[gold].wait = 1; /* and a second one later is again the first */
+	stage_tick(s, 0.1);
+	CU_ASSERT_DOUBLE_EQUAL(pressure(s, RESOURCE_CPU), 0.95, 1e-9);
+	CU_ASSERT_EQUAL(s->out.resources[RESOURCE_CPU].state, GOVERNOR_CALM);
+	stage_free(s);
+}
+
+/* Two windows are a storm, at the onset and after every step. */
+static void test_cpu_two_windows(void)
+{
+	const struct govern_resource *cpu;
+	size_t gold;
+	struct stage *s = stage_in_peace(&gold);
+
+	cpu = &s->out.resources[RESOURCE_CPU];
+	s->actors[gold].wait = 1;
+	stage_run(s, 0.2, 0.1);
+	CU_ASSERT(cpu->pressure > 1);
+	CU_ASSERT_EQUAL(cpu->event, GOVERNOR_ONSET);
+	for (int i = 0; i < 2; i++) { /* the step's own window, and the first after it */
+		stage_tick(s, 0.1);
+		CU_ASSERT_DOUBLE_EQUAL(cpu->pressure, 0.95, 1e-9);
+		CU_ASSERT_EQUAL(cpu->event, GOVERNOR_NOTHING);
+	}
+	stage_tick(s, 0.1);
+	CU_ASSERT(cpu->pressure > 5);
+	CU_ASSERT_EQUAL(cpu->event, GOVERNOR_DEEPER);
+	stage_free(s);
+}
+
+/* Looks in quick succession (the kernel told of a stall) do not make two windows of one. */
+static void test_cpu_short_windows(void)
+{
+	size_t gold;
+	struct stage *s = stage_in_peace(&gold);
+
+	s->actors[gold].wait = 1;
+	stage_tick(s, 0.1);
+	stage_run(s, 0.04, 0.02);
+	CU_ASSERT_DOUBLE_EQUAL(pressure(s, RESOURCE_CPU), 0.95, 1e-9);
+	CU_ASSERT_EQUAL(s->out.resources[RESOURCE_CPU].state, GOVERNOR_CALM);
+	stage_tick(s, 0.1); /* nor do they come between two */
+	CU_ASSERT_EQUAL(s->out.resources[RESOURCE_CPU].event, GOVERNOR_ONSET);
 	stage_free(s);
 }
 
@@ -258,7 +330,7 @@ static void test_missed_after_a_step(void)
 
 	stage_add(s, BRONZE);
 	s->actors[gold] = (struct actor){ .run = 1, .wait = 0.4 };
-	stage_run(s, 0.2, 0.1);
+	stage_run(s, 0.3, 0.1);
 	CU_ASSERT(s->out.resources[RESOURCE_CPU].depth > 0);
 	s->actors[gold].wait = 0;
 	for (int i = 0; i < 4; i++) { /* longer than the lag */
@@ -291,7 +363,7 @@ static void test_net_guard(void)
 
 	s->guests[stage_add(s, GOLD)].net_reserved_bps = 400000000;
 	bronze = stage_add(s, BRONZE);
-	s->uplink_in = 0.95;
+	s->uplink_in = 0.92;
 	stage_run(s, 1, 0.1);
 	CU_ASSERT_EQUAL(pressure(s, RESOURCE_NET), 0);
 	govern_adopt(s->govern, depth, s->now_us);
@@ -306,6 +378,9 @@ static void test_net_guard(void)
 static const struct test tests[] = {
 	{ "CPU: what a protected guest waits", test_cpu_wait },
 	{ "CPU: a guest held by its own quota says nothing", test_cpu_throttled_says_nothing },
+	{ "CPU: one window over the target is not enough", test_cpu_one_window },
+	{ "CPU: two windows in a row are, after each step anew", test_cpu_two_windows },
+	{ "CPU: short windows do not count", test_cpu_short_windows },
 	{ "CPU: an idle guest says nothing", test_cpu_idle_says_nothing },
 	{ "CPU: one victim among many counts", test_cpu_worst_counts },
 	{ "CPU: the same at a tick of 1 s and of 100 ms", test_cpu_same_at_any_tick },

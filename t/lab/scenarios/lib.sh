@@ -78,6 +78,7 @@ until_true() {
 		[ $SECONDS -lt $end ] || return 1
 		nap 0.05
 	done
+	return 0 # not the nap's status
 }
 
 # ---- guests ----
