@@ -32,10 +32,18 @@ struct track {
 	uint64_t capped_us;  /* since when there is one; 0: there is none */
 };
 
+#define WAIT_WINDOWS 3
+
+struct wait_window { /* CPU seconds that a guest ran and waited, in so many seconds */
+	double run_s, wait_s, s;
+};
+
 struct feeling {                          /* of one guest */
 	uint64_t felt_us[RESOURCE_COUNT]; /* when it was last heard of; 0: never */
 	double run, wait;                 /* CPUs */
-	double wait_share[2];             /* of the last two windows by themselves; < 0: none */
+	struct wait_window open;          /* the window that is being filled */
+	double wait_share[WAIT_WINDOWS];  /* of the last ones by themselves; < 0: none */
+	uint64_t window_us;               /* when the last one ended */
 	double stall;                     /* memory, share of the time */
 	double need[2];                   /* network in and out: what it wanted of late, bit/s */
 	double spread[2];                 /* mean deviation from that */

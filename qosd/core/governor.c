@@ -303,7 +303,7 @@ static enum governor_event press(struct governor *g, const struct governor_law *
 {
 	double before = g->depth;
 	/* a moment of ease within a storm is no end of it */
-	bool rested = g->clean_since_us && now_us - g->clean_since_us > law->judge_us;
+	bool rested = g->clean_since_us && now_us > g->clean_since_us + law->judge_us;
 
 	g->clean_since_us = 0;
 	if (g->state == GOVERNOR_CALM)
@@ -405,8 +405,8 @@ enum governor_event governor_step(struct governor *g, const struct governor_law 
 		return leave_alone(g, law, in->pressure, dt_us, now_us);
 	/* when nobody is held by his cap, what pressure there is comes from elsewhere */
 	idle = g->depth > 0 && is_slack(g, law, now_us);
-	if (in->pressure > 1 && in->steps > 0 && !idle)
-		return press(g, law, in, now_us);
+	if (in->pressure > 1 && in->steps > 0)
+		return idle ? give_up(g, law, in->pressure, now_us) : press(g, law, in, now_us);
 	return ease(g, law, idle || in->pressure < law->clean, dt_us, now_us);
 }
 

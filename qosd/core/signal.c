@@ -6,12 +6,14 @@
  * (not ticks), numerator and denominator apart, so that a guest with little evidence weighs little;
  * the pressure is that of the guest that suffers most. When a governor went deeper the averages
  * begin anew, because what was felt before the step says nothing about it. Waiting for a CPU counts
- * as too much only when two windows in a row say so: one alone may be a program that was started.
+ * as too much only when two of three windows say so: one alone may be a program that was started.
  *
  * Guests of rank 0 are protected from all others. One with a reservation is protected while it does
  * not get what it reserved, and only from classes below its own: its pain asks for no depth at
  * which its own class would give way.
  */
+#include <string.h>
+
 #include "qosd/core/govern_private.h"
 
 #define SIGNAL_TAU_S 0.15  /* two to three ticks of 100 ms */
@@ -23,9 +25,10 @@
 #define DROPS_MIN    1.0  /* bytes a second: rests of an average are no drops */
 #define PRESSURE_MAX 20.0 /* beyond this more is not worse */
 /* Below 1 % of a CPU runnable a guest's wait is chance. */
-#define EVIDENCE_CPU 0.01
-#define WINDOW_S     0.05 /* a shorter one is no window of its own */
-#define EVIDENCE_OPS 5.0  /* requests a second: fewer say nothing about a disk */
+#define EVIDENCE_CPU  0.01
+#define WINDOW_S      0.05              /* shorter ones are gathered */
+#define WINDOW_OLD_US UINT64_C(2500000) /* two calm ticks and some more */
+#define EVIDENCE_OPS  5.0               /* requests a second: fewer say nothing about a disk */
 /*
  * A link that carries 94 % of its rate is full: virtual devices count one header for each large
  * segment (1448 of 1514 bytes), real ones leave out preambles and gaps.
@@ -131,14 +134,42 @@ void signal_turn_init(struct govern *g, struct govern_turn *turn, const struct g
 
 /* ---- what guests feel ---- */
 
-static void note_window(struct feeling *f, double run, double wait, double dt_s, bool restart)
+/* Short windows are gathered, idle ones left out; old ones are of another storm. */
+static void note_window(struct feeling *f, const struct wait_window *w, uint64_t now_us,
+			bool restart)
 {
-	if (restart)
-		f->wait_share[0] = -1;
-	if (dt_s < WINDOW_S || run + wait < EVIDENCE_CPU)
+	struct wait_window *o = &f->open;
+	double runnable_s;
+
+	if (restart || now_us - f->window_us > WINDOW_OLD_US) {
+		*o = (struct wait_window){ 0 };
+		for (size_t i = 0; i < WAIT_WINDOWS; i++)
+			f->wait_share[i] = -1;
+		f->window_us = now_us;
+	}
+	o->run_s += w->run_s;
+	o->wait_s += w->wait_s;
+	o->s += w->s;
+	if (o->s < WINDOW_S)
 		return;
-	f->wait_share[1] = f->wait_share[0];
-	f->wait_share[0] = wait / (run + wait + EVIDENCE_CPU);
+	runnable_s = o->run_s + o->wait_s;
+	if (runnable_s >= EVIDENCE_CPU * o->s) {
+		memmove(&f->wait_share[1], &f->wait_share[0],
+			(WAIT_WINDOWS - 1) * sizeof(f->wait_share[0]));
+		f->wait_share[0] = o->wait_s / (runnable_s + EVIDENCE_CPU * o->s);
+		f->window_us = now_us;
+	}
+	*o = (struct wait_window){ 0 };
+}
+
+/* Two of the last three windows. */
+static bool waits_again(const struct feeling *f, double target)
+{
+	unsigned int over = 0;
+
+	for (size_t i = 0; i < WAIT_WINDOWS; i++)
+		over += f->wait_share[i] > target;
+	return over >= 2;
 }
 
 static void feel_cpu(struct feeling *f, const struct sample_guest *was,
@@ -148,6 +179,7 @@ static void feel_cpu(struct feeling *f, const struct sample_guest *was,
 	uint64_t wait = sample_delta(was->wait_ns, is->wait_ns);
 	uint64_t throttled = sample_delta(was->throttled, is->throttled);
 	double weight = part(turn->dt_s, SIGNAL_TAU_S, restart || !f->cpu_known);
+	struct wait_window window = { (double)run / 1e9, (double)wait / 1e9, turn->dt_s };
 
 	/* run_delay counts the time that a quota held it: then it says nothing about others */
 	if (throttled != 0 && throttled != SAMPLE_UNKNOWN) {
@@ -158,8 +190,7 @@ static void feel_cpu(struct feeling *f, const struct sample_guest *was,
 		return;
 	blend(&f->run, (double)run / 1e9 / turn->dt_s, weight);
 	blend(&f->wait, (double)wait / 1e9 / turn->dt_s, weight);
-	note_window(f, (double)run / 1e9 / turn->dt_s, (double)wait / 1e9 / turn->dt_s, turn->dt_s,
-		    restart || !f->cpu_known);
+	note_window(f, &window, turn->in->now->at_us, restart || !f->cpu_known);
 	f->cpu_known = true;
 	f->felt_us[RESOURCE_CPU] = turn->in->now->at_us;
 }
@@ -260,7 +291,6 @@ static double pain_cpu(const struct feeling *f, const struct govern_guest *guest
 {
 	double target = turn->in->policy->overload.cpu_target_wait_permille / 1000.0;
 	double runnable = f->run + f->wait, pain;
-	bool twice = f->wait_share[0] > target && f->wait_share[1] > target;
 
 	if (!f->cpu_known)
 		return -1;
@@ -269,7 +299,7 @@ static double pain_cpu(const struct feeling *f, const struct govern_guest *guest
 	if (guest->rank > 0 && f->run * 1000 >= (double)guest->cpu_reserved_mcpu)
 		return 0;
 	pain = f->wait / (runnable + EVIDENCE_CPU) / target;
-	return pain > UNSURE_PRESSURE && !twice ? UNSURE_PRESSURE : pain;
+	return pain > UNSURE_PRESSURE && !waits_again(f, target) ? UNSURE_PRESSURE : pain;
 }
 
 static double pain_memory(const struct feeling *f, const struct govern_guest *guest,
