@@ -248,7 +248,7 @@ static enum governor_event give_back(struct governor *g, const struct governor_l
 	bool first = g->state != GOVERNOR_RELEASING;
 	double depth = g->depth - release_speed(g, law, now_us) * (double)dt_us / 1e6;
 
-	if (g->depth <= bound) {
+	if (g->depth > 0 && g->depth <= bound) {
 		g->state = GOVERNOR_HOLDING;
 		return GOVERNOR_NOTHING;
 	}

@@ -429,6 +429,21 @@ static void test_waits_at_a_floor(void)
 	CU_ASSERT(l.law.class_us > l.law.lag_us);
 }
 
+/* The guests that gave way have ended: the resource comes to rest, not for ever to `holding`. */
+static void test_all_gone(void)
+{
+	struct loop l = loop_new(6, 8, 100 * MS);
+
+	run(&l, 2);
+	CU_ASSERT(l.g.depth > 0);
+	l.plant.base = 0;
+	l.steps = 0;
+	run(&l, 25);
+	CU_ASSERT_EQUAL(l.g.depth, 0);
+	CU_ASSERT_EQUAL(l.g.state, GOVERNOR_CALM);
+	CU_ASSERT_EQUAL(l.events[GOVERNOR_OVER], 1);
+}
+
 static const struct test tests[] = {
 	{ "levels of the classes", test_levels },
 	{ "a storm is met at once and by what is needed", test_storm },
@@ -450,6 +465,7 @@ static const struct test tests[] = {
 	{ "a trembling signal does not keep guests throttled", test_trembling },
 	{ "victims near target by themselves", test_near_target_by_itself },
 	{ "a ladder without classes, or with fewer", test_nobody_gives_way },
+	{ "those who gave way have gone", test_all_gone },
 	{ "a loop that stood still gives nothing back", test_stall_is_no_clean_time },
 };
 

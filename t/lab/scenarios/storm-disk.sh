@@ -17,7 +17,7 @@ write_storm_conf() {
 		  { name = "bronze"; rank = 1; disk = { floor_iops = 5; }; } );
 		match = ( { name = "gold*"; class = "gold"; } );
 		default_class = "bronze";
-		overload = { tick = "100ms"; disk = { target_latency = "25ms"; };
+		overload = { tick = "100ms"; disk = { target_latency = "6ms"; };
 		             release = { hold = "2s"; step = "20%"; }; };
 	EOF2
 }

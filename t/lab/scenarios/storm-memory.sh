@@ -8,7 +8,7 @@ here=$(dirname "$(readlink -f "$0")")
 bronze=(bronze1 bronze2 bronze3)
 table=${LAB_OUT:-/run}/storm-memory.txt
 
-write_storm_conf() { # write_storm_conf FREEZE
+write_storm_conf() { # write_storm_conf FREEZE LOW: LOW is left of the host's memory
 	cat >"$conf" <<-EOF2
 		mode = "enforce";
 		host = { reserve = { memory = "128MiB"; }; };
@@ -18,7 +18,7 @@ write_storm_conf() { # write_storm_conf FREEZE
 		  { name = "bronze"; rank = 1; memory = { floor = "40%"; freeze = "$1"; }; } );
 		match = ( { name = "gold*"; class = "gold"; } );
 		default_class = "bronze";
-		overload = { tick = "100ms"; memory = { low = "64MiB"; target_pressure = "10%"; };
+		overload = { tick = "100ms"; memory = { low = "$2"; target_pressure = "10%"; };
 		             release = { hold = "2s"; step = "20%"; }; };
 	EOF2
 }
@@ -95,7 +95,7 @@ with_swap() {
 	note "without qosd gold has $resident of $before MiB"
 	rest
 	before=$(fill_gold)
-	write_storm_conf no
+	write_storm_conf no 64MiB
 	LAB_QOSD_WAIT=90 start_qosd || return 1
 	start_bronze 120 || return 1
 	storm "swap, qosd" 20
@@ -118,7 +118,7 @@ memory_calm() {
 without_swap() {
 	local before
 	before=$(fill_gold)
-	write_storm_conf yes
+	write_storm_conf yes 160MiB # nothing but freezing helps, and that comes last
 	LAB_QOSD_WAIT=90 start_qosd || return 1
 	start_bronze 120 || return 1
 	storm "no swap, qosd" 20
