@@ -86,20 +86,21 @@ static bool add_canary(const struct qosctl *ctl, json_t *parameters)
 int verb_reload(struct qosctl *ctl, int argc, char **argv)
 {
 	bool canary = ctl->options & OPTION_CANARY;
-	json_t *parameters = json_object();
 	char path[PATH_MAX];
+	json_t *parameters;
 
 	if (!canary && ctl->for_text)
 		return qosctl_fail(EXIT_USAGE, "reload: --for goes with --canary");
-	if (canary && !add_canary(ctl, parameters))
+	/* The daemon reads the file, from another working directory. */
+	if (argc == 1 && !realpath(argv[0], path))
+		return qosctl_fail(EXIT_FAILED, "cannot read %s: %s", argv[0], strerror(errno));
+	parameters = json_object();
+	if (canary && !add_canary(ctl, parameters)) {
+		json_decref(parameters);
 		return EXIT_USAGE;
-	if (argc == 1) {
-		/* The daemon reads the file, from another working directory. */
-		if (!realpath(argv[0], path))
-			return qosctl_fail(EXIT_FAILED, "cannot read %s: %s", argv[0],
-					   strerror(errno));
-		json_object_set_new(parameters, "path", json_string(path));
 	}
+	if (argc == 1)
+		json_object_set_new(parameters, "path", json_string(path));
 	return change(ctl, "Reload", parameters, canary ? print_trial : print_generation, NULL);
 }
 

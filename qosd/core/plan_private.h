@@ -55,7 +55,6 @@ struct reason plan_reason(const struct plan_input *in, size_t i, enum reason_kin
 int plan_add_ancestors(struct plan *p, const struct plan_input *in,
 		       const struct guest_memory *memory);
 
-
 /* ---- for one guest; 0 or -ENOMEM ---- */
 /* plan_cpu.c */
 int plan_solve_weights(struct build *b); /* of all guests, before the others */

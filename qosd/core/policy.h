@@ -31,7 +31,8 @@ enum swap_rule { SWAP_ALLOW, SWAP_NONE };
 enum balloon_rule { BALLOON_NO, BALLOON_SAFE, BALLOON_YES };
 /* A guest that does not fit: the hook says no, or it starts degraded. */
 enum admission_rule { ADMIT_REFUSE, ADMIT_DEGRADE };
-/* A guest that wants to start while the host is pressed: let in, under its class's level; or not. */
+/* A guest that wants to start while the host is pressed: let in, under its class's level; or not.
+ */
 enum admission_overload_rule { OVERLOAD_ADMIT, OVERLOAD_REFUSE };
 enum rbd_cache_mode {
 	RBD_CACHE_KEEP, /* whatever Ceph and QEMU say */
@@ -95,8 +96,8 @@ struct class_rbd {      /* numbers: NONE (the default) = whatever Ceph says */
 
 struct qclass { /* one service class ("class" for people) */
 	char *name;
-	uint32_t rank;      /* 0 is never throttled; the highest gives way first */
-	uint32_t admission; /* enum admission_rule; default refuse */
+	uint32_t rank;               /* 0 is never throttled; the highest gives way first */
+	uint32_t admission;          /* enum admission_rule; default refuse */
 	uint32_t admission_overload; /* enum admission_overload_rule; default admit */
 	struct class_cpu cpu;
 	struct class_memory memory;

@@ -127,7 +127,8 @@ static void note_foreign(struct engine *e, const struct plan_entry *entry,
 				   .knob = knob_get(entry->knob)->name };
 
 	e->repaired++;
-	/* What qosd found and left was as it wants it: that is the value of before, not this one. */
+	/* What qosd found and left was as it wants it: that is the value of before, not this one.
+	 */
 	if (baseline_put(e->baseline, &entry->target, entry->knob, &entry->want) > 0)
 		e->baseline_unsaved = true;
 	log_message(&e->log, LOG_NOTICE, &about,

@@ -5,8 +5,8 @@
  * Reading methods answer at once from the engine. Writing ones start their changes and answer when
  * all of them are in force (or after a few seconds), so that a script can rely on the answer.
  */
-#include "qosd/core/mem.h"
 #include "qosd/daemon/methods.h"
+#include "qosd/core/mem.h"
 #include "qosd/daemon/methods_private.h"
 #include "qosd/daemon/varlink_text.h"
 #include "qosd/daemon/view.h"

@@ -109,8 +109,7 @@ void engine_passing_settle(struct engine *e, const struct plan *wanted)
 	for (size_t i = 0; i < wanted->count; i++) {
 		const struct plan_entry *x = &wanted->entries[i];
 
-		if (x->why.kind != WHY_BASELINE || !knob_get(x->knob)->passing ||
-		    !given_back(e, x))
+		if (x->why.kind != WHY_BASELINE || !knob_get(x->knob)->passing || !given_back(e, x))
 			continue;
 		baseline_mark(e->baseline, &x->target, x->knob);
 		marked = true;

@@ -19,7 +19,7 @@ struct cgroup_config {
 	struct worker *worker; /* for systemd's D-Bus; NULL: what systemd owns stays as it is */
 	/* For memory.reclaim, which blocks for long: no other job belongs there. NULL: none. */
 	struct worker *reclaimer;
-	const char *proc;      /* NULL: "/proc" */
+	const char *proc; /* NULL: "/proc" */
 };
 
 struct cgroup_usage {                       /* of one guest */

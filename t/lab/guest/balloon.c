@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The memory balloon: gives pages from the end of RAM to the host, as many as it asks for, and takes
- * them back. The device has no MSI-X vectors, so it is looked at whenever another one is: a guest
- * with nothing to do follows at the next command (`load idle` again will do).
+ * The memory balloon: gives pages from the end of RAM to the host, as many as it asks for, and
+ * takes them back. The device has no MSI-X vectors, so it is looked at whenever another one is: a
+ * guest with nothing to do follows at the next command (`load idle` again will do).
  */
 #include "t/lab/guest/guest.h"
 

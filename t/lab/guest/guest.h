@@ -145,6 +145,7 @@ void disk_turn(int wanted); /* collects finished requests; starts new ones when 
 
 /* balloon.c */
 void balloon_setup(void);
-uint32_t balloon_turn(uint32_t ram_end); /* gives or takes what the host asks; the end that is left */
+uint32_t
+balloon_turn(uint32_t ram_end); /* gives or takes what the host asks; the end that is left */
 
 #endif

@@ -16,7 +16,7 @@
 static struct lab_page *const page = (struct lab_page *)LAB_PAGE_ADDRESS;
 static volatile uint32_t load; /* enum lab_load */
 static uint32_t heap_end = HEAP_START, ram_end;
-static volatile uint32_t ram_left; /* ram_end without what the balloon has */
+static volatile uint32_t ram_left;     /* ram_end without what the balloon has */
 static volatile uint32_t memory_start; /* set before any load: where `memory` begins */
 
 static struct {
