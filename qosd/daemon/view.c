@@ -128,7 +128,7 @@ json_t *view_status(struct engine *e)
 	double uptime_s = (double)(engine_now_us(e) - e->started_us) / 1e6;
 
 	return json_pack(
-		"{s:s, s:s, s:f, s:{s:o, s:I}, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:o, s:o, "
+		"{s:s, s:s, s:f, s:{s:o, s:I}, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o, "
 		"s:o}",
 		"version", PACKAGE_VERSION, "mode", engine_enforcing(e) ? "enforce" : "observe",
 		"uptime_s", uptime_s, "policy", "path", view_text(e->policy->path), "generation",
@@ -136,7 +136,8 @@ json_t *view_status(struct engine *e)
 		view_host(e), "pressure", view_pressure(e), "classes", view_classes(e), "guests",
 		(json_int_t)(e->inventory ? e->inventory->count : 0), "degraded",
 		(json_int_t)count_degraded(e), "in_flight", (json_int_t)e->inflight.open,
-		"repaired", (json_int_t)e->repaired, "releasing", engine_releasing(e), "trouble",
+		"repaired", (json_int_t)e->repaired, "ticks", (json_int_t)e->protection->ticks,
+		"releasing", engine_releasing(e), "trouble",
 		view_text(trouble ? trouble->text : NULL), "throttles", view_throttles(e), "trial",
 		trial_view(e));
 }
