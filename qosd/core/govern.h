@@ -28,6 +28,7 @@ struct govern_guest {
 	uint32_t vcpus;
 	bool exempt;    /* held or released by the operator: never capped */
 	bool no_freeze; /* it has RBD disks, or its class does not opt in */
+	bool cpu_alone; /* on CPUs of its own: what it waits for is not what lower classes take */
 	uint64_t cpu_floor_mcpu, cpu_full_mcpu, cpu_reserved_mcpu;
 	uint64_t net_floor_bps, net_reserved_bps;
 	uint64_t net_in_full_bps, net_out_full_bps; /* THROTTLE_NONE: its class sets no limit */

@@ -46,6 +46,7 @@ const struct text_field guest_text_fields[] = {
 	GUEST_FIELD(disk_full_bytes_ps),
 	GUEST_FIELD(memory_floor_bytes),
 	GUEST_FIELD(memory_bytes),
+	GUEST_FIELD(cpu_alone),
 };
 const size_t nguest_text_fields = ARRAY_SIZE(guest_text_fields);
 

@@ -292,7 +292,7 @@ static double pain_cpu(const struct feeling *f, const struct govern_guest *guest
 	double target = turn->in->policy->overload.cpu_target_wait_permille / 1000.0;
 	double runnable = f->run + f->wait, pain;
 
-	if (!f->cpu_known)
+	if (!f->cpu_known || guest->cpu_alone)
 		return -1;
 	if (runnable < EVIDENCE_CPU)
 		return 0;

@@ -48,7 +48,8 @@ static void size_cpu(const struct guest *g, const struct qclass *c, bool admitte
 	ret->cpu_floor_mcpu =
 		smaller(ret->cpu_full_mcpu, larger((uint64_t)c->cpu.floor_permille * ret->vcpus,
 						   ret->cpu_reserved_mcpu));
-	if (dedicated) /* on cores of its own it is in nobody's way */
+	ret->cpu_alone = dedicated;
+	if (dedicated) /* it is in nobody's way */
 		ret->cpu_floor_mcpu = ret->cpu_full_mcpu;
 }
 

@@ -101,7 +101,7 @@ static void test_replay(void)
 #define HEAD              GOVERN_TEXT_HEADER "\n"
 #define SAMPLE_LINE       "sample 5 1 2 - 3 100 50 0 4000\n"
 #define USE(id)           "use " id " 1 2 3 4 5 6 7 8 9 10 11 12 13 14\n"
-#define GUEST(id, qclass) "guest " id " " qclass " 2 2 0 1 1 2 3 4 5 6 7 8 9 10 11 12 13\n"
+#define GUEST(id, qclass) "guest " id " " qclass " 2 2 0 1 1 2 3 4 5 6 7 8 9 10 11 12 13 0\n"
 
 static const char *const damaged[] = {
 	"",

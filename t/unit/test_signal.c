@@ -124,6 +124,21 @@ static void test_cpu_idle_says_nothing(void)
 	stage_free(s);
 }
 
+/* On CPUs of its own: nobody who gives way would give it anything. */
+static void test_cpu_alone_says_nothing(void)
+{
+	struct stage *s = stage_new();
+	size_t gold = stage_add(s, GOLD);
+
+	stage_add(s, BRONZE);
+	s->guests[gold].cpu_alone = true;
+	s->actors[gold].wait = 0.5;
+	stage_run(s, 3, 0.1);
+	CU_ASSERT(pressure(s, RESOURCE_CPU) <= 0);
+	CU_ASSERT_EQUAL(s->out.resources[RESOURCE_CPU].depth, 0);
+	stage_free(s);
+}
+
 static void test_cpu_worst_counts(void)
 {
 	struct stage *s = stage_new();
@@ -382,6 +397,7 @@ static const struct test tests[] = {
 	{ "CPU: two windows in a row are, after each step anew", test_cpu_two_windows },
 	{ "CPU: short windows do not count", test_cpu_short_windows },
 	{ "CPU: an idle guest says nothing", test_cpu_idle_says_nothing },
+	{ "CPU: a guest on cores of its own says nothing", test_cpu_alone_says_nothing },
 	{ "CPU: one victim among many counts", test_cpu_worst_counts },
 	{ "CPU: the same at a tick of 1 s and of 100 ms", test_cpu_same_at_any_tick },
 	{ "CPU: a reservation is protected from lower classes only", test_cpu_reserved_silver },

@@ -232,7 +232,7 @@ snapshot() {
 }
 
 # shellcheck disable=SC2120
-write_conf() { # the standard three classes; $1: extra text
+write_conf() { # the standard three classes, and nobody overloaded: what holds always; $1: extra text
 	cat >"$conf" <<-EOF2
 		mode = "enforce";
 		host = { reserve = { memory = "256MiB"; }; };
@@ -252,6 +252,8 @@ write_conf() { # the standard three classes; $1: extra text
 		match = ( { name = "gold*"; class = "gold"; }, { name = "silver*"; class = "silver"; },
 		          { name = "half*"; class = "half"; } );
 		default_class = "bronze";
+		overload = { cpu = { target_wait = "100%"; }; disk = { target_latency = "10s"; };
+		             memory = { low = "1MiB"; target_pressure = "100%"; }; };
 		${1-}
 	EOF2
 }
