@@ -215,6 +215,15 @@ static int run(struct cgroup_ctx *ctx, struct cgroup_node *node, enum work work,
 	}
 }
 
+/* No vCPU groups: the guest is ending (libvirt removes them first), or it never had any. */
+static int without_vcpus(struct cgroup_ctx *ctx, const struct guest *g, struct cgroup_node *node)
+{
+	bool gone =
+		cgroup_dir_gone(&node->top[CGROUP_CPU], &ctx->fs) || cgroup_proc_check(ctx, g) < 0;
+
+	return gone ? -ENOENT : -ENXIO;
+}
+
 /* Run `work` on the guest's node; once more when a vCPU group went away meanwhile (unplugged). */
 static int on_vcpus(struct cgroup_ctx *ctx, const struct guest *g, enum work work,
 		    const struct knob_value *value, struct knob_value *ret)
@@ -225,7 +234,7 @@ static int on_vcpus(struct cgroup_ctx *ctx, const struct guest *g, enum work wor
 	if (r < 0)
 		return r;
 	if (node->nvcpus == 0)
-		return cgroup_dir_gone(&node->top[CGROUP_CPU], &ctx->fs) ? -ENOENT : -ENXIO;
+		return without_vcpus(ctx, g, node);
 	r = run(ctx, node, work, value, ret);
 	if (r != -ENOENT)
 		return r;
