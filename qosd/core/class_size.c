@@ -70,6 +70,14 @@ uint64_t class_cpu_reservation_mcpu(const struct qclass *c, const struct guest *
 	return (uint64_t)c->cpu.reservation_permille * class_vcpus(g);
 }
 
+uint64_t class_cpu_floor_mcpu(const struct qclass *c, const struct guest *g)
+{
+	uint32_t permille = c->cpu.floor_permille < c->cpu.limit_permille ? c->cpu.floor_permille
+									  : c->cpu.limit_permille;
+
+	return (uint64_t)permille * class_vcpus(g);
+}
+
 uint64_t class_net_limit(const struct qclass *c, bool in)
 {
 	uint64_t own = in ? c->net.in_limit_bps : c->net.out_limit_bps;

@@ -38,6 +38,8 @@ uint64_t class_memory_rbd_caches(const struct qclass *c, const struct guest *g);
 uint64_t class_memory_low(const struct qclass *c, const struct guest *g);
 /* In 1/1000 CPU. */
 uint64_t class_cpu_reservation_mcpu(const struct qclass *c, const struct guest *g);
+/* In 1/1000 CPU, what an overload leaves; never above the limit. */
+uint64_t class_cpu_floor_mcpu(const struct qclass *c, const struct guest *g);
 /* In bit/s; UINT64_MAX (KNOB_MAX): none. */
 uint64_t class_net_limit(const struct qclass *c, bool in);
 /* vCPUs that are counted: the guest's, but no more than GUEST_VCPUS_MAX. */

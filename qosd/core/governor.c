@@ -288,12 +288,14 @@ static enum governor_event onset(struct governor *g, const struct governor_law *
 static enum governor_event relapse(struct governor *g, const struct governor_law *law,
 				   const struct governor_reading *in, uint64_t now_us)
 {
+	double most = step_most(g, law); /* a class is left only when its floor did not help */
+
 	grow_hold(g, law);
 	g->relapse_depth = g->depth;
 	g->giving_up = false;
 	g->state = GOVERNOR_PRESSED;
 	begin_judging(g, in->pressure);
-	deepen(g, law, in, RELAPSE_STEP, now_us);
+	deepen(g, law, in, most < RELAPSE_STEP ? most : RELAPSE_STEP, now_us);
 	return GOVERNOR_RELAPSE;
 }
 

@@ -3,9 +3,9 @@
  * plan_cpu - weights, limits and CPU sets.
  *
  * Under overload the weight goes first, for it stalls nobody: to a tenth, but no lower than the
- * guest's reservation needs. It is one value for the whole overload, so that it is written once at
- * the onset and once at the end. Then the quota is lowered to what the guest may take, in the same
- * short periods as a limit, without a burst.
+ * guest's reservation and floor need. It is one value for the whole overload, so that it is written
+ * once at the onset and once at the end. Then the quota is lowered to what the guest may take, in
+ * the same short periods as a limit, without a burst.
  *
  * An idle class has weight 0 (see KNOB_CPU_WEIGHT), which counts next to nothing against others;
  * where the kernel's groups know no idle (v1) it is the least weight.
@@ -19,6 +19,12 @@
 
 #define WEIGHT_DEFAULT 100
 #define SOFT_DIVISOR   10 /* of the weight while it is throttled softly */
+/*
+ * Floors may claim one FLOORS_DIVISOR-th of the pool by weight. Where they add up to more than the
+ * protected leave, somebody has to yield, and that is not the protected; those rarely take all of
+ * the other half, and what they leave goes to the floors.
+ */
+#define FLOORS_DIVISOR 2
 
 /* ---- weights ---- */
 
@@ -35,22 +41,56 @@ static struct cpushare share_of(const struct plan_input *in, uint32_t i)
 	return share;
 }
 
-/*
- * The least weight with which share * sum / pool of a guest's weight still gives it its
- * reservation, when nobody's weight grows: the sum can only be less then.
- */
-static uint32_t soft_weight(const struct cpushare *s, uint64_t sum, uint64_t pool_mcpu)
+static uint64_t floor_of(const struct plan_input *in, uint32_t i)
 {
-	uint64_t weight = s->result / SOFT_DIVISOR ? s->result / SOFT_DIVISOR : 1, needed;
+	return class_cpu_floor_mcpu(&in->assign[i].effective, in->inventory->guests[i]);
+}
 
-	if (!s->reservation_mcpu)
-		return (uint32_t)weight;
-	if (!pool_mcpu)
-		return s->result;
-	needed = (s->reservation_mcpu * sum + pool_mcpu - 1) / pool_mcpu;
-	if (weight < needed)
-		weight = needed;
-	return weight < s->result ? (uint32_t)weight : s->result;
+static bool is_soft(const struct build *b, uint32_t i)
+{
+	const struct guest_caps *caps = plan_caps(b, i);
+
+	return caps && caps->cpu_soft && !b->in->placement->guests[i].dedicated;
+}
+
+/* Its part while overload has lowered its weight: a tenth, but what it keeps as its reservation. */
+static struct cpushare soft_share_of(const struct plan_input *in, uint32_t i, uint32_t weight,
+				     uint64_t floor_mcpu)
+{
+	struct cpushare share = share_of(in, i);
+
+	share.weight = weight > SOFT_DIVISOR ? weight / SOFT_DIVISOR : 1;
+	if (share.reservation_mcpu < floor_mcpu)
+		share.reservation_mcpu = floor_mcpu;
+	return share;
+}
+
+/*
+ * Weights of those who are throttled, beside the others' as they are. Nobody's grows, so the
+ * others' reservations hold.
+ */
+static void solve_soft_weights(struct build *b, struct cpushare *shares, const uint32_t *guest,
+			       size_t used, uint64_t pool_mcpu)
+{
+	uint64_t floors = 0, most = pool_mcpu / FLOORS_DIVISOR;
+
+	for (size_t k = 0; k < used; k++)
+		floors += is_soft(b, guest[k]) ? floor_of(b->in, guest[k]) : 0;
+	if (!floors)
+		return; /* a floor is never 0 */
+	for (size_t k = 0; k < used; k++) {
+		uint64_t floor = floor_of(b->in, guest[k]);
+
+		if (floors > most)
+			floor = (uint64_t)((unsigned __int128)floor * most / floors);
+		shares[k] = is_soft(b, guest[k])
+				    ? soft_share_of(b->in, guest[k], shares[k].result, floor)
+				    : (struct cpushare){ .weight = shares[k].result };
+	}
+	cpushare_solve(shares, used, pool_mcpu);
+	for (size_t k = 0; k < used; k++)
+		if (is_soft(b, guest[k]) && shares[k].result < b->soft_weight[guest[k]])
+			b->soft_weight[guest[k]] = shares[k].result;
 }
 
 /* Dedicated guests compete with nobody. */
@@ -58,7 +98,7 @@ int plan_solve_weights(struct build *b)
 {
 	const struct plan_input *in = b->in;
 	size_t n = in->inventory->count, used = 0;
-	uint64_t sum = 0, pool_mcpu = (uint64_t)cpuset_count(&in->placement->shared) * 1000;
+	uint64_t pool_mcpu = (uint64_t)cpuset_count(&in->placement->shared) * 1000;
 	CLEANUP_FREE struct cpushare *shares = calloc(n + 1, sizeof(*shares));
 	CLEANUP_FREE uint32_t *guest = calloc(n + 1, sizeof(*guest));
 
@@ -73,19 +113,9 @@ int plan_solve_weights(struct build *b)
 	}
 	cpushare_solve(shares, used, pool_mcpu);
 	for (size_t k = 0; k < used; k++)
-		sum += shares[k].result;
-	for (size_t k = 0; k < used; k++) {
-		b->weight[guest[k]] = shares[k].result;
-		b->soft_weight[guest[k]] = soft_weight(&shares[k], sum, pool_mcpu);
-	}
+		b->weight[guest[k]] = b->soft_weight[guest[k]] = shares[k].result;
+	solve_soft_weights(b, shares, guest, used, pool_mcpu);
 	return 0;
-}
-
-static bool is_soft(const struct build *b, uint32_t i)
-{
-	const struct guest_caps *caps = plan_caps(b, i);
-
-	return caps && caps->cpu_soft && b->soft_weight[i] < b->weight[i];
 }
 
 int plan_add_weight(struct build *b, const struct target *t, uint32_t i)
@@ -99,7 +129,7 @@ int plan_add_weight(struct build *b, const struct target *t, uint32_t i)
 	if (c->cpu.idle && !b->in->placement->guests[i].dedicated) {
 		why.kind = WHY_CPU_IDLE;
 		weight = b->in->cgroup_v1 ? 1 : 0;
-	} else if (is_soft(b, i)) {
+	} else if (b->soft_weight[i] < weight) {
 		why.kind = WHY_WEIGHT_THROTTLED;
 		why.a = weight;
 		why.d = plan_caps(b, i)->level[RESOURCE_CPU];

@@ -45,9 +45,8 @@ static void size_cpu(const struct guest *g, const struct qclass *c, bool admitte
 	ret->vcpus = class_vcpus(g);
 	ret->cpu_full_mcpu = limit * ret->vcpus;
 	ret->cpu_reserved_mcpu = admitted ? class_cpu_reservation_mcpu(c, g) : 0;
-	ret->cpu_floor_mcpu =
-		smaller(ret->cpu_full_mcpu, larger((uint64_t)c->cpu.floor_permille * ret->vcpus,
-						   ret->cpu_reserved_mcpu));
+	ret->cpu_floor_mcpu = smaller(ret->cpu_full_mcpu,
+				      larger(class_cpu_floor_mcpu(c, g), ret->cpu_reserved_mcpu));
 	ret->cpu_alone = dedicated;
 	if (dedicated) /* it is in nobody's way */
 		ret->cpu_floor_mcpu = ret->cpu_full_mcpu;

@@ -187,6 +187,19 @@ static void test_relapse(void)
 	CU_ASSERT_EQUAL(l.events[GOVERNOR_ONSET], 2);
 }
 
+/* Pressure comes back just above a class's floor: that floor first, not the class above. */
+static void test_relapse_keeps_to_its_class(void)
+{
+	struct loop l = loop_new(0, 0, 100 * MS);
+
+	cliff(&l, 0.95, 3);
+	CU_ASSERT_EQUAL(l.g.depth, 1);
+	while (!l.events[GOVERNOR_RELAPSE])
+		cliff(&l, 0.95, 0.1);
+	cliff(&l, 0.95, 3);
+	CU_ASSERT_EQUAL(l.deepest, 1);
+}
+
 static void test_rests_above_a_relapse(void)
 {
 	struct loop l = loop_new(0, 0, 100 * MS);
@@ -451,6 +464,7 @@ static const struct test tests[] = {
 	{ "release: hold, then a steady ramp, at any tick", test_release },
 	{ "giving back rests where victims are within target", test_rests_within_target },
 	{ "relapse: at once deeper, longer holds, forgotten", test_relapse },
+	{ "... and no class is passed over for it", test_relapse_keeps_to_its_class },
 	{ "rests above a relapse, unless there is slack", test_rests_above_a_relapse },
 	{ "a storm with a rhythm is held through", test_rhythm },
 	{ "the next class is entered by its first rung", test_enters_the_next_class_gently },

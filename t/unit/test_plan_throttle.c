@@ -110,6 +110,60 @@ static void test_soft_weight(void)
 	hot_free(h);
 }
 
+static uint64_t weight_of(struct hot *h, const struct plan *p, const char *name)
+{
+	return entry(h, p, name, TARGET_GUEST, 0, KNOB_CPU_WEIGHT)->want.u64;
+}
+
+static uint64_t floor_of(struct hot *h, const char *name, const char *qclass)
+{
+	return (uint64_t)class_of(h, qclass)->cpu.floor_permille * guest_of(h, name)->vcpus;
+}
+
+/*
+ * However busy all are, a lower weight leaves a guest its floor, or what it had if that was less;
+ * where floors ask for more than half of the pool, that much of each.
+ */
+static void test_soft_weight_keeps_floors(void)
+{
+	struct hot *h = hot_new();
+	uint64_t seed = 11;
+	unsigned int lowered = 0, cut = 0;
+
+	class_of(h, "gold")->cpu.placement = PLACEMENT_ANY;
+	guest_of(h, "app")->vcpus = 6;
+	for (int round = 0; round < 1000; round++) {
+		struct plan *steady, *soft;
+		uint64_t sum = 0, floors = 0;
+
+		class_of(h, "silver")->cpu.weight = 1 + next_random(&seed) % 1000;
+		class_of(h, "silver")->cpu.floor_permille = 1 + next_random(&seed) % 1000;
+		class_of(h, "bronze")->cpu.floor_permille = 1 + next_random(&seed) % 500;
+		caps_of(h, "app")->cpu_soft = caps_of(h, "batch")->cpu_soft = false;
+		steady = plan_of(h);
+		caps_of(h, "app")->cpu_soft = true;
+		caps_of(h, "batch")->cpu_soft = next_random(&seed) % 2;
+		soft = plan_of(h);
+		for (size_t i = 0; i < h->scene->inv->count; i++)
+			sum += weight_of(h, soft, h->scene->inv->guests[i]->name);
+		floors = floor_of(h, "app", "silver");
+		if (caps_of(h, "batch")->cpu_soft)
+			floors += floor_of(h, "batch", "bronze");
+		cut += floors > 4000;
+		if (floors < 4000)
+			floors = 4000;
+		CU_ASSERT_TRUE(weight_of(h, soft, "app") == weight_of(h, steady, "app") ||
+			       weight_of(h, soft, "app") * 8000 >=
+				       floor_of(h, "app", "silver") * 4000 / floors * sum);
+		lowered += weight_of(h, soft, "app") < weight_of(h, steady, "app");
+		plan_free(steady);
+		plan_free(soft);
+	}
+	CU_ASSERT_TRUE(lowered > 100);
+	CU_ASSERT_TRUE(cut > 10);
+	hot_free(h);
+}
+
 /* Who is throttled softly changes nobody else's weight: each is written once and once back. */
 static void test_soft_weight_is_alone(void)
 {
@@ -271,6 +325,7 @@ static const struct test tests[] = {
 	{ "a CPU cap lowers the quota and ends the burst", test_cpu_cap },
 	{ "quotas are even and never too small", test_cpu_quota_bounds },
 	{ "a soft throttle keeps reservations", test_soft_weight },
+	{ "... and floors", test_soft_weight_keeps_floors },
 	{ "... and leaves other weights alone", test_soft_weight_is_alone },
 	{ "an idle class has weight 0", test_idle },
 	{ "a network cap is shared by the cards", test_net_cap },
