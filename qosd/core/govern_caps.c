@@ -4,7 +4,8 @@
  *
  * A cap goes down at once, up at the most once a second, and neither for less than 5 %: writing
  * cpu.max refills the quota even with the same value (measured: a 20 % cap written at 10 Hz gives
- * 40 %). The first rung of the CPU is the weight alone, which has no such leak and no stalls.
+ * 40 %). The first rung of the CPU is the weight alone, which has no such leak and no stalls. When
+ * the overload is over all caps go at once: who is told of calm finds nothing left of them.
  */
 #include "qosd/core/govern_private.h"
 
@@ -92,22 +93,24 @@ static double quantise(enum track_id track, double cap, double floor)
 	return whole > floor ? whole : floor;
 }
 
-/* Whether the cap was set. */
-static bool settle(struct track *t, double cap, double floor, uint64_t now_us)
+static void set_cap(struct track *t, double cap, uint64_t now_us)
 {
-	bool lower = cap < t->cap && (cap < t->cap * (1 - MIN_CHANGE) || cap <= floor);
-	bool raise = cap > t->cap && (cap > t->cap * (1 + MIN_CHANGE) || cap >= TRACK_FREE) &&
-		     now_us - t->changed_us >= RAISE_US;
-
-	if (!lower && !raise)
-		return false;
 	if (t->cap >= TRACK_FREE)
 		t->capped_us = now_us;
 	if (cap >= TRACK_FREE)
 		t->capped_us = 0;
 	t->cap = cap;
 	t->changed_us = now_us;
-	return true;
+}
+
+static void settle(struct track *t, double cap, double floor, uint64_t now_us)
+{
+	bool lower = cap < t->cap && (cap < t->cap * (1 - MIN_CHANGE) || cap <= floor);
+	bool raise = cap > t->cap && (cap > t->cap * (1 + MIN_CHANGE) || cap >= TRACK_FREE) &&
+		     now_us - t->changed_us >= RAISE_US;
+
+	if (lower || raise)
+		set_cap(t, cap, now_us);
 }
 
 static void cap_guest(struct govern *g, const struct govern_turn *turn, uint32_t i,
@@ -123,14 +126,20 @@ static void cap_guest(struct govern *g, const struct govern_turn *turn, uint32_t
 static void free_class(struct govern *g, const struct govern_turn *turn, const uint32_t *members,
 		       uint32_t count, enum track_id track)
 {
+	bool over = g->governors[govern_track_resource(track)].depth <= 0;
+
 	for (uint32_t k = 0; k < count; k++) {
 		struct govern_state *state = &g->states[members[k]];
 		struct throttle_share share;
 
-		if (state->ramp_us && may_cap(&turn->in->guests[members[k]])) {
+		if (state->tracks[track].cap >= TRACK_FREE && (over || !state->ramp_us)) {
+			continue;
+		} else if (over) {
+			set_cap(&state->tracks[track], TRACK_FREE, turn->in->now->at_us);
+		} else if (state->ramp_us && may_cap(&turn->in->guests[members[k]])) {
 			share_init(g, turn, members[k], track, &share);
 			cap_guest(g, turn, members[k], track, &share);
-		} else if (state->tracks[track].cap < TRACK_FREE) {
+		} else {
 			settle(&state->tracks[track], TRACK_FREE, 0, turn->in->now->at_us);
 		}
 	}

@@ -66,3 +66,10 @@ uint64_t sample_delta(uint64_t earlier, uint64_t later)
 		return SAMPLE_UNKNOWN;
 	return later - earlier;
 }
+
+uint64_t sample_climb(uint64_t from, uint64_t to, uint64_t age_us, uint64_t span_us)
+{
+	if (to <= from || age_us >= span_us)
+		return to;
+	return from + (uint64_t)((unsigned __int128)(to - from) * age_us / span_us);
+}

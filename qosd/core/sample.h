@@ -71,5 +71,11 @@ struct sample_guest *sample_add(struct sample *s, uint32_t id);
 const struct sample_guest *sample_find(const struct sample *s, uint32_t id); /* NULL */
 /* later - earlier; SAMPLE_UNKNOWN when either is unknown or the counter fell. */
 uint64_t sample_delta(uint64_t earlier, uint64_t later);
+/*
+ * A counter that is read more seldom than samples are taken. Shown as it was read it would stand
+ * still and then leap, and a window would see nothing or ten times too much; so from a reading on,
+ * `age_us` ago, it climbs from what was shown to what was read, in the time between two readings.
+ */
+uint64_t sample_climb(uint64_t from, uint64_t to, uint64_t age_us, uint64_t span_us);
 
 #endif

@@ -239,18 +239,17 @@ static void feel_net(struct feeling *f, const struct sample_guest *was,
 	f->felt_us[RESOURCE_NET] = turn->in->now->at_us;
 }
 
+/* A reading of the hypervisor is an average over a second already. */
 static void feel_disk(struct feeling *f, const struct sample_guest *was,
-		      const struct sample_guest *is, const struct govern_turn *turn, bool restart)
+		      const struct sample_guest *is, const struct govern_turn *turn)
 {
 	uint64_t ops = sample_delta(was->disk_ops, is->disk_ops);
 	uint64_t wait = sample_delta(was->disk_wait_ns, is->disk_wait_ns);
 	uint64_t stall = sample_delta(was->disk_stall_us, is->disk_stall_us);
 
 	if (ops != SAMPLE_UNKNOWN && wait != SAMPLE_UNKNOWN) {
-		double weight = part(turn->dt_s, SIGNAL_TAU_S, restart || !f->disk_known);
-
-		blend(&f->disk_ops, (double)ops / turn->dt_s, weight);
-		blend(&f->disk_wait_ns, (double)wait / turn->dt_s, weight);
+		f->disk_ops = (double)ops / turn->dt_s;
+		f->disk_wait_ns = (double)wait / turn->dt_s;
 		f->disk_known = true;
 		f->felt_us[RESOURCE_DISK] = turn->in->now->at_us;
 	}
@@ -280,7 +279,7 @@ void signal_feel(struct govern *g, const struct govern_turn *turn)
 		feel_memory(f, was, is, turn);
 		feel_net(f, was, is, turn, turn->in->guests[i].net_reserved_bps,
 			 is_fresh(g, f->felt_us[RESOURCE_NET], RESOURCE_NET));
-		feel_disk(f, was, is, turn, is_fresh(g, f->felt_us[RESOURCE_DISK], RESOURCE_DISK));
+		feel_disk(f, was, is, turn);
 	}
 }
 

@@ -129,6 +129,8 @@ void overload_want_disks(struct engine *e);
  * others lapses with the lease.
  */
 void overload_stand_down(struct engine *e);
+/* Nobody is throttled, and what helped or did not is forgotten: throttles begin to be written. */
+void overload_begin_anew(struct engine *e);
 /* All values of before qosd are given back, throttled or not: nothing is left to lapse. */
 void overload_forget(struct engine *e);
 /* The lease covers what is about to be written. False: it cannot, so nobody may be throttled. */

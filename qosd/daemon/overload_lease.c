@@ -129,12 +129,17 @@ void overload_renew_lease(struct engine *e)
 
 /* ---- the end ---- */
 
+void overload_begin_anew(struct engine *e)
+{
+	govern_reset(e->protection->govern);
+	e->protection->ticked = false;
+}
+
 void overload_forget(struct engine *e)
 {
 	struct protection *p = e->protection;
 
-	govern_reset(p->govern);
-	p->ticked = false;
+	overload_begin_anew(e);
 	p->leased = false;
 	if (p->lease)
 		lease_drop(p->lease);
@@ -145,8 +150,7 @@ void overload_stand_down(struct engine *e)
 	struct protection *p = e->protection;
 	bool throttled = engine_enforcing(e) && e->picture && throttles_left(e);
 
-	govern_reset(p->govern);
-	p->ticked = false;
+	overload_begin_anew(e);
 	if (!throttled)
 		return;
 	engine_turn_now(e);

@@ -115,6 +115,8 @@ void engine_settle_mode(struct engine *e)
 
 static void set_mode(struct engine *e, enum policy_mode mode)
 {
+	if (mode == MODE_ENFORCE && e->mode != mode)
+		overload_begin_anew(e);
 	e->mode = mode;
 	if (mode == MODE_ENFORCE)
 		engine_take_back(e);

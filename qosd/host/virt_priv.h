@@ -88,9 +88,13 @@ struct virt_known { /* values of a guest that libvirt owns, as last heard of */
 	struct virt_known_disk disks[];
 };
 
+struct virt_disk_sum {
+	uint64_t ops, bytes, wait_ns;
+};
+
 struct virt_disk_counts { /* all disks of a guest */
 	char uuid[GUEST_UUID_MAX];
-	uint64_t ops, bytes, wait_ns;
+	struct virt_disk_sum from, to; /* shown when it was read; read */
 };
 
 struct virt {
@@ -128,9 +132,10 @@ struct virt {
 	size_t nknown, known_capacity;
 	struct virt_disk_counts *counts; /* sorted by uuid; NULL: none */
 	size_t ncounts;
-	uint64_t counts_at_us, counts_wanted_us; /* of the reading; nobody asks for one later */
-	char last_error[QERR_TEXT_MAX];          /* of the connection; "" when it is well */
-	char guest_error[QERR_TEXT_MAX];         /* the latest domain that could not be read */
+	uint64_t counts_at_us, counts_span_us; /* of the reading; since the one before */
+	uint64_t counts_wanted_us;             /* nobody asks for one later */
+	char last_error[QERR_TEXT_MAX];        /* of the connection; "" when it is well */
+	char guest_error[QERR_TEXT_MAX];       /* the latest domain that could not be read */
 
 	/* calls thread */
 	int event_ids[VIRT_EVENTS];
@@ -211,6 +216,9 @@ bool virt_balloon_deaf(const struct virt_known *k, uint64_t now_us);
 
 /* virt_stats.c */
 void *virt_stats_main(void *arg);
+/* virt_stats.c: a reading, sorted here; takes `counts` over. */
+void virt_stats_publish(struct virt *v, struct virt_disk_counts *counts, size_t count,
+			uint64_t now_us);
 /* The connection with a reference of its own (virConnectClose() it), or NULL. (virt_ping.c) */
 virConnectPtr virt_borrow_connection(struct virt *v);
 

@@ -5,7 +5,8 @@
  *
  * One bulk call for all guests, on a thread of its own with the connection's reference: a guest
  * whose QEMU does not answer may keep this call waiting, and nothing else. Guests that are busy
- * with another call are left out of a reading (NOWAIT); theirs is then not known.
+ * with another call are left out of a reading (NOWAIT); theirs is then not known. What is shown
+ * climbs from one reading to the next (sample_climb), for samples are taken more often.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -28,8 +29,7 @@ static uint64_t field(const virDomainStatsRecord *record, unsigned int disk, con
 	return value;
 }
 
-static void add_disk(struct virt_disk_counts *c, const virDomainStatsRecord *record,
-		     unsigned int disk)
+static void add_disk(struct virt_disk_sum *c, const virDomainStatsRecord *record, unsigned int disk)
 {
 	c->ops += field(record, disk, "rd.reqs") + field(record, disk, "wr.reqs");
 	c->bytes += field(record, disk, "rd.bytes") + field(record, disk, "wr.bytes");
@@ -47,7 +47,8 @@ static bool count_guest(struct virt_disk_counts *c, const virDomainStatsRecord *
 	    virTypedParamsGetUInt(record->params, record->nparams, "block.count", &disks) < 1)
 		return false;
 	for (unsigned int i = 0; i < disks; i++)
-		add_disk(c, record, i);
+		add_disk(&c->to, record, i);
+	c->from = c->to;
 	return true;
 }
 
@@ -58,23 +59,56 @@ static int compare_counts(const void *pa, const void *pb)
 	return strcmp(a->uuid, b->uuid);
 }
 
-static void publish(struct virt *v, virDomainStatsRecordPtr *records, int n)
+static struct virt_disk_sum shown(const struct virt_disk_counts *c, uint64_t age_us,
+				  uint64_t span_us)
 {
-	struct virt_disk_counts *counts = calloc((size_t)n + 1, sizeof(*counts)), *old;
+	return (struct virt_disk_sum){
+		.ops = sample_climb(c->from.ops, c->to.ops, age_us, span_us),
+		.bytes = sample_climb(c->from.bytes, c->to.bytes, age_us, span_us),
+		.wait_ns = sample_climb(c->from.wait_ns, c->to.wait_ns, age_us, span_us),
+	};
+}
+
+/* A guest that was in the reading before goes on from what is shown of it. */
+static void go_on(const struct virt *v, struct virt_disk_counts *c, uint64_t now_us)
+{
+	const struct virt_disk_counts *before =
+		v->counts ? bsearch(c, v->counts, v->ncounts, sizeof(*c), compare_counts) : NULL;
+
+	if (before)
+		c->from = shown(before, now_us - v->counts_at_us, v->counts_span_us);
+}
+
+/* The reading of before is read without the lock: only this thread changes it. */
+void virt_stats_publish(struct virt *v, struct virt_disk_counts *counts, size_t count,
+			uint64_t now_us)
+{
+	uint64_t span_us = now_us - v->counts_at_us;
+	struct virt_disk_counts *old;
+
+	qsort(counts, count, sizeof(*counts), compare_counts);
+	for (size_t i = 0; i < count && span_us < VIRT_STATS_KEEP_US; i++)
+		go_on(v, &counts[i], now_us);
+	pthread_mutex_lock(&v->lock);
+	old = v->counts;
+	v->counts = counts;
+	v->ncounts = count;
+	v->counts_at_us = now_us;
+	v->counts_span_us = span_us;
+	pthread_mutex_unlock(&v->lock);
+	free(old);
+}
+
+static void take_records(struct virt *v, virDomainStatsRecordPtr *records, int n)
+{
+	struct virt_disk_counts *counts = calloc((size_t)n + 1, sizeof(*counts));
 	size_t count = 0;
 
 	if (!counts)
 		return;
 	for (int i = 0; i < n; i++)
 		count += count_guest(&counts[count], records[i]);
-	qsort(counts, count, sizeof(*counts), compare_counts);
-	pthread_mutex_lock(&v->lock);
-	old = v->counts;
-	v->counts = counts;
-	v->ncounts = count;
-	v->counts_at_us = virt_now_us();
-	pthread_mutex_unlock(&v->lock);
-	free(old);
+	virt_stats_publish(v, counts, count, virt_now_us());
 }
 
 struct guests { /* references */
@@ -161,7 +195,7 @@ static void read_counts(struct virt *v, virConnectPtr conn)
 	virResetLastError();
 	if (n < 0)
 		return;
-	publish(v, records, n);
+	take_records(v, records, n);
 	virDomainStatsRecordListFree(records);
 }
 
@@ -218,15 +252,19 @@ int virt_disk_stats(struct virt *v, const struct guest *g, struct sample_guest *
 {
 	const struct virt_disk_counts *c = NULL;
 	struct virt_disk_counts key;
+	struct virt_disk_sum now;
+	uint64_t age_us;
 
 	memcpy(key.uuid, g->uuid, sizeof(key.uuid));
 	pthread_mutex_lock(&v->lock);
-	if (v->counts && virt_now_us() < v->counts_at_us + VIRT_STATS_KEEP_US)
+	age_us = virt_now_us() - v->counts_at_us;
+	if (v->counts && age_us < VIRT_STATS_KEEP_US)
 		c = bsearch(&key, v->counts, v->ncounts, sizeof(key), compare_counts);
 	if (c) {
-		ret->disk_ops = c->ops;
-		ret->disk_bytes = c->bytes;
-		ret->disk_wait_ns = c->wait_ns;
+		now = shown(c, age_us, v->counts_span_us);
+		ret->disk_ops = now.ops;
+		ret->disk_bytes = now.bytes;
+		ret->disk_wait_ns = now.wait_ns;
 	}
 	pthread_mutex_unlock(&v->lock);
 	return c ? 0 : -ENODATA;

@@ -118,6 +118,12 @@ static const struct host_spec host_sends_itself = {
 
 /* ---- disk: 20000 operations a second for all, target 30 ms ---- */
 
+/*
+ * Disks are read a second at a time, so a pain is shown for up to a second after its end: once for
+ * each of the two times that giving back may go too far in a storm that is settled for so long.
+ */
+#define DISK_PAIN(settled_s) (0.05 + 2.0 / (settled_s))
+
 static const struct guest_spec disk_storm[] = {
 	{ .name = "gold",
 	  .class_index = GOLD,
@@ -350,7 +356,7 @@ static const struct scenario scenarios[] = {
 					    { WORK_LIGHT, AT_LEAST, 0.95, 0 },
 					    { PEAK, AT_MOST, 1, 0 },
 					    { TURNS, AT_MOST, 4, 0 },
-					    { PAIN, AT_MOST, 0.05, 0 },
+					    { PAIN, AT_MOST, DISK_PAIN(52), 0 },
 					    { UNFAIRNESS, AT_MOST, 0.02, 0 },
 					    { RELEASE_S, AT_MOST, 61, 0 },
 					    { WRITES, AT_MOST, 0.5, 0 },
@@ -399,7 +405,7 @@ static const struct scenario scenarios[] = {
 	  .bounds = (const struct bound[]){ { WORK_GOLD, AT_LEAST, 0.95, 0 },
 					    { WORK_GOLD, AT_LEAST, 0.95, 1 + RESOURCE_DISK },
 					    { PAIN, AT_MOST, 0.05, 0 },
-					    { PAIN, AT_MOST, 0.05, 1 + RESOURCE_DISK },
+					    { PAIN, AT_MOST, DISK_PAIN(42), 1 + RESOURCE_DISK },
 					    { TURNS, AT_MOST, 4, 0 },
 					    { TURNS, AT_MOST, 4, 1 + RESOURCE_DISK },
 					    { PEAK, AT_MOST, 1, 0 },

@@ -23,11 +23,14 @@ enum {
 	BYTES_OUT,
 	DROPPED_IN,
 	DROPPED_OUT,
-	OPS,
+	OPS, /* from here on what the hypervisor counts */
 	DISK_BYTES,
 	DISK_WAIT,
 	COUNTERS
 };
+
+#define DISK_COUNTERS  (COUNTERS - OPS)
+#define DISK_PERIOD_US UINT64_C(1000000) /* it is asked once a second (host/virt_stats.c) */
 
 struct reading { /* exact, of one moment */
 	double (*counters)[COUNTERS];
@@ -36,12 +39,18 @@ struct reading { /* exact, of one moment */
 	double psi_s[RESOURCE_COUNT], uplink[2], available, swap_free;
 };
 
+struct disk_reading { /* of one guest */
+	uint64_t from[DISK_COUNTERS], to[DISK_COUNTERS];
+};
+
 struct sensor {
 	const struct scenario *sc;
 	struct rng rng;
 	size_t nvms, depth, newest; /* ring of the last `depth` steps */
 	struct reading *ring;
 	struct reading shown, before; /* what was told last; exact values then */
+	struct disk_reading *disks;
+	uint64_t disks_at_us;
 	double trigger_s[RESOURCE_COUNT], trigger_psi[RESOURCE_COUNT];
 };
 
@@ -102,6 +111,7 @@ struct sensor *sensor_new(const struct scenario *sc, const struct world *w)
 		reading_init(&s->ring[i], s->nvms);
 	reading_init(&s->shown, s->nvms);
 	reading_init(&s->before, s->nvms);
+	s->disks = must(calloc(s->nvms, sizeof(*s->disks)));
 	return s;
 }
 
@@ -112,6 +122,7 @@ void sensor_free(struct sensor *s)
 	reading_done(&s->shown);
 	reading_done(&s->before);
 	free(s->ring);
+	free(s->disks);
 	free(s);
 }
 
@@ -144,9 +155,38 @@ static void fill_guest(struct sample_guest *g, const double c[COUNTERS])
 	g->out_bytes = scaled(c[BYTES_OUT], 1);
 	g->in_dropped = scaled(c[DROPPED_IN], 1);
 	g->out_dropped = scaled(c[DROPPED_OUT], 1);
-	g->disk_ops = scaled(c[OPS], 1);
-	g->disk_bytes = scaled(c[DISK_BYTES], 1);
-	g->disk_wait_ns = scaled(c[DISK_WAIT], 1e9);
+}
+
+/* As host/virt_stats.c does. */
+static uint64_t disk_shown(const struct sensor *s, size_t i, int c, uint64_t now_us)
+{
+	const struct disk_reading *d = &s->disks[i];
+
+	return sample_climb(d->from[c - OPS], d->to[c - OPS], now_us - s->disks_at_us,
+			    DISK_PERIOD_US);
+}
+
+static void fill_disk(struct sensor *s, size_t i, uint64_t now_us, struct sample_guest *g)
+{
+	g->disk_ops = disk_shown(s, i, OPS, now_us);
+	g->disk_bytes = disk_shown(s, i, DISK_BYTES, now_us);
+	g->disk_wait_ns = disk_shown(s, i, DISK_WAIT, now_us);
+}
+
+/* What was shown last of a counter that is read now is where it goes on from. */
+static void read_disks(struct sensor *s, uint64_t now_us)
+{
+	static const double units[DISK_COUNTERS] = { 1, 1, 1e9 };
+
+	for (size_t i = 0; i < s->nvms; i++) {
+		for (int c = OPS; c < COUNTERS; c++) {
+			struct disk_reading *d = &s->disks[i];
+
+			d->from[c - OPS] = disk_shown(s, i, c, now_us);
+			d->to[c - OPS] = scaled(s->shown.counters[i][c], units[c - OPS]);
+		}
+	}
+	s->disks_at_us = now_us;
 }
 
 /* Advance what is shown by the true difference with noise; run and wait of a guest share theirs. */
@@ -194,16 +234,20 @@ void sensor_read(struct sensor *s, const struct world *w, struct sample *ret)
 
 	sample_reset(ret, (uint64_t)(w->now_s * 1e6 + 0.5));
 	read_host(s, w, now, ret);
+	for (size_t i = 0; i < s->nvms; i++)
+		show_guest(s, now, i);
+	if (ret->at_us - s->disks_at_us >= DISK_PERIOD_US)
+		read_disks(s, ret->at_us);
 	for (size_t i = 0; i < s->nvms; i++) {
 		struct sample_guest *g;
 
-		show_guest(s, now, i);
 		if (!w->vms[i].up || !now->up[i])
 			continue;
 		g = must(sample_add(ret, w->vms[i].id));
 		if (lost || (spec->missed > 0 && rng_uniform(&s->rng) < spec->missed))
 			continue;
 		fill_guest(g, s->shown.counters[i]);
+		fill_disk(s, i, ret->at_us, g);
 		g->memory_bytes = (uint64_t)now->resident[i];
 		g->swap_bytes = (uint64_t)now->swapped[i];
 	}

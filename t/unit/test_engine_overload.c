@@ -185,6 +185,21 @@ static void test_observe(void)
 	storm_free(s);
 }
 
+/* In observe nothing helps, of course: that says nothing about what will. */
+static void test_enforce_begins_anew(void)
+{
+	struct storm *s = storm_three(STORM_POLICY("observe"));
+	struct qerr err = { 0 };
+
+	storm_rages(s);
+	storm_pass(s, 60 * S);
+	CU_ASSERT_EQUAL(engine_set_mode(s->b->e, MODE_ENFORCE, &err), 0);
+	storm_pass(s, 3 * S);
+	CU_ASSERT(storm_level(s, "bronze", RESOURCE_CPU) < 1000);
+	CU_ASSERT(throttled(s, "batch1"));
+	storm_free(s);
+}
+
 static void test_mode_observe_gives_back(void)
 {
 	struct storm *s = storm_three(STORM_POLICY("enforce"));
@@ -415,6 +430,7 @@ static const struct test tests[] = {
 	{ "a write that comes late", test_late_write },
 	{ "no sample", test_no_sample },
 	{ "observe", test_observe },
+	{ "enforce begins anew", test_enforce_begins_anew },
 	{ "mode observe gives back", test_mode_observe_gives_back },
 	{ "stop gives back", test_stop_gives_back },
 	{ "release", test_release },

@@ -141,6 +141,29 @@ static void test_few_writes(void)
 	stage_free(s);
 }
 
+/* The tick that tells of the end leaves no cap behind. */
+static void test_over(void)
+{
+	struct stage *s = scene(2);
+	bool over = false;
+
+	for (size_t i = 0; i < s->nguests; i++)
+		s->actors[i] = (struct actor){ .disk_ops = 500, .disk_latency_ms = 2 };
+	stage_run(s, 3, 0.1);
+	s->actors[0].disk_latency_ms = 100;
+	stage_run(s, 3, 0.1);
+	CU_ASSERT(s->out.caps[2].disk_iops < 500);
+	s->actors[0].disk_latency_ms = 2;
+	for (int i = 0; i < 600 && !over; i++) {
+		stage_tick(s, 0.1);
+		over = s->out.resources[RESOURCE_DISK].event == GOVERNOR_OVER;
+	}
+	CU_ASSERT(over && s->out.caps_changed);
+	CU_ASSERT_EQUAL(s->out.caps[2].disk_iops, THROTTLE_NONE);
+	CU_ASSERT_EQUAL(s->out.caps[2].disk_bytes_ps, THROTTLE_NONE);
+	stage_free(s);
+}
+
 static void test_silver_after_bronze(void)
 {
 	struct stage *s = scene(2);
@@ -395,6 +418,7 @@ static const struct test tests[] = {
 	{ "it is met in the second window", test_reaction },
 	{ "our throttling does not shrink what a guest may claim", test_claims_do_not_shrink },
 	{ "caps are written seldom, raised once a second", test_few_writes },
+	{ "who is told of the end finds no cap left", test_over },
 	{ "silver gives way only when bronze is at its floor", test_silver_after_bronze },
 	{ "exempt guests are never capped", test_exempt },
 	{ "the operator's word goes first, until it ends", test_manual },

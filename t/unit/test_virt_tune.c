@@ -293,6 +293,7 @@ static struct virt *still_virt(void)
 
 static void still_free(struct virt *v)
 {
+	free(v->counts);
 	virt_jobs_free(v);
 	pthread_cond_destroy(&v->wake);
 	pthread_mutex_destroy(&v->lock);
@@ -337,6 +338,71 @@ static void test_merged(void)
 	still_free(v);
 }
 
+/* ---- statistics ---- */
+
+#define S UINT64_C(1000000)
+
+static void reading(struct virt *v, const struct guest *g, uint64_t ops, uint64_t at_us)
+{
+	struct virt_disk_counts *c = must(calloc(1, sizeof(*c)));
+
+	memcpy(c->uuid, g->uuid, sizeof(c->uuid));
+	c->to = c->from = (struct virt_disk_sum){ ops, 4096 * ops, 1000 * ops };
+	virt_stats_publish(v, c, 1, at_us);
+}
+
+static struct sample_guest shown(struct virt *v, const struct guest *g)
+{
+	struct sample_guest s = { 0 };
+
+	CU_ASSERT_EQUAL(virt_disk_stats(v, g, &s), 0);
+	return s;
+}
+
+/* `ops` of then, and 10000 a second since. */
+static bool is_on_line(uint64_t is, uint64_t ops, uint64_t then_us)
+{
+	return is >= ops && is <= ops + (virt_now_us() - then_us) / 100 + 1;
+}
+
+/* They are read once a second: in between they climb, without a leap and without a rest. */
+static void test_statistics_climb(void)
+{
+	struct virt *v = still_virt();
+	struct guest *g = make_guest("web1", 1, 1, GIB);
+	uint64_t then_us = virt_now_us();
+	struct sample_guest s;
+
+	reading(v, g, 5000, then_us - 18 * S / 10);
+	CU_ASSERT_EQUAL(shown(v, g).disk_ops, 5000);
+	reading(v, g, 15000, then_us - 8 * S / 10);
+	s = shown(v, g);
+	CU_ASSERT(is_on_line(s.disk_ops, 13000, then_us));
+	CU_ASSERT(is_on_line(s.disk_bytes / 4096, 13000, then_us));
+	CU_ASSERT(is_on_line(s.disk_wait_ns / 1000, 13000, then_us));
+	reading(v, g, 15000, then_us - 3 * S / 10); /* early: 10000 and on, in half a second */
+	CU_ASSERT(is_on_line(shown(v, g).disk_ops, 13000, then_us));
+	reading(v, g, 100, then_us - S / 10); /* it is another process */
+	CU_ASSERT_EQUAL(shown(v, g).disk_ops, 100);
+	still_free(v);
+	guest_unref(g);
+}
+
+/* After a time without readings nothing is known of the time between. */
+static void test_statistics_begin_anew(void)
+{
+	struct virt *v = still_virt();
+	struct guest *g = make_guest("web1", 1, 1, GIB);
+	struct sample_guest s;
+
+	reading(v, g, 5000, virt_now_us() - 20 * S);
+	CU_ASSERT_EQUAL(virt_disk_stats(v, g, &s), -ENODATA);
+	reading(v, g, 15000, virt_now_us());
+	CU_ASSERT_EQUAL(shown(v, g).disk_ops, 15000);
+	still_free(v);
+	guest_unref(g);
+}
+
 static const struct test tests[] = {
 	{ "limits that go together", test_resolve },
 	{ "limits of a disk", test_tune },
@@ -344,6 +410,8 @@ static const struct test tests[] = {
 	{ "limits by somebody else", test_foreign },
 	{ "the balloon", test_balloon },
 	{ "no statistics", test_no_statistics },
+	{ "statistics climb from reading to reading", test_statistics_climb },
+	{ "... and begin anew after a pause", test_statistics_begin_anew },
 	{ "limits of one disk are one job", test_merged },
 };
 
