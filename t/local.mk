@@ -205,13 +205,15 @@ t_sim_sim_SOURCES = \
 t_sim_sim_LDADD = libqos-core.a -lm
 
 # ---- benchmarks: built and run by hand or by t/bench/run ----------------------------------------
-EXTRA_PROGRAMS = t/bench/bench_engine t/bench/bench_plan t/bench/bench_tick t/bench/bench_sensor $(LAB_TOOLS)
+EXTRA_PROGRAMS = t/bench/bench_engine t/bench/bench_plan t/bench/bench_tick t/bench/bench_sensor \
+	t/bench/bench_watch $(LAB_TOOLS)
 CLEANFILES += $(EXTRA_PROGRAMS)
 t_bench_bench_engine_LDADD = $(DAEMON_TEST_LIBS)
 t_bench_bench_tick_LDADD = $(DAEMON_TEST_LIBS)
+t_bench_bench_watch_LDADD = $(DAEMON_TEST_LIBS)
 t_bench_bench_plan_LDADD = libqos-core.a
 t_bench_bench_sensor_LDADD = $(HOST_TEST_LIBS) -lpthread
-bench: t/bench/bench_engine t/bench/bench_plan t/bench/bench_tick t/bench/bench_sensor
+bench: t/bench/bench_engine t/bench/bench_plan t/bench/bench_tick t/bench/bench_sensor t/bench/bench_watch
 .PHONY: bench
 
 # ---- for developers ------------------------------------------------------------------------------

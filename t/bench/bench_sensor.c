@@ -13,7 +13,6 @@
  */
 #include <fcntl.h>
 #include <malloc.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,16 +23,10 @@
 
 #include "qosd/core/mem.h"
 #include "qosd/host/sensor_priv.h"
+#include "t/bench/crowd.h"
 
 #define VCPUS_A_GUEST 4
 #define RUNS_MAX      1000
-
-static void *must(void *p)
-{
-	if (!p)
-		abort();
-	return p;
-}
 
 static double now_us(void)
 {
@@ -48,68 +41,6 @@ static int compare_doubles(const void *pa, const void *pb)
 	double a = *(const double *)pa, b = *(const double *)pb;
 
 	return (a > b) - (a < b);
-}
-
-/* ---- threads ---- */
-
-struct crowd {
-	pthread_t *threads;
-	int *tids;
-	size_t count;
-	pthread_barrier_t ready;
-	pthread_mutex_t hold;
-};
-
-struct member {
-	struct crowd *crowd;
-	size_t index;
-};
-
-static void *sleeper(void *arg)
-{
-	struct member m = *(struct member *)arg;
-
-	free(arg);
-	m.crowd->tids[m.index] = gettid();
-	pthread_barrier_wait(&m.crowd->ready);
-	pthread_mutex_lock(&m.crowd->hold);
-	pthread_mutex_unlock(&m.crowd->hold);
-	return NULL;
-}
-
-static void crowd_start(struct crowd *c, size_t count)
-{
-	pthread_attr_t attr;
-
-	c->count = count;
-	c->threads = must(calloc(count, sizeof(*c->threads)));
-	c->tids = must(calloc(count, sizeof(*c->tids)));
-	pthread_barrier_init(&c->ready, NULL, (unsigned int)count + 1);
-	pthread_mutex_init(&c->hold, NULL);
-	pthread_mutex_lock(&c->hold);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, 65536);
-	for (size_t i = 0; i < count; i++) {
-		struct member *m = must(malloc(sizeof(*m)));
-
-		*m = (struct member){ .crowd = c, .index = i };
-		if (pthread_create(&c->threads[i], &attr, sleeper, m) != 0)
-			abort();
-	}
-	pthread_attr_destroy(&attr);
-	pthread_barrier_wait(&c->ready);
-	usleep(200000);
-}
-
-static void crowd_end(struct crowd *c)
-{
-	pthread_mutex_unlock(&c->hold);
-	for (size_t i = 0; i < c->count; i++)
-		pthread_join(c->threads[i], NULL);
-	pthread_barrier_destroy(&c->ready);
-	pthread_mutex_destroy(&c->hold);
-	free(c->threads);
-	free(c->tids);
 }
 
 /* ---- one row ---- */
@@ -132,13 +63,13 @@ struct bench {
 static void add_guests(struct bench *b, size_t vcpus)
 {
 	for (size_t i = 0; i < vcpus; i += VCPUS_A_GUEST) {
-		struct guest *g = must(guest_new());
+		struct guest *g = crowd_must(guest_new());
 
 		g->id = (uint32_t)(i / VCPUS_A_GUEST + 1);
-		g->name = must(strdup("guest"));
+		g->name = crowd_must(strdup("guest"));
 		g->pid = getpid();
 		g->nvcpu_tids = vcpus - i < VCPUS_A_GUEST ? vcpus - i : VCPUS_A_GUEST;
-		g->vcpu_tids = must(calloc(g->nvcpu_tids, sizeof(*g->vcpu_tids)));
+		g->vcpu_tids = crowd_must(calloc(g->nvcpu_tids, sizeof(*g->vcpu_tids)));
 		memcpy(g->vcpu_tids, b->crowd.tids + i, g->nvcpu_tids * sizeof(*g->vcpu_tids));
 		if (inventory_add(b->inv, g) < 0)
 			abort();
@@ -148,7 +79,7 @@ static void add_guests(struct bench *b, size_t vcpus)
 
 static void open_schedstats(struct bench *b, size_t vcpus)
 {
-	b->fds = must(calloc(vcpus, sizeof(*b->fds)));
+	b->fds = crowd_must(calloc(vcpus, sizeof(*b->fds)));
 	for (b->nfds = 0; b->nfds < vcpus; b->nfds++) {
 		char path[64];
 
@@ -211,8 +142,8 @@ static bool measure_row(struct row *row, size_t runs)
 	bool ok;
 
 	crowd_start(&b.crowd, row->vcpus + row->others);
-	b.policy = must(policy_new());
-	b.inv = must(inventory_new(row->vcpus / VCPUS_A_GUEST + 1));
+	b.policy = crowd_must(policy_new());
+	b.inv = crowd_must(inventory_new(row->vcpus / VCPUS_A_GUEST + 1));
 	add_guests(&b, row->vcpus);
 	open_schedstats(&b, row->vcpus);
 	if (sensor_new(&config, &b.sensor, NULL) < 0)

@@ -16,9 +16,8 @@
  * A table goes to standard error, one JSON object to standard output. Times are CPU time of this
  * process in ms. Exit status 1 when a goal is missed (they stand for 1000 guests).
  */
-#include <sys/stat.h>
-
 #include "qosd/host/cgroup.h"
+#include "t/bench/group_files.h"
 #include "t/bench/measure.h"
 #include "t/unit/overload_bench.h"
 
@@ -67,77 +66,16 @@ static void add_guests(struct storm *s, uint32_t guests)
 
 /* ---- cgroups as files, or real ones ---- */
 
-/* What the kernel has put there stays. */
-static void put_file(const char *dir, const char *name, const char *text)
-{
-	char path[600];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	if (access(path, F_OK) < 0)
-		write_text(path, text);
-}
-
-static void make_level(const char *dir)
-{
-	char path[600];
-
-	if (mkdir(dir, 0755) < 0)
-		return;
-	snprintf(path, sizeof(path), "%s/cgroup.subtree_control", dir);
-	if (access(path, F_OK) == 0)
-		write_text(path, "+cpu +memory");
-}
-
-static void make_path(char *path)
-{
-	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = '\0';
-		make_level(path);
-		*p = '/';
-	}
-	(void)mkdir(path, 0755);
-}
-
-static int remove_any(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	(void)remove(path); /* the kernel's own files go with their group */
-	return 0;
-}
-
-static void make_group(const char *root, const struct guest *g)
-{
-	char dir[512];
-
-	for (uint32_t v = 0; v < g->vcpus; v++) {
-		snprintf(dir, sizeof(dir), "%s%s/vcpu%u", root, g->cgroup, v);
-		make_path(dir);
-		put_file(dir, "cpu.max", "max 100000\n");
-		put_file(dir, "cpu.max.burst", "0\n");
-		put_file(dir, "cgroup.threads", "1\n");
-	}
-	snprintf(dir, sizeof(dir), "%s%s", root, g->cgroup);
-	put_file(dir, "cpu.weight", "100\n");
-	put_file(dir, "memory.swap.max", "max\n");
-	put_file(dir, "memory.min", "0\n");
-	put_file(dir, "memory.low", "0\n");
-}
-
 /* The tree's adapter takes the place of the table's. */
 static struct adapter *use_files(struct storm *s, const char *root)
 {
 	struct cgroup_config config = { .root = root };
 	struct adapter *files = NULL;
 	struct qerr err = { 0 };
-	char path[512];
 
-	snprintf(path, sizeof(path), "%s/", root);
-	make_path(path);
-	put_file(root, "cgroup.controllers", "cpuset cpu memory\n");
+	group_files_begin(root);
 	for (size_t i = 0; i < s->b->running->count; i++)
-		make_group(root, s->b->running->guests[i]);
+		group_files_make(root, s->b->running->guests[i]);
 	if (cgroup_new(&config, &files, &err) < 0) {
 		fprintf(s->b->real_stderr, "%s\n", err.text);
 		exit(1);
@@ -248,7 +186,7 @@ int main(int argc, char **argv)
 	measure(s, FILES, runs, &results[FILES]);
 	s->b->e->adapters[ADAPTER_CGROUP] = NULL;
 	cgroup_adapter_free(files);
-	(void)nftw(root, remove_any, 16, FTW_DEPTH | FTW_PHYS);
+	group_files_end(root);
 	missed = print(out, results, guests, runs);
 	storm_free(s);
 	return missed;
