@@ -59,12 +59,14 @@ DAEMON_TESTS = \
 	t/unit/test_methods \
 	t/unit/test_replay \
 	t/unit/test_lease \
-	t/unit/test_varlink
+	t/unit/test_varlink \
+	t/unit/test_view
 FUZZ_TESTS = \
 	t/fuzz/fuzz_conf \
 	t/fuzz/fuzz_cpuset \
 	t/fuzz/fuzz_domain_xml \
 	t/fuzz/fuzz_episode \
+	t/fuzz/fuzz_metrics \
 	t/fuzz/fuzz_proc \
 	t/fuzz/fuzz_record \
 	t/fuzz/fuzz_unit \
@@ -72,6 +74,7 @@ FUZZ_TESTS = \
 SCRIPT_TESTS = \
 	t/check-layering \
 	t/conf/check-man.sh \
+	t/unit/test_exporter.sh \
 	t/unit/test_qosctl.sh
 
 if HAVE_CUNIT
@@ -135,6 +138,7 @@ t_unit_test_hook_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_methods_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_replay_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_varlink_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_view_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_fake_qosd_LDADD = $(DAEMON_TEST_LIBS)
 
 # One target and one main; with --enable-fuzzing libFuzzer brings the main.
@@ -153,6 +157,9 @@ t_fuzz_fuzz_domain_xml_LDADD = $(DAEMON_TEST_LIBS)
 t_fuzz_fuzz_domain_xml_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 t_fuzz_fuzz_episode_SOURCES = t/fuzz/fuzz_episode.c $(FUZZ_MAIN)
 t_fuzz_fuzz_episode_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+t_fuzz_fuzz_metrics_SOURCES = t/fuzz/fuzz_metrics.c tools/exporter_metrics.c tools/json.c $(FUZZ_MAIN)
+t_fuzz_fuzz_metrics_LDADD = libqos-core.a $(JANSSON_LIBS) -lm
+t_fuzz_fuzz_metrics_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 t_fuzz_fuzz_proc_SOURCES = t/fuzz/fuzz_proc.c $(FUZZ_MAIN)
 t_fuzz_fuzz_proc_LDADD = $(DAEMON_TEST_LIBS)
 t_fuzz_fuzz_proc_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
@@ -205,15 +212,18 @@ t_sim_sim_SOURCES = \
 t_sim_sim_LDADD = libqos-core.a -lm
 
 # ---- benchmarks: built and run by hand or by t/bench/run ----------------------------------------
-EXTRA_PROGRAMS = t/bench/bench_engine t/bench/bench_plan t/bench/bench_tick t/bench/bench_sensor \
-	t/bench/bench_watch $(LAB_TOOLS)
+BENCHMARKS = t/bench/bench_engine t/bench/bench_plan t/bench/bench_scrape t/bench/bench_sensor \
+	t/bench/bench_tick t/bench/bench_watch
+EXTRA_PROGRAMS = $(BENCHMARKS) $(LAB_TOOLS)
 CLEANFILES += $(EXTRA_PROGRAMS)
 t_bench_bench_engine_LDADD = $(DAEMON_TEST_LIBS)
 t_bench_bench_tick_LDADD = $(DAEMON_TEST_LIBS)
 t_bench_bench_watch_LDADD = $(DAEMON_TEST_LIBS)
 t_bench_bench_plan_LDADD = libqos-core.a
+t_bench_bench_scrape_SOURCES = t/bench/bench_scrape.c tools/exporter_metrics.c tools/json.c
+t_bench_bench_scrape_LDADD = $(DAEMON_TEST_LIBS)
 t_bench_bench_sensor_LDADD = $(HOST_TEST_LIBS) -lpthread
-bench: t/bench/bench_engine t/bench/bench_plan t/bench/bench_tick t/bench/bench_sensor t/bench/bench_watch
+bench: $(BENCHMARKS)
 .PHONY: bench
 
 # ---- for developers ------------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 #include "config.h"
 #endif
 
+#include "tools/client.h"
 #include "tools/qosctl.h"
 
 #include <getopt.h>
@@ -23,8 +24,6 @@
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "0.1.0"
 #endif
-
-#define DEFAULT_SOCKET "/run/qosd/control.sock"
 
 static int verb_help(struct qosctl *ctl, int argc, char **argv);
 
@@ -161,7 +160,7 @@ static void print_help(void)
 	       "  --help, --version\n\n"
 	       "Verbs may be shortened as long as they are unique. Exit status: 0 done, 1 failed or\n"
 	       "refused, 2 usage, 3 no daemon, 4 not permitted, 5 findings (check, doctor, plan).\n",
-	       DEFAULT_SOCKET);
+	       CLIENT_SOCKET);
 }
 
 static json_t *verb_as_json(const struct qosctl_verb *v)
@@ -330,7 +329,7 @@ static int close_output(int status)
 
 int main(int argc, char **argv)
 {
-	struct qosctl ctl = { .socket = DEFAULT_SOCKET, .colour = wants_colour() };
+	struct qosctl ctl = { .socket = CLIENT_SOCKET, .colour = wants_colour() };
 	struct command_line line = { 0 };
 	const struct qosctl_verb *v;
 

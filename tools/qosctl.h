@@ -3,10 +3,11 @@
  * qosctl - what the files of the command share.
  *
  *   qosctl.c          options, the table of verbs, help
- *   qosctl_client.c   one call to the daemon, with a time limit
- *   qosctl_table.c    tables, units for people, what a terminal may be sent
+ *   qosctl_client.c   one call to the daemon (by client.c), and what is said when it fails
+ *   qosctl_table.c    tables, units for people
  *   qosctl_read.c     verbs that show the host and its policy
  *   qosctl_guest.c    verbs that show guests
+ *   qosctl_nic.c      cards of guests: what each may, wants and gets
  *   qosctl_episodes.c the overloads, past and present
  *   qosctl_throttle.c levels, trials and throttles in words
  *   qosctl_write.c    verbs that change something
@@ -25,6 +26,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+
+#include "tools/json.h"
+#include "tools/text.h"
 
 enum qosctl_exit {
 	EXIT_DONE = 0,
@@ -99,14 +103,11 @@ struct table *table_new(const char *const *headers);
 void table_add(struct table *t, enum colour colour, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 size_t table_rows(const struct table *t);
-/* At most `max_rows` rows (0: all), lines cut after `max_width` columns (0: not). Frees the table.
+/* Nothing without rows. At most `max_rows` rows (0: all), lines cut after `max_width` columns (0:
+ * not). Frees the table.
  */
 void table_print(struct table *t, bool colour, size_t max_rows, size_t max_width);
 
-/* Text that a terminal may be sent: control and direction characters become '?'. In place. */
-char *text_clean(char *text);
-/* The same with line ends and tabs left as they are. */
-char *text_clean_lines(char *text);
 /* Print `text` cleaned, with colour if asked. */
 void text_print(const char *text, bool colour, enum colour which);
 
@@ -116,16 +117,12 @@ char *human_bytes(double bytes, char buf[HUMAN_MAX]);     /* "1.5 GiB" */
 char *human_bps(double bps, char buf[HUMAN_MAX]);         /* "950 Mbit/s" */
 char *human_seconds(double seconds, char buf[HUMAN_MAX]); /* "3 h 12 min" */
 char *human_share(double share, char buf[HUMAN_MAX]);     /* 0.034 -> "3.4%" */
+char *human_us(double us, char buf[HUMAN_MAX]);           /* "1.2 ms" */
 /* A JSON number by one of the formatters; "-" when it is absent, null, or zero and `zero_is_none`.
  */
 char *human_json(const json_t *value, char *(*format)(double, char *), bool zero_is_none,
 		 char buf[HUMAN_MAX]);
 
-/* JSON by path: "cpu.usage". Absent or null: NULL. */
-const json_t *json_at(const json_t *object, const char *path);
-/* A string, or "-" */
-const char *json_text(const json_t *object, const char *path);
-double json_number(const json_t *object, const char *path); /* 0 when absent */
 /* On one line for people: "device vda, rbd no"; malloc'd. */
 char *json_line(const json_t *value);
 /* As one JSON object: indented, or on one line. Control characters never reach a terminal. */
@@ -161,14 +158,17 @@ bool findings_matter(const json_t *findings); /* is one an error or a warning? *
 /* qosctl_guest.c: rows for `list`, `top` */
 void guest_table_add(struct table *t, const json_t *guest);
 extern const char *const guest_table_headers[];
+/* qosctl_nic.c: rows for `list` and `top`, two for each card; lines for `show` */
+extern const char *const nic_table_headers[];
+void nic_table_add_all(struct table *t, const json_t *guest);
+void nic_show_all(const json_t *guest, void (*show)(const char *name, const char *text));
 /* qosctl_throttle.c: what `status`, `list`, `show` and `top` tell of throttles. `line` gets at most
  * `size` bytes and is returned. */
 char *throttle_marks(const json_t *guest, char *line, size_t size); /* "" if it has none */
-/* "throttled: bronze cpu 50% net 75%": classes that give way; "" if none does. */
-char *throttle_levels(const json_t *status, char *line, size_t size);
 void throttle_print_words(const json_t *status); /* the operator's, one a line; and the trial */
 void throttle_show(const json_t *guest, void (*show)(const char *name, const char *text));
 extern const char *const pressure_table_headers[];
 void pressure_table_add_all(struct table *t, const json_t *status); /* qosctl_read.c */
+void class_table_add_levels(struct table *t, const json_t *class);  /* the same: four cells */
 
 #endif

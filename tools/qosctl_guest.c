@@ -63,12 +63,25 @@ void guest_table_add(struct table *t, const json_t *g)
 		  degraded && throttled ? "; " : "", throttled || degraded ? marks : "ok");
 }
 
+static void print_list(const json_t *guests, bool colour)
+{
+	struct table *t = table_new(guest_table_headers), *nics = table_new(nic_table_headers);
+	const json_t *guest;
+	size_t i;
+
+	json_array_foreach (guests, i, guest) {
+		guest_table_add(t, guest);
+		nic_table_add_all(nics, guest);
+	}
+	table_print(t, colour, 0, 0);
+	if (table_rows(nics) > 0)
+		putchar('\n');
+	table_print(nics, colour, 0, 0);
+}
+
 int verb_list(struct qosctl *ctl, int argc, char **argv)
 {
 	json_t *answer = NULL;
-	const json_t *guest;
-	struct table *t;
-	size_t i;
 	int r = qosctl_call(ctl, "List", NULL, CALL_SECONDS, &answer);
 
 	(void)argc;
@@ -80,10 +93,7 @@ int verb_list(struct qosctl *ctl, int argc, char **argv)
 	} else if (json_array_size(json_at(answer, "guests")) == 0) {
 		printf("no guests\n");
 	} else {
-		t = table_new(guest_table_headers);
-		json_array_foreach (json_at(answer, "guests"), i, guest)
-			guest_table_add(t, guest);
-		table_print(t, ctl->colour, 0, 0);
+		print_list(json_at(answer, "guests"), ctl->colour);
 	}
 	json_decref(answer);
 	return EXIT_DONE;
@@ -206,23 +216,6 @@ static void show_reservation(const json_t *g)
 	show_text("reservation", text);
 }
 
-static void show_nics(const json_t *g)
-{
-	char in[HUMAN_MAX], in_limit[HUMAN_MAX], out[HUMAN_MAX], out_limit[HUMAN_MAX], text[256];
-	const json_t *nic;
-	size_t i;
-
-	json_array_foreach (json_at(g, "net"), i, nic) {
-		snprintf(text, sizeof(text), "%s: in %s (limit %s), out %s (limit %s)",
-			 json_text(nic, "device"),
-			 human_json(json_at(nic, "in_bps"), human_bps, false, in),
-			 human_json(json_at(nic, "in_limit_bps"), human_bps, true, in_limit),
-			 human_json(json_at(nic, "out_bps"), human_bps, false, out),
-			 human_json(json_at(nic, "out_limit_bps"), human_bps, true, out_limit));
-		show_text("net", text);
-	}
-}
-
 /* Disks and RBD images: whatever the daemon tells of them. */
 static void show_list(const json_t *g, const char *key)
 {
@@ -264,7 +257,7 @@ static void print_guest(const json_t *g, bool colour)
 	show_cpu(g);
 	show_memory(g);
 	show_reservation(g);
-	show_nics(g);
+	nic_show_all(g, show_text);
 	throttle_show(g, show_text);
 	show_list(g, "disk");
 	show_list(g, "rbd");

@@ -67,6 +67,12 @@ static void add_level(struct table *t, const json_t *class, const char *resource
 			  human_share(json_number_value(level) / 1000, share));
 }
 
+void class_table_add_levels(struct table *t, const json_t *class)
+{
+	for (size_t r = 0; r < ARRAY_SIZE(resources); r++)
+		add_level(t, class, resources[r]);
+}
+
 static void print_classes(const json_t *classes, bool colour)
 {
 	static const char *const headers[] = { "CLASS",   ">RANK", ">GUESTS", ">CPU",
@@ -79,8 +85,7 @@ static void print_classes(const json_t *classes, bool colour)
 		table_add(t, PLAIN, "%s", json_text(class, "name"));
 		table_add(t, PLAIN, "%.0f", json_number(class, "rank"));
 		table_add(t, PLAIN, "%.0f", json_number(class, "guests"));
-		for (size_t r = 0; r < ARRAY_SIZE(resources); r++)
-			add_level(t, class, resources[r]);
+		class_table_add_levels(t, class);
 	}
 	table_print(t, colour, 0, 0);
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * qosctl_table - tables, units for people, and what a terminal may be sent.
+ * qosctl_table - tables, and units for people.
  *
- * Widths are counted in characters, not bytes. Names come from tenants: a control character, an
- * escape sequence or a change of writing direction in one must not reach the operator's terminal.
+ * Widths are counted in characters, not bytes. Whatever goes into a table is cleaned (text.h).
  */
 #include <math.h>
 #include <stdarg.h>
@@ -32,58 +31,6 @@ struct table {
 
 /* ---- text ---- */
 
-/* Bytes of the UTF-8 character at `s`, 1 for a stray byte. */
-static size_t utf8_size(const unsigned char *s)
-{
-	size_t size = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-
-	for (size_t i = 1; i < size; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 1;
-	return size;
-}
-
-/* Control characters (C0, DEL, C1), line separators, and what changes the direction of writing. */
-static bool is_unsafe(const unsigned char *s, size_t size)
-{
-	if (size == 1)
-		return s[0] < 0x20 || s[0] >= 0x7f;
-	if (size == 2)
-		return s[0] == 0xc2 && s[1] < 0xa0;
-	if (size == 3 && s[0] == 0xe2 && s[1] == 0x80)
-		return (s[2] >= 0xa8 && s[2] <= 0xae) || s[2] == 0x8e || s[2] == 0x8f;
-	return size == 3 && s[0] == 0xe2 && s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9;
-}
-
-static char *clean(char *text, const char *kept)
-{
-	unsigned char *from = (unsigned char *)text, *to = from;
-
-	while (*from) {
-		size_t size = utf8_size(from);
-
-		if (is_unsafe(from, size) && !(size == 1 && strchr(kept, *from))) {
-			*to++ = '?';
-		} else {
-			memmove(to, from, size);
-			to += size;
-		}
-		from += size;
-	}
-	*to = '\0';
-	return text;
-}
-
-char *text_clean(char *text)
-{
-	return clean(text, "");
-}
-
-char *text_clean_lines(char *text)
-{
-	return clean(text, "\n\t");
-}
-
 static size_t text_width(const char *text)
 {
 	size_t width = 0;
@@ -99,7 +46,7 @@ static size_t text_cut(const char *text, size_t width)
 	size_t at = 0;
 
 	while (text[at] && width > 0) {
-		at += utf8_size((const unsigned char *)text + at);
+		at += text_char_size(text + at);
 		width--;
 	}
 	return at;
@@ -229,7 +176,8 @@ void table_print(struct table *t, bool colour, size_t max_rows, size_t max_width
 	if (max_rows && nrows > max_rows)
 		nrows = max_rows;
 	measure(t, nrows, widths);
-	print_row(t, NULL, widths, line);
+	if (nrows)
+		print_row(t, NULL, widths, line);
 	for (size_t r = 0; r < nrows; r++)
 		print_row(t, &t->cells[r * t->ncolumns], widths, line);
 	for (size_t i = 0; i < t->count; i++)
@@ -286,6 +234,13 @@ char *human_seconds(double seconds, char buf[HUMAN_MAX])
 	return buf;
 }
 
+char *human_us(double us, char buf[HUMAN_MAX])
+{
+	static const char *const units[] = { "us", "ms", "s" };
+
+	return scaled(us, 1000, units, ARRAY_SIZE(units), buf);
+}
+
 char *human_share(double share, char buf[HUMAN_MAX])
 {
 	double percent = share * 100;
@@ -306,34 +261,6 @@ char *human_json(const json_t *value, char *(*format)(double, char *), bool zero
 }
 
 /* ---- JSON ---- */
-
-const json_t *json_at(const json_t *object, const char *path)
-{
-	char key[64];
-	size_t size = strcspn(path, ".");
-	const json_t *value;
-
-	if (size >= sizeof(key))
-		return NULL;
-	memcpy(key, path, size);
-	key[size] = '\0';
-	value = json_object_get(object, key);
-	if (!value || json_is_null(value))
-		return NULL;
-	return path[size] ? json_at(value, path + size + 1) : value;
-}
-
-const char *json_text(const json_t *object, const char *path)
-{
-	const char *text = json_string_value(json_at(object, path));
-
-	return text && *text ? text : "-";
-}
-
-double json_number(const json_t *object, const char *path)
-{
-	return json_number_value(json_at(object, path));
-}
 
 static void put_value(FILE *out, const json_t *value)
 {

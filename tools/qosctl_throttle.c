@@ -28,43 +28,6 @@ char *throttle_marks(const json_t *guest, char *line, size_t size)
 	return line;
 }
 
-/* " cpu 50%" after what is in the line; the new length. */
-static size_t add_level(const json_t *class, const char *resource, char *line, size_t size,
-			size_t len)
-{
-	const json_t *level = json_at(json_at(class, "level"), resource);
-	char share[HUMAN_MAX];
-
-	if (!level || json_number_value(level) >= 1000 || len >= size)
-		return len;
-	return len + (size_t)snprintf(line + len, size - len, " %s %s", resource,
-				      human_share(json_number_value(level) / 1000, share));
-}
-
-char *throttle_levels(const json_t *status, char *line, size_t size)
-{
-	const json_t *class;
-	size_t i, len = 0;
-
-	line[0] = '\0';
-	json_array_foreach (json_at(status, "classes"), i, class) {
-		size_t named = len, bare;
-
-		if (len < size)
-			named += (size_t)snprintf(
-				line + len, size - len, "%s%s",
-				len ? ", " : "throttled: ", json_text(class, "name"));
-		bare = named;
-		for (size_t r = 0; r < ARRAY_SIZE(resources); r++)
-			named = add_level(class, resources[r], line, size, named);
-		if (named > bare)
-			len = named;
-		else if (len < size)
-			line[len] = '\0';
-	}
-	return text_clean(line);
-}
-
 /* ---- status ---- */
 
 static void print_cleaned(char *line)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * qosctl_top - the live view: pressure and guests, once a second.
+ * qosctl_top - the live view: pressure, classes and guests (or their cards), once a second.
  *
  * On a terminal it draws on the alternate screen until q or Ctrl-C; what was there before comes
- * back in every case, signals included. Elsewhere, and with --json, it prints one frame.
+ * back in every case, signals included. It fills the terminal, whatever its size, and follows when
+ * that changes. Elsewhere, and with --json, it prints one frame.
  */
 #include <poll.h>
 #include <signal.h>
@@ -18,10 +19,15 @@
 
 #define REFRESH_MS 1000
 
-enum top_order { BY_WAIT, BY_CPU, BY_NET, BY_NAME };
-
 struct frame {
 	json_t *status, *list;
+};
+
+struct view {
+	size_t order; /* index in `orders` */
+	bool reverse;
+	bool cards;           /* instead of guests */
+	size_t height, width; /* of the terminal; 0: no bound */
 };
 
 static volatile sig_atomic_t stop_asked;
@@ -30,6 +36,12 @@ static void on_stop(int signal_number)
 {
 	(void)signal_number;
 	stop_asked = 1;
+}
+
+/* The size of the terminal has changed: that it interrupts the wait is enough. */
+static void on_resize(int signal_number)
+{
+	(void)signal_number;
 }
 
 static void frame_done(struct frame *f)
@@ -48,91 +60,213 @@ static int take_frame(const struct qosctl *ctl, struct frame *ret)
 
 /* ---- order ---- */
 
-static double net_rate(const json_t *guest)
+static double nic_sum(const json_t *guest, const char *key)
 {
 	const json_t *nic;
 	double sum = 0;
 	size_t i;
 
 	json_array_foreach (json_at(guest, "net"), i, nic)
-		sum += json_number(nic, "in_bps") + json_number(nic, "out_bps");
+		sum += json_number(nic, key);
 	return sum;
 }
 
-static int descending(double a, double b)
+static double by_wait(const json_t *guest)
 {
-	return (a < b) - (a > b);
+	return json_number(guest, "cpu.wait");
 }
 
-/* Who comes first; equals by name, so that rows do not jump. */
+static double by_cpu(const json_t *guest)
+{
+	return json_number(guest, "cpu.usage");
+}
+
+static double by_net(const json_t *guest)
+{
+	return nic_sum(guest, "in_bps") + nic_sum(guest, "out_bps");
+}
+
+static double by_drops(const json_t *guest)
+{
+	return nic_sum(guest, "in_dropped") + nic_sum(guest, "out_dropped");
+}
+
+static double by_memory(const json_t *guest)
+{
+	return json_number(guest, "memory_bytes");
+}
+
+/* The largest first; equals, and all where value is NULL, by name, so that rows do not jump. */
+static const struct order {
+	char key;
+	const char *name;
+	double (*value)(const json_t *guest);
+	const char *text; /* this comes before the name */
+} orders[] = {
+	{ 'w', "wait", by_wait, NULL },  { 'c', "cpu", by_cpu, NULL },
+	{ 'n', "net", by_net, NULL },    { 'd', "drops", by_drops, NULL },
+	{ 'm', "mem", by_memory, NULL }, { 'k', "class", NULL, "class" },
+	{ 'g', "guest", NULL, NULL },
+};
+
 static int compare(const void *pa, const void *pb, void *user)
 {
 	const json_t *a = *(json_t *const *)pa, *b = *(json_t *const *)pb;
-	enum top_order order = *(enum top_order *)user;
+	const struct view *v = user;
+	const struct order *o = &orders[v->order];
 	int r = 0;
 
-	if (order == BY_WAIT)
-		r = descending(json_number(a, "cpu.wait"), json_number(b, "cpu.wait"));
-	if (order == BY_CPU || (order == BY_WAIT && r == 0))
-		r = descending(json_number(a, "cpu.usage"), json_number(b, "cpu.usage"));
-	if (order == BY_NET)
-		r = descending(net_rate(a), net_rate(b));
-	return r ? r : strcmp(json_text(a, "name"), json_text(b, "name"));
+	if (o->value) {
+		double x = o->value(a), y = o->value(b);
+
+		r = (x < y) - (x > y);
+	} else if (o->text) {
+		r = strcmp(json_text(a, o->text), json_text(b, o->text));
+	}
+	if (r == 0)
+		r = strcmp(json_text(a, "name"), json_text(b, "name"));
+	return v->reverse ? -r : r;
 }
 
 /* ---- drawing ---- */
 
-static void draw_heading(const json_t *s, enum top_order order, size_t width)
+static void draw_heading(const json_t *s, const struct view *v)
 {
-	static const char *const names[] = { "wait", "cpu", "net", "name" };
 	char line[512];
 
-	snprintf(line, sizeof(line), "qosd %s, %s, libvirt %s, %.0f guests, %.0f degraded; by %s",
+	snprintf(line, sizeof(line), "qosd %s, %s, libvirt %s, %.0f guests, %.0f degraded; by %s%s",
 		 json_text(s, "version"), json_text(s, "mode"), json_text(s, "libvirt"),
-		 json_number(s, "guests"), json_number(s, "degraded"), names[order]);
-	if (width && width < strlen(line))
-		line[width] = '\0';
+		 json_number(s, "guests"), json_number(s, "degraded"), orders[v->order].name,
+		 v->reverse ? ", reversed" : "");
+	if (v->width && v->width < strlen(line))
+		line[v->width] = '\0';
 	printf("%s\n\n", text_clean(line));
 }
 
-/* height, width: of the terminal; 0: no bound. */
-static void draw(const struct qosctl *ctl, const struct frame *f, enum top_order order,
-		 size_t height, size_t width)
+struct class_sum {
+	double cpus, waiting_cpus, in_bps, out_bps;
+};
+
+static struct class_sum sum_class(const json_t *guests, const char *class)
+{
+	struct class_sum sum = { 0 };
+	const json_t *guest;
+	size_t i;
+
+	json_array_foreach (guests, i, guest) {
+		double usage = json_number(guest, "cpu.usage"),
+		       wait = json_number(guest, "cpu.wait");
+
+		if (strcmp(json_text(guest, "class"), class) != 0)
+			continue;
+		sum.cpus += usage;
+		if (wait < 1)
+			sum.waiting_cpus += usage * wait / (1 - wait);
+		sum.in_bps += nic_sum(guest, "in_bps");
+		sum.out_bps += nic_sum(guest, "out_bps");
+	}
+	return sum;
+}
+
+static void add_class(struct table *t, const json_t *class, const json_t *guests)
+{
+	struct class_sum sum = sum_class(guests, json_text(class, "name"));
+	double wanted = sum.cpus + sum.waiting_cpus;
+	char text[HUMAN_MAX];
+
+	table_add(t, BOLD, "%s", json_text(class, "name"));
+	table_add(t, PLAIN, "%.0f", json_number(class, "guests"));
+	table_add(t, PLAIN, "%.2f", sum.cpus);
+	table_add(t, PLAIN, "%s", human_share(wanted > 0 ? sum.waiting_cpus / wanted : 0, text));
+	table_add(t, PLAIN, "%s", human_bps(sum.in_bps, text));
+	table_add(t, PLAIN, "%s", human_bps(sum.out_bps, text));
+	class_table_add_levels(t, class);
+}
+
+/* Classes with what their guests take together, and what they are left with. How many lines. */
+static size_t draw_classes(const struct qosctl *ctl, const struct frame *f, const struct view *v)
+{
+	static const char *const headers[] = { "CLASS",   ">GUESTS",  ">CPU",       ">WAIT",
+					       ">NET IN", ">NET OUT", ">CPU LEVEL", ">MEMORY",
+					       ">NET",    ">DISK",    NULL };
+	struct table *t = table_new(headers);
+	size_t most = v->height ? v->height / 4 : 0, rows, i;
+	const json_t *class;
+
+	json_array_foreach (json_at(f->status, "classes"), i, class)
+		add_class(t, class, json_at(f->list, "guests"));
+	rows = table_rows(t);
+	if (v->height && most == 0)
+		most = 1;
+	table_print(t, ctl->colour, most, v->width);
+	putchar('\n');
+	return (most && rows > most ? most : rows) + 2;
+}
+
+/* Guests or their cards, at most `rows` rows (0: all). How many there are. */
+static size_t draw_guests(const struct qosctl *ctl, const struct frame *f, struct view *v,
+			  size_t rows)
 {
 	const json_t *guests = json_at(f->list, "guests");
-	size_t count = json_array_size(guests), rows = 0;
-	struct table *pressure = table_new(pressure_table_headers);
-	struct table *t = table_new(guest_table_headers);
-	char levels[256];
+	size_t count = json_array_size(guests), all;
+	struct table *t = table_new(v->cards ? nic_table_headers : guest_table_headers);
 	CLEANUP_FREE json_t **sorted = calloc(count + 1, sizeof(json_t *));
 
 	if (!sorted)
 		qosctl_out_of_memory();
 	for (size_t i = 0; i < count; i++)
 		sorted[i] = json_array_get(guests, i);
-	qsort_r(sorted, count, sizeof(json_t *), compare, &order);
-	for (size_t i = 0; i < count; i++)
-		guest_table_add(t, sorted[i]);
-	draw_heading(f->status, order, width);
-	pressure_table_add_all(pressure, f->status);
-	table_print(pressure, ctl->colour, 0, width);
-	if (*throttle_levels(f->status, levels, sizeof(levels)))
-		printf("%.*s", width ? (int)width : (int)sizeof(levels), levels);
-	printf("\n\n");
-	if (height) /* heading 2, pressure 5, levels 1, space 1, header 1, help 2 */
-		rows = height > 13 ? height - 12 : 1;
-	table_print(t, ctl->colour, rows, width);
+	qsort_r(sorted, count, sizeof(json_t *), compare, v);
+	for (size_t i = 0; i < count; i++) {
+		if (v->cards)
+			nic_table_add_all(t, sorted[i]);
+		else
+			guest_table_add(t, sorted[i]);
+	}
+	all = table_rows(t);
+	table_print(t, ctl->colour, rows, v->width);
+	return all;
 }
 
-static void terminal_size(size_t *ret_height, size_t *ret_width)
+static void draw(const struct qosctl *ctl, const struct frame *f, struct view *v)
+{
+	struct table *pressure = table_new(pressure_table_headers);
+	size_t used, rows = 0, all;
+
+	draw_heading(f->status, v);
+	pressure_table_add_all(pressure, f->status);
+	table_print(pressure, ctl->colour, 0, v->width);
+	putchar('\n');
+	used = 2 + 6 + draw_classes(ctl, f, v); /* heading, pressure */
+	if (v->height)                          /* a header, and two lines below */
+		rows = v->height > used + 4 ? v->height - used - 3 : 1;
+	all = draw_guests(ctl, f, v, rows);
+	if (rows && all > rows)
+		printf("%zu more", all - rows);
+}
+
+static void draw_help(const struct view *v)
+{
+	char line[256] = "sort:";
+	size_t size = strlen(line);
+
+	for (size_t i = 0; i < ARRAY_SIZE(orders); i++)
+		size += (size_t)snprintf(line + size, sizeof(line) - size, " %c %s,", orders[i].key,
+					 orders[i].name);
+	snprintf(line + size, sizeof(line) - size, " r reverse; i %s; q quit",
+		 v->cards ? "guests" : "cards");
+	printf("\n%.*s", (int)(v->width ? v->width : sizeof(line)), line);
+}
+
+static void terminal_size(struct view *v)
 {
 	struct winsize size = { 0 };
 
-	*ret_height = 24;
-	*ret_width = 80;
+	v->height = 24;
+	v->width = 80;
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row && size.ws_col) {
-		*ret_height = size.ws_row;
-		*ret_width = size.ws_col;
+		v->height = size.ws_row;
+		v->width = size.ws_col;
 	}
 }
 
@@ -154,40 +288,33 @@ static bool set_terminal(struct termios *before)
 static void catch_signals(void)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	struct sigaction action = { .sa_handler = on_stop };
+	struct sigaction stop = { .sa_handler = on_stop }, resize = { .sa_handler = on_resize };
 
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		sigaction(signals[i], &action, NULL);
+		sigaction(signals[i], &stop, NULL);
+	sigaction(SIGWINCH, &resize, NULL);
 }
 
-/* Wait for a key or the next frame. False: the user has seen enough. */
-static bool wait_for_key(bool keys, enum top_order *order)
+static void take_key(struct view *v, char key)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(orders); i++)
+		if (orders[i].key == key)
+			v->order = i;
+	v->reverse ^= key == 'r';
+	v->cards ^= key == 'i';
+}
+
+/* Wait for a key, another size, or the next frame. False: the user has seen enough. */
+static bool wait_for_key(bool keys, struct view *v)
 {
 	struct pollfd p = { .fd = keys ? STDIN_FILENO : -1, .events = POLLIN };
 	char key = 0;
 
 	if (poll(&p, 1, REFRESH_MS) <= 0 || !(p.revents & (POLLIN | POLLHUP)))
 		return !stop_asked;
-	if (read(STDIN_FILENO, &key, 1) <= 0)
-		return false; /* the terminal has gone */
-	switch (key) {
-	case 'q':
-		return false;
-	case 'w':
-		*order = BY_WAIT;
-		break;
-	case 'c':
-		*order = BY_CPU;
-		break;
-	case 'n':
-		*order = BY_NET;
-		break;
-	case 'g':
-		*order = BY_NAME;
-		break;
-	default:
-		break;
-	}
+	if (read(STDIN_FILENO, &key, 1) <= 0 || key == 'q')
+		return false; /* or the terminal has gone */
+	take_key(v, key);
 	return !stop_asked;
 }
 
@@ -201,23 +328,22 @@ static bool ask_frame(const struct qosctl *ctl, struct frame *ret)
 
 static void run_live(const struct qosctl *ctl, bool keys)
 {
-	enum top_order order = BY_WAIT;
+	struct view v = { 0 };
 
 	do {
 		struct frame f = { 0 };
-		size_t height, width;
 
-		terminal_size(&height, &width);
+		terminal_size(&v);
 		if (ask_frame(ctl, &f)) {
 			printf("\033[H\033[J");
-			draw(ctl, &f, order, height, width);
-			printf("\nsort: w wait, c cpu, n net, g guest; q quits");
+			draw(ctl, &f, &v);
+			draw_help(&v);
 		} else {
 			printf("\r\033[Kno answer from qosd, trying again; q quits");
 		}
 		fflush(stdout);
 		frame_done(&f);
-	} while (wait_for_key(keys, &order));
+	} while (wait_for_key(keys, &v));
 }
 
 static int live_view(const struct qosctl *ctl)
@@ -244,13 +370,14 @@ static int live_view(const struct qosctl *ctl)
 static int one_frame(const struct qosctl *ctl)
 {
 	struct frame f = { 0 };
+	struct view v = { 0 };
 	int r = take_frame(ctl, &f);
 
 	if (r == EXIT_DONE && ctl->json) {
 		json_object_set(f.list, "status", f.status);
 		json_print(f.list, false);
 	} else if (r == EXIT_DONE) {
-		draw(ctl, &f, BY_WAIT, 0, 0);
+		draw(ctl, &f, &v);
 	}
 	frame_done(&f);
 	return r;

@@ -24,21 +24,28 @@
 
 #define GUEST_NICS_SAMPLED 16
 
+struct nic_flow {               /* one direction; counters, SAMPLE_UNKNOWN: not known */
+	uint64_t bytes;         /* that passed the device, as of the sample's at_us */
+	uint64_t offered_bytes; /* that wanted to pass the shaper, as of its offered_at_us */
+};
+
 struct nic_sample {
 	char device[GUEST_DEVICE_MAX];
-	uint64_t in_bytes, out_bytes;
+	struct nic_flow in, out;
 };
 
 struct usage_sample {
 	uint64_t at_us;           /* monotonic; 0: none */
 	uint64_t run_ns, wait_ns; /* sums over vCPU threads */
-	uint64_t nics_at_us;
+	uint64_t offered_at_us;
 	struct nic_sample nics[GUEST_NICS_SAMPLED];
 	size_t nnics;
 };
 
 struct usage {
 	struct usage_sample before, last;
+	/* Since the guest began; they never fall, even when a vCPU goes with its counters. */
+	uint64_t run_ns, wait_ns;
 };
 
 struct lane {

@@ -67,7 +67,10 @@ int no_such_class(struct control_call *call, const char *name)
 
 const struct control_method methods_table[METHODS_COUNT] = {
 	{ .name = "Status", .right = CONTROL_READ, .handler = m_status },
-	{ .name = "List", .right = CONTROL_READ, .handler = m_list },
+	{ .name = "List",
+	  .right = CONTROL_READ,
+	  .handler = m_list,
+	  .params = { { "brief", CONTROL_BOOL, OPTIONAL } } },
 	{ .name = "Show",
 	  .right = CONTROL_READ,
 	  .handler = m_show,

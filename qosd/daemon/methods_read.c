@@ -15,8 +15,9 @@ int m_status(struct control_call *call, json_t *parameters, void *user)
 
 int m_list(struct control_call *call, json_t *parameters, void *user)
 {
-	(void)parameters;
-	return control_reply(call, view_list(user));
+	bool brief = json_is_true(json_object_get(parameters, "brief"));
+
+	return control_reply(call, view_list(user, brief));
 }
 
 int m_show(struct control_call *call, json_t *parameters, void *user)

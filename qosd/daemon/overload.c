@@ -233,11 +233,16 @@ static int decide(struct engine *e, struct qerr *err)
 	return r < 0 ? qerr_set(err, r, "%s", strerror(-r)) : 0;
 }
 
+uint64_t overload_rung_us(size_t i)
+{
+	return UINT64_C(16) << i;
+}
+
 static void count_tick(struct protection *p, uint64_t took_us)
 {
 	size_t rung = 0;
 
-	while (rung < OVERLOAD_RUNGS && took_us > UINT64_C(16) << rung)
+	while (rung < OVERLOAD_RUNGS && took_us > overload_rung_us(rung))
 		rung++;
 	p->rungs[rung]++;
 	p->ticks++;

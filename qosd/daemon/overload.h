@@ -21,16 +21,26 @@
 
 #include "qosd/daemon/engine.h"
 #include "qosd/daemon/lease.h"
+#include "qosd/host/net.h"
 
 #define OVERLOAD_MANUAL_MAX 32
 #define OVERLOAD_RUNGS      16 /* of the histogram: a tick took at most 2^i * 16 us */
 
 struct sensor;
 
+struct nic_reading {    /* one direction of a NIC */
+	uint64_t bytes; /* that passed the device, as of the last sample; SAMPLE_UNKNOWN */
+	bool counted;   /* the shaper counts it: */
+	struct net_counters shaper; /* as of now */
+};
+
 struct sampler { /* where samples come from: the sensor, or a test */
 	/* 0, or -ENOMEM: *ret is of no use. `inv` is never NULL. */
 	int (*read)(void *ctx, const struct inventory *inv, const struct policy *policy,
 		    struct sample *ret, struct qerr *err);
+	/* Both directions of one NIC. NULL: nothing is known of any. */
+	void (*nic)(void *ctx, const struct guest_nic *nic, struct nic_reading *ret_in,
+		    struct nic_reading *ret_out);
 	void *ctx;
 };
 
@@ -92,6 +102,8 @@ int overload_start(struct engine *e, struct qerr *err);
 /* ---- the tick (overload.c) ---- */
 /* Look, decide, and write at once what has changed. */
 void overload_tick(struct engine *e);
+/* The longest tick that rung i (< OVERLOAD_RUNGS) of the histogram counts. */
+uint64_t overload_rung_us(size_t i);
 /* From one tick to the next, as things are. */
 uint64_t overload_period_us(const struct engine *e);
 /* The next tick comes as soon as samples tell something. */

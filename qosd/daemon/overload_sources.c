@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * overload_sources - what the sensor asks of the other adapters, and when that is worth its cost.
+ * overload_sources - the sensor, what it asks of the other adapters, and when that is worth its
+ * cost.
  *
  * Groups are cheap. Drops are two map look-ups for each card: only of guests that are shaped. Disk
  * latencies come from libvirt, a second at a time and on its own thread: only while the host's
@@ -18,7 +19,23 @@
 static int read_sensor(void *ctx, const struct inventory *inv, const struct policy *policy,
 		       struct sample *ret, struct qerr *err)
 {
-	return sensor_read(ctx, inv, policy, ret, err);
+	struct engine *e = ctx;
+
+	return sensor_read(e->protection->sensor, inv, policy, ret, err);
+}
+
+static void read_nic(void *ctx, const struct guest_nic *nic, struct nic_reading *ret_in,
+		     struct nic_reading *ret_out)
+{
+	struct engine *e = ctx;
+	struct adapter *net = e->adapters[ADAPTER_NET];
+
+	ret_in->bytes = ret_out->bytes = SAMPLE_UNKNOWN;
+	(void)sensor_nic_bytes(e->protection->sensor, nic->device, &ret_in->bytes, &ret_out->bytes);
+	ret_in->counted =
+		nic->ifindex && net_read_counters(net, nic->ifindex, true, &ret_in->shaper) == 0;
+	ret_out->counted =
+		nic->ifindex && net_read_counters(net, nic->ifindex, false, &ret_out->shaper) == 0;
 }
 
 static bool is_shaped(const struct protection *p, const struct guest *g)
@@ -94,6 +111,6 @@ int overload_open_sensor(struct engine *e, struct qerr *err)
 	int r = sensor_new(&config, &p->sensor, err);
 
 	if (r == 0)
-		p->sampler = (struct sampler){ .read = read_sensor, .ctx = p->sensor };
+		p->sampler = (struct sampler){ .read = read_sensor, .nic = read_nic, .ctx = e };
 	return r;
 }

@@ -2,25 +2,34 @@
 /*
  * usage - what each guest takes, for people: two samples per guest, rates are their difference.
  *
- * The samples of CPU time are those of overload protection, only further apart: a tick is too short
- * for a figure that people compare. Bytes of NICs are read here, every few seconds and when
- * somebody asks and the last ones are old.
+ * The samples of CPU time and of bytes are those of overload protection, only further apart: a tick
+ * is too short for a figure that people compare. What the shaper counts is read here, every few
+ * seconds and when somebody asks and the last sample is old.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "qosd/daemon/overload.h"
-#include "qosd/host/net.h"
 
-static void sample_nics(const struct guest *g, struct usage_sample *s)
+static struct nic_flow flow_of(const struct nic_reading *r)
 {
-	s->nnics = 0;
-	for (size_t i = 0; i < g->nnics && s->nnics < GUEST_NICS_SAMPLED; i++) {
-		struct nic_sample *n = &s->nics[s->nnics];
+	return (struct nic_flow){ .bytes = r->bytes,
+				  .offered_bytes =
+					  r->counted ? r->shaper.offered_bytes : SAMPLE_UNKNOWN };
+}
 
-		if (!g->nics[i].ifindex ||
-		    net_read_link_bytes(g->nics[i].device, &n->in_bytes, &n->out_bytes) < 0)
+static void sample_nics(const struct sampler *sampler, const struct guest *g,
+			struct usage_sample *s)
+{
+	for (size_t i = 0; sampler->nic && i < g->nnics && s->nnics < GUEST_NICS_SAMPLED; i++) {
+		struct nic_sample *n = &s->nics[s->nnics];
+		struct nic_reading in, out;
+
+		if (!g->nics[i].device[0])
 			continue;
+		sampler->nic(sampler->ctx, &g->nics[i], &in, &out);
+		n->in = flow_of(&in);
+		n->out = flow_of(&out);
 		memcpy(n->device, g->nics[i].device, sizeof(n->device));
 		s->nnics++;
 	}
@@ -41,6 +50,22 @@ static bool take_measured(const struct engine *e, uint32_t id, struct usage_samp
 	return true;
 }
 
+static void add_growth(uint64_t *sum, uint64_t before, uint64_t now)
+{
+	uint64_t grown = sample_delta(before, now);
+
+	if (grown != SAMPLE_UNKNOWN)
+		*sum += grown;
+}
+
+static void take(struct usage *u, const struct usage_sample *s)
+{
+	add_growth(&u->run_ns, u->last.run_ns, s->run_ns);
+	add_growth(&u->wait_ns, u->last.wait_ns, s->wait_ns);
+	u->before = u->last;
+	u->last = *s;
+}
+
 static void sample_guest(struct engine *e, const struct guest *g, struct guest_row *row)
 {
 	struct usage_sample s = { 0 };
@@ -51,10 +76,9 @@ static void sample_guest(struct engine *e, const struct guest *g, struct guest_r
 		row->usage = calloc(1, sizeof(*row->usage));
 	if (!row->usage || row->usage->last.at_us == s.at_us)
 		return;
-	s.nics_at_us = engine_now_us(e);
-	sample_nics(g, &s);
-	row->usage->before = row->usage->last;
-	row->usage->last = s;
+	s.offered_at_us = engine_now_us(e);
+	sample_nics(&e->protection->sampler, g, &s);
+	take(row->usage, &s);
 }
 
 void engine_sample(struct engine *e, uint64_t max_age_us)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "qosd/core/mem.h"
+#include "qosd/daemon/episode.h"
 #include "qosd/daemon/overload.h"
 #include "qosd/daemon/trial.h"
 #include "qosd/host/sensor.h"
@@ -122,7 +123,39 @@ static size_t count_degraded(const struct engine *e)
 	return n;
 }
 
-json_t *view_status(struct engine *e)
+/* How long looks of overload protection took: how many up to each length. */
+static json_t *view_tick(const struct protection *p)
+{
+	json_t *rungs = json_array();
+
+	for (size_t i = 0; i <= OVERLOAD_RUNGS; i++) {
+		json_t *up_to = i < OVERLOAD_RUNGS ? json_real((double)overload_rung_us(i) / 1e6)
+						   : json_null();
+
+		json_array_append_new(rungs, json_pack("{s:o, s:I}", "up_to_s", up_to, "count",
+						       (json_int_t)p->rungs[i]));
+	}
+	return json_pack("{s:I, s:f, s:o}", "count", (json_int_t)p->ticks, "sum_s",
+			 (double)p->tick_us_sum / 1e6, "rungs", rungs);
+}
+
+/* Overloads that began since the start. */
+static json_t *view_episodes_begun(const struct episodes *all)
+{
+	json_t *counts = json_object();
+
+	for (int r = 0; r < RESOURCE_COUNT; r++)
+		json_object_set_new(counts, resource_names[r],
+				    json_integer(all ? (json_int_t)all->total[r] : 0));
+	return counts;
+}
+
+static const char *libvirt_state(const struct engine *e)
+{
+	return virt_state_name(e->virt ? virt_state(e->virt) : VIRT_CONNECTING);
+}
+
+static json_t *view_status_now(struct engine *e)
 {
 	const struct qerr *trouble = engine_trouble(e);
 	double uptime_s = (double)(engine_now_us(e) - e->started_us) / 1e6;
@@ -132,14 +165,27 @@ json_t *view_status(struct engine *e)
 		"s:o}",
 		"version", PACKAGE_VERSION, "mode", engine_enforcing(e) ? "enforce" : "observe",
 		"uptime_s", uptime_s, "policy", "path", view_text(e->policy->path), "generation",
-		(json_int_t)e->generation, "libvirt", virt_state_name(virt_state(e->virt)), "host",
-		view_host(e), "pressure", view_pressure(e), "classes", view_classes(e), "guests",
+		(json_int_t)e->generation, "libvirt", libvirt_state(e), "host", view_host(e),
+		"pressure", view_pressure(e), "classes", view_classes(e), "guests",
 		(json_int_t)(e->inventory ? e->inventory->count : 0), "degraded",
 		(json_int_t)count_degraded(e), "in_flight", (json_int_t)e->inflight.open,
 		"repaired", (json_int_t)e->repaired, "ticks", (json_int_t)e->protection->ticks,
 		"releasing", engine_releasing(e), "trouble",
 		view_text(trouble ? trouble->text : NULL), "throttles", view_throttles(e), "trial",
 		trial_view(e));
+}
+
+json_t *view_status(struct engine *e)
+{
+	json_t *status = view_status_now(e);
+	json_t *since_start =
+		json_pack("{s:I, s:o, s:o}", "written", (json_int_t)e->written, "episodes_begun",
+			  view_episodes_begun(e->episodes), "tick", view_tick(e->protection));
+
+	if (status && since_start)
+		json_object_update(status, since_start);
+	json_decref(since_start);
+	return status;
 }
 
 /* ---- findings and changes ---- */

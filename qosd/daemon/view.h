@@ -13,7 +13,15 @@
 #include "qosd/daemon/engine.h"
 
 json_t *view_status(struct engine *e);
-json_t *view_list(struct engine *e);
+/*
+ * brief: only what needs nothing read from the host but map look-ups and costs microseconds a
+ * guest, for programs that ask often.
+ */
+json_t *view_list(struct engine *e, bool brief);
+/* NIC `index` of guest number `guest` in e->picture. */
+json_t *view_nic(struct engine *e, size_t guest, uint32_t index);
+/* The guest's two samples when rates can be told from them, else NULL. row NULL is fine. */
+const struct usage *view_rates(const struct guest_row *row);
 /* Index of the guest in e->picture. */
 json_t *view_show(struct engine *e, size_t index);
 json_t *view_explain(struct engine *e, size_t index);

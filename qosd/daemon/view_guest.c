@@ -11,17 +11,18 @@
 #include "qosd/core/mem.h"
 #include "qosd/daemon/view.h"
 #include "qosd/host/cgroup.h"
-#include "qosd/host/net.h"
 
 #define SAMPLE_MAX_AGE_US 900000ULL
 #define SAMPLE_MIN_GAP_US 1000ULL
 
-/* ---- rates from two samples ---- */
+/* ---- CPU: rates from two samples ---- */
 
-static bool have_rates(const struct guest_row *row)
+const struct usage *view_rates(const struct guest_row *row)
 {
-	return row && row->usage && row->usage->before.at_us &&
-	       row->usage->last.at_us - row->usage->before.at_us >= SAMPLE_MIN_GAP_US;
+	const struct usage *u = row ? row->usage : NULL;
+
+	return u && u->before.at_us && u->last.at_us - u->before.at_us >= SAMPLE_MIN_GAP_US ? u
+											    : NULL;
 }
 
 static double per_second(uint64_t before, uint64_t now, uint64_t gap_us)
@@ -29,44 +30,29 @@ static double per_second(uint64_t before, uint64_t now, uint64_t gap_us)
 	return now > before && gap_us ? (double)(now - before) * 1e6 / (double)gap_us : 0;
 }
 
-/* CPUs in use and the share of runnable time spent waiting. */
-static void add_cpu_rates(json_t *cpu, const struct guest_row *row)
+/* CPUs in use, the share of runnable time spent waiting, and both since the guest began. */
+static void add_cpu_use(json_t *cpu, const struct guest_row *row)
 {
-	const struct usage_sample *a, *b;
+	const struct usage *u = view_rates(row);
+	json_t *usage = NULL, *wait = NULL;
 	double run_ns, wait_ns;
 
-	if (!have_rates(row)) {
-		json_object_set_new(cpu, "usage", json_null());
-		json_object_set_new(cpu, "wait", json_null());
-		return;
+	if (u) {
+		uint64_t gap_us = u->last.at_us - u->before.at_us;
+
+		run_ns = per_second(u->before.run_ns, u->last.run_ns, gap_us);
+		wait_ns = per_second(u->before.wait_ns, u->last.wait_ns, gap_us);
+		usage = json_real(run_ns / 1e9);
+		wait = json_real(run_ns + wait_ns > 0 ? wait_ns / (run_ns + wait_ns) : 0);
 	}
-	a = &row->usage->before;
-	b = &row->usage->last;
-	run_ns = per_second(a->run_ns, b->run_ns, b->at_us - a->at_us);
-	wait_ns = per_second(a->wait_ns, b->wait_ns, b->at_us - a->at_us);
-	json_object_set_new(cpu, "usage", json_real(run_ns / 1e9));
-	json_object_set_new(cpu, "wait",
-			    json_real(run_ns + wait_ns > 0 ? wait_ns / (run_ns + wait_ns) : 0));
-}
-
-static json_t *nic_rate(const struct guest_row *row, const char *device, bool in)
-{
-	const struct nic_sample *a = NULL, *b = NULL;
-	uint64_t gap_us;
-
-	if (!have_rates(row))
-		return json_null();
-	for (size_t i = 0; i < row->usage->before.nnics; i++)
-		if (strcmp(row->usage->before.nics[i].device, device) == 0)
-			a = &row->usage->before.nics[i];
-	for (size_t i = 0; i < row->usage->last.nnics; i++)
-		if (strcmp(row->usage->last.nics[i].device, device) == 0)
-			b = &row->usage->last.nics[i];
-	if (!a || !b)
-		return json_null();
-	gap_us = row->usage->last.nics_at_us - row->usage->before.nics_at_us;
-	return json_integer((json_int_t)(8 * per_second(in ? a->in_bytes : a->out_bytes,
-							in ? b->in_bytes : b->out_bytes, gap_us)));
+	json_object_set_new(cpu, "usage", usage ? usage : json_null());
+	json_object_set_new(cpu, "wait", wait ? wait : json_null());
+	if (row && row->usage) {
+		json_object_set_new(cpu, "run_ms",
+				    json_integer((json_int_t)(row->usage->run_ns / 1000000)));
+		json_object_set_new(cpu, "wait_ms",
+				    json_integer((json_int_t)(row->usage->wait_ns / 1000000)));
+	}
 }
 
 /* ---- parts ---- */
@@ -105,19 +91,17 @@ static json_t *cpu_limit(struct engine *e, const struct guest *g)
 	return json_real((double)actual.quota_us / (double)actual.period_us);
 }
 
-static json_t *view_cpu(struct engine *e, const struct guest *g, const struct guest_row *row)
+/* What the kernel has now. */
+static void add_cpu_limits(json_t *cpu, struct engine *e, const struct guest *g)
 {
 	char text[CPUSET_TEXT_MAX];
 	struct cpuset set = guest_cpuset(e, g);
-	json_t *cpu = json_object();
 
-	add_cpu_rates(cpu, row);
 	json_object_set_new(cpu, "cpuset",
 			    cpuset_empty(&set)
 				    ? json_null()
 				    : json_string(cpuset_format(&set, text, sizeof(text))));
 	json_object_set_new(cpu, "limit", cpu_limit(e, g));
-	return cpu;
 }
 
 static json_t *view_memory(struct engine *e, const struct guest *g)
@@ -134,39 +118,6 @@ static json_t *view_memory(struct engine *e, const struct guest *g)
 	return json_pack("{s:I, s:o}", "reserved_bytes",
 			 (json_int_t)(own.u64 == KNOB_MAX ? 0 : own.u64), "effective_bytes",
 			 effective);
-}
-
-static json_t *nic_limit(struct engine *e, const struct guest *g, uint32_t index, enum knob_id knob)
-{
-	struct target t = guest_target(g, TARGET_NIC, index);
-	struct knob_value actual;
-
-	if (engine_read(e, &t, knob, &actual, NULL) < 0 || actual.u64 == KNOB_MAX || !actual.u64)
-		return json_null(); /* 0: what is left of a limit, see knob.h */
-	return json_integer((json_int_t)actual.u64);
-}
-
-static json_t *view_nic(struct engine *e, const struct guest *g, const struct guest_row *row,
-			uint32_t index)
-{
-	const struct guest_nic *n = &g->nics[index];
-	json_t *nic = json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:s}", "device",
-				view_text(n->device[0] ? n->device : n->type), "in_limit_bps",
-				nic_limit(e, g, index, KNOB_NET_IN), "out_limit_bps",
-				nic_limit(e, g, index, KNOB_NET_OUT), "in_bps",
-				nic_rate(row, n->device, true), "out_bps",
-				nic_rate(row, n->device, false), "mac", n->mac, "type", n->type);
-	struct net_counters c;
-
-	if (net_read_counters(e->adapters[ADAPTER_NET], n->ifindex, true, &c) == 0)
-		json_object_set_new(nic, "in_dropped", json_integer((json_int_t)c.dropped_packets));
-	if (net_read_counters(e->adapters[ADAPTER_NET], n->ifindex, false, &c) == 0)
-		json_object_set_new(nic, "out_dropped",
-				    json_integer((json_int_t)c.dropped_packets));
-	if (!n->ifindex)
-		json_object_set_new(nic, "unshaped",
-				    json_string("this kind of NIC has no host device to shape"));
-	return nic;
 }
 
 static json_t *view_disk(const struct guest_disk *d)
@@ -195,33 +146,45 @@ static json_t *view_disks(const struct guest *g, bool rbd_only)
 
 /* ---- a guest ---- */
 
-static json_t *view_guest(struct engine *e, size_t index)
+/* What qosd knows without asking the host, but for its NICs, which are cheap. */
+static json_t *view_guest_brief(struct engine *e, size_t index)
 {
 	const struct guest *g = e->picture->inventory->guests[index];
 	const struct assignment *a = &e->picture->assign[index];
 	const struct guest_row *row = guests_find(&e->guests, g->id);
 	const struct qerr *trouble = row ? guests_trouble(row) : NULL;
-	json_t *net = json_array();
+	json_t *net = json_array(), *cpu = json_object();
 
+	add_cpu_use(cpu, row);
 	for (uint32_t i = 0; i < g->nnics; i++)
-		json_array_append_new(net, view_nic(e, g, row, i));
-	return json_pack("{s:o, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-			 "name", view_text(g->name), "uuid", g->uuid, "class",
-			 view_text(a->base->name), "class_from", view_text(a->from), "vcpus",
-			 (json_int_t)g->vcpus, "memory_bytes", (json_int_t)g->memory_bytes,
-			 "degraded", view_text(trouble ? trouble->text : NULL), "cpu",
-			 view_cpu(e, g, row), "memory", view_memory(e, g), "net", net, "disk",
-			 view_disks(g, false), "rbd", view_disks(g, true), "throttle",
-			 view_guest_throttle(e, index));
+		json_array_append_new(net, view_nic(e, index, i));
+	return json_pack("{s:o, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "name",
+			 view_text(g->name), "uuid", g->uuid, "class", view_text(a->base->name),
+			 "class_from", view_text(a->from), "vcpus", (json_int_t)g->vcpus,
+			 "memory_bytes", (json_int_t)g->memory_bytes, "degraded",
+			 view_text(trouble ? trouble->text : NULL), "cpu", cpu, "net", net,
+			 "throttle", view_guest_throttle(e, index));
 }
 
-json_t *view_list(struct engine *e)
+static json_t *view_guest(struct engine *e, size_t index)
+{
+	const struct guest *g = e->picture->inventory->guests[index];
+	json_t *guest = view_guest_brief(e, index);
+
+	add_cpu_limits(json_object_get(guest, "cpu"), e, g);
+	json_object_set_new(guest, "memory", view_memory(e, g));
+	json_object_set_new(guest, "disk", view_disks(g, false));
+	json_object_set_new(guest, "rbd", view_disks(g, true));
+	return guest;
+}
+
+json_t *view_list(struct engine *e, bool brief)
 {
 	json_t *guests = json_array();
 
 	engine_sample(e, SAMPLE_MAX_AGE_US);
 	for (size_t i = 0; e->picture && e->picture->plan && i < e->picture->inventory->count; i++)
-		json_array_append_new(guests, view_guest(e, i));
+		json_array_append_new(guests, brief ? view_guest_brief(e, i) : view_guest(e, i));
 	return json_pack("{s:o}", "guests", guests);
 }
 

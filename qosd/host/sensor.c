@@ -361,6 +361,12 @@ int sensor_read(struct sensor *s, const struct inventory *inv, const struct poli
 	return 0;
 }
 
+int sensor_nic_bytes(const struct sensor *s, const char *device, uint64_t *ret_in,
+		     uint64_t *ret_out)
+{
+	return sensor_link_bytes(&s->link, device, ret_in, ret_out);
+}
+
 int sensor_trigger_fd(struct sensor *s, enum resource r, const struct overload *o, struct qerr *err)
 {
 	if (s->config.readonly)

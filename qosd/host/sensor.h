@@ -73,6 +73,13 @@ int sensor_read(struct sensor *s, const struct inventory *inv, const struct poli
 		struct sample *ret, struct qerr *err);
 
 /*
+ * Bytes that a guest's NIC has received and sent, as of the last reading. -ENOENT: it was not
+ * there.
+ */
+int sensor_nic_bytes(const struct sensor *s, const char *device, uint64_t *ret_in,
+		     uint64_t *ret_out);
+
+/*
  * A descriptor that becomes EPOLLPRI (ask for that alone) when the host stalls for more of half a
  * second than the policy's target; at most twice a second. Made anew at each call: the one of the
  * call before is closed, so take it out of the loop first. The sensor keeps owning it. For the CPU

@@ -89,7 +89,9 @@ static int add(struct sensor_link *l, const struct sensor_nic *nic)
 
 static int add_guest(struct sensor_link *l, const struct guest *g, uint32_t slot)
 {
-	struct sensor_nic nic = { .slot = slot };
+	struct sensor_nic nic = { .slot = slot,
+				  .in_bytes = SAMPLE_UNKNOWN,
+				  .out_bytes = SAMPLE_UNKNOWN };
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < g->nnics; i++) {
@@ -121,7 +123,7 @@ int sensor_link_index(struct sensor_link *l, const struct inventory *inv)
 }
 
 /* The first of its name: networks may share an uplink. NULL: none of ours. */
-static const struct sensor_nic *find(const struct sensor_link *l, const char *device)
+static struct sensor_nic *find(const struct sensor_link *l, const char *device)
 {
 	size_t low = 0, high = l->nnics;
 
@@ -143,11 +145,13 @@ static void add_known(uint64_t *sum, uint64_t value)
 	*sum = *sum == SAMPLE_UNKNOWN ? value : *sum + value;
 }
 
-static void count(const struct sensor_nic *nic, uint64_t rx, uint64_t tx, struct sample *ret)
+static void count(struct sensor_nic *nic, uint64_t rx, uint64_t tx, struct sample *ret)
 {
 	bool turned = !nic->uplink && !nic->macvtap;
 	uint64_t in = turned ? tx : rx, out = turned ? rx : tx;
 
+	nic->in_bytes = in;
+	nic->out_bytes = out;
 	if (nic->uplink) {
 		ret->uplinks[nic->slot].in_bytes = in;
 		ret->uplinks[nic->slot].out_bytes = out;
@@ -160,7 +164,7 @@ static void count(const struct sensor_nic *nic, uint64_t rx, uint64_t tx, struct
 static void take_line(const struct sensor_link *l, const char *device, uint64_t rx, uint64_t tx,
 		      struct sample *ret)
 {
-	const struct sensor_nic *nic = find(l, device);
+	struct sensor_nic *nic = find(l, device);
 
 	for (; nic && nic < l->nics + l->nnics && strcmp(nic->device, device) == 0; nic++)
 		count(nic, rx, tx, ret);
@@ -230,6 +234,20 @@ void sensor_link_read(struct sensor_link *l, struct sample *ret)
 			.in_bytes = SAMPLE_UNKNOWN,
 			.out_bytes = SAMPLE_UNKNOWN,
 		};
+	for (size_t i = 0; i < l->nnics; i++)
+		l->nics[i].in_bytes = l->nics[i].out_bytes = SAMPLE_UNKNOWN;
 	if (l->dev_fd >= 0 && l->nnics)
 		read_counters(l, ret);
+}
+
+int sensor_link_bytes(const struct sensor_link *l, const char *device, uint64_t *ret_in,
+		      uint64_t *ret_out)
+{
+	const struct sensor_nic *nic = find(l, device);
+
+	if (!nic || nic->in_bytes == SAMPLE_UNKNOWN)
+		return -ENOENT;
+	*ret_in = nic->in_bytes;
+	*ret_out = nic->out_bytes;
+	return 0;
 }

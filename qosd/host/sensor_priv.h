@@ -55,9 +55,10 @@ int sensor_vcpu_read(struct sensor_vcpu *v, void (*seen)(void *user, const struc
 /* ---- sensor_link.c: NICs and uplinks ---- */
 struct sensor_nic {
 	char device[GUEST_DEVICE_MAX];
-	uint32_t slot; /* of its guest, or of its uplink */
-	bool uplink;   /* ... then it is the host's own device: received is in */
-	bool macvtap;  /* the kernel counts from the guest's side: received is in */
+	uint32_t slot;                /* of its guest, or of its uplink */
+	bool uplink;                  /* ... then it is the host's own device: received is in */
+	bool macvtap;                 /* the kernel counts from the guest's side: received is in */
+	uint64_t in_bytes, out_bytes; /* of the last reading; SAMPLE_UNKNOWN: it was not there */
 };
 
 struct sensor_uplink {
@@ -84,6 +85,9 @@ bool sensor_link_take_uplinks(struct sensor_link *l, const struct policy *policy
 int sensor_link_index(struct sensor_link *l, const struct inventory *inv);
 /* Fill NIC counters of the guests and the uplinks. */
 void sensor_link_read(struct sensor_link *l, struct sample *ret);
+/* Of one guest's NIC, as of the last reading. -ENOENT: it was not there. */
+int sensor_link_bytes(const struct sensor_link *l, const char *device, uint64_t *ret_in,
+		      uint64_t *ret_out);
 
 /* ---- sensor.c ---- */
 /* Is one read of all threads cheaper than reading each vCPU's and guest's own files? */

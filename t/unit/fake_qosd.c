@@ -10,11 +10,12 @@
  * the client asks for one (else its first member is the answer), {"error": CODE, "parameters":
  *{..}} is an error, {"fake": "hang"} never answers, {"fake": "exit"} ends the program in the call.
  * Every call is one line in LOG: "METHOD PARAMETERS". Prints "ready" when it can be called, and
- * ends by SIGTERM.
+ * ends by SIGTERM. FAKE_QOSD_READERS names the group that may read, instead of qosd.
  */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -190,6 +191,7 @@ int main(int argc, char **argv)
 		methods[i].handler = answer;
 	}
 	config.methods = methods;
+	config.read_group = getenv("FAKE_QOSD_READERS");
 	config.path = argv[1];
 	config.user = &fake;
 	r = serve(&config);

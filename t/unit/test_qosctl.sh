@@ -348,7 +348,7 @@ methods_of_text()
 {
 	sed -n 's/^method \([A-Za-z]*\)(\(.*\)) -> (.*/\1 \2/p' "$1" |
 		sed 's/\([a-z]*\): ?\([a-z]*\)/\1 \2 true/g; s/\([a-z]*\): \([a-z]*\)/\1 \2 false/g
-		     s/,//g; s/ string / STRING /g; s/ int / INT /g; s/ float / NUMBER /g; s/ $//' | sort
+		     s/,//g; s/ string / STRING /g; s/ int / INT /g; s/ float / NUMBER /g; s/ bool / BOOL /g; s/ $//' | sort
 }
 methods_of_table()
 {

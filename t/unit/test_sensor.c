@@ -297,6 +297,7 @@ static void test_speed_age(void)
 
 static void test_nics(void)
 {
+	uint64_t in = 0, out = 0;
 	struct bench b;
 
 	bench_open(&b, put_v2_host);
@@ -309,6 +310,18 @@ static void test_nics(void)
 	add_nic(b.t.guest, "vnet9", "bridge"); /* not there any more */
 	CU_ASSERT_EQUAL(read_guest(&b, 1)->in_bytes, 10 + 20 + 400);
 	CU_ASSERT_EQUAL(b.sample.guests[0].out_bytes, 1 + 2 + 4000);
+	/* one by one */
+	CU_ASSERT_EQUAL(sensor_nic_bytes(b.sensor, "vnet1", &in, &out), 0);
+	CU_ASSERT(in == 20 && out == 2);
+	CU_ASSERT_EQUAL(sensor_nic_bytes(b.sensor, "macvtap0", &in, &out), 0);
+	CU_ASSERT(in == 400 && out == 4000);
+	CU_ASSERT_EQUAL(sensor_nic_bytes(b.sensor, "vnet9", &in, &out), -ENOENT);
+	CU_ASSERT_EQUAL(sensor_nic_bytes(b.sensor, "nobody's", &in, &out), -ENOENT);
+	/* one goes: what it had is not told any more */
+	put(&b.t, "proc/net/dev", HEAD " vnet0: 1 0 0 0 0 0 0 0 10 0\n");
+	(void)read_guest(&b, 1);
+	CU_ASSERT_EQUAL(sensor_nic_bytes(b.sensor, "vnet1", &in, &out), -ENOENT);
+	CU_ASSERT_EQUAL(sensor_nic_bytes(b.sensor, "vnet0", &in, &out), 0);
 	bench_close(&b);
 }
 
