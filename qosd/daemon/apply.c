@@ -114,8 +114,10 @@ static void note_failure(struct engine *e, const char *name, bool is_guest, stru
 				   .knob = knob_get(knob)->name,
 				   .error = r };
 
-	if (is_gone(r))
-		return; /* a guest that vanishes mid-write is normal */
+	if (is_gone(r)) { /* a guest that vanishes mid-write is normal */
+		lane->unsure = true;
+		return;
+	}
 	if (lane->told != r)
 		log_error(&e->log, LOG_WARNING, &about, name, err);
 	lane->told = r;
