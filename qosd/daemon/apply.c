@@ -14,6 +14,7 @@
 #include "qosd/daemon/engine.h"
 
 #define DISK_RETRY_US 1000000ULL
+#define GONE_RETRY_US 1000000ULL
 
 static bool is_gone(int r)
 {
@@ -113,8 +114,10 @@ static void note_failure(struct engine *e, const char *name, bool is_guest, stru
 				   .knob = knob_get(knob)->name,
 				   .error = r };
 
-	if (is_gone(r))
-		return; /* a guest that vanishes mid-write is normal */
+	if (is_gone(r)) { /* a guest that vanishes mid-write is normal */
+		lane->unsure = true;
+		return;
+	}
 	if (lane->told != r)
 		log_error(&e->log, LOG_WARNING, &about, name, err);
 	lane->told = r;
@@ -214,8 +217,10 @@ static void change_failed(struct engine *e, const struct guest_row *row, struct 
 
 	lane->verify = false;
 	lane->stale = true;
-	if (is_gone(r))
-		return; /* the inventory tells soon: writing it again and again is no use */
+	if (is_gone(r)) { /* the inventory tells soon: writing it again and again is no use */
+		lane->retry_us = engine_now_us(e) + GONE_RETRY_US;
+		return;
+	}
 	lane->dirty = true;
 	if (r != -ECANCELED)
 		note_failure(e, g ? g->name : "a group above guests", g != NULL, lane, knob, r,

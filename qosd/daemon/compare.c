@@ -93,8 +93,10 @@ static void note_read_error(struct engine *e, const struct plan_entry *entry, st
 				   .knob = knob_get(entry->knob)->name,
 				   .error = r };
 
-	if (r == -ENOENT || r == -ESRCH || r == -ENODEV)
-		return; /* gone, which is normal */
+	if (r == -ENOENT || r == -ESRCH || r == -ENODEV) { /* gone, which is normal */
+		lane->unsure = true;
+		return;
+	}
 	if (r == -EOPNOTSUPP && !wants_something(entry))
 		return;
 	if (lane->told != r && (!entry->target.guest || grown_up(e, entry))) {
@@ -248,7 +250,10 @@ static void settle_lane(struct engine *e, struct lane *lane, uint64_t now_us)
 		if (lane->dirty)
 			engine_mark_at(e, now_us + VERIFY_DELAY_US);
 	}
-	lane->touched = false;
+	/* If the inventory tells the same, nobody asks again. */
+	lane->dirty |= lane->unsure;
+	lane->stale |= lane->unsure;
+	lane->touched = lane->unsure = false;
 }
 
 void engine_settle_lanes(struct engine *e)

@@ -52,6 +52,7 @@ struct lane {
 	bool dirty;            /* read its knobs back at the next turn */
 	bool touched;          /* something was written in this turn */
 	bool stale;            /* what the plan wants was not written: busy, cancelled, gone */
+	bool unsure;           /* of a part of it this turn was told that it has gone */
 	bool verify;           /* workers say all is done: the read-back must show it */
 	unsigned int inflight; /* changes with a worker */
 	unsigned int failures; /* turns in a row */

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 
 #include "qosd/core/mem.h"
 #include "qosd/daemon/engine.h"
@@ -32,6 +33,28 @@ static void on_guest_gone(void *user, const struct guest_row *row)
 		    g->name);
 }
 
+static bool has_disk(const struct guest *g, const char *target)
+{
+	for (size_t i = 0; i < g->ndisks; i++)
+		if (strcmp(g->disks[i].target, target) == 0)
+			return true;
+	return false;
+}
+
+/* The next disk of that name is another one: what the old one had says nothing about it. */
+static void forget_unplugged(struct engine *e, const struct guest *old, const struct guest *g)
+{
+	struct target t = { .kind = TARGET_DISK, .guest_id = old->id, .guest = old };
+
+	for (; t.index < old->ndisks; t.index++) {
+		if (has_disk(g, old->disks[t.index].target))
+			continue;
+		for (int knob = KNOB_DISK_READ_IOPS; knob <= KNOB_DISK_TOTAL_BPS; knob++)
+			e->baseline_rewrite |=
+				baseline_drop(e->baseline, &t, (enum knob_id)knob) > 0;
+	}
+}
+
 /*
  * A guest that is new or looks different (a new NIC) is read back at the next turn. When none
  * does, libvirt told of a change that guests do not show: somebody set pins.
@@ -42,10 +65,13 @@ static void mark_changed_guests(struct engine *e, const struct inventory *before
 
 	for (size_t i = 0; i < e->inventory->count; i++) {
 		const struct guest *g = e->inventory->guests[i];
+		const struct guest *old = before ? inventory_by_id(before, g->id) : NULL;
 		struct guest_row *row = guests_find(&e->guests, g->id);
 
-		if (!row || (before && inventory_by_id(before, g->id) == g))
+		if (!row || old == g)
 			continue;
+		if (old)
+			forget_unplugged(e, old, g);
 		guests_mark(row);
 		changed = true;
 	}

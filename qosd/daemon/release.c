@@ -70,7 +70,11 @@ struct plan *engine_release_plan(struct engine *e)
 	return all;
 }
 
-/* Does it hold for good? Not while a worker may still write what was wanted before. */
+/*
+ * Does it hold for good? Not while a worker may still write what was wanted before; nor when what
+ * is read says that a guest has gone: that it has is told by the inventory, or it may be throttled
+ * yet.
+ */
 static bool given_back(struct engine *e, const struct plan_entry *x)
 {
 	struct guest_row *row = guests_find(&e->guests, x->target.guest_id);
@@ -80,8 +84,9 @@ static bool given_back(struct engine *e, const struct plan_entry *x)
 	if (row && guests_lane(row, x->knob)->inflight)
 		return false;
 	r = engine_read(e, &x->target, x->knob, &actual, NULL);
-	return r == -ENOENT || r == -ESRCH || r == -ENODEV || r == -EOPNOTSUPP ||
-	       (r == 0 && knob_holds(x->knob, &x->want, &actual));
+	if (r == -ENOENT || r == -ESRCH || r == -ENODEV)
+		return !x->target.guest;
+	return r == -EOPNOTSUPP || (r == 0 && knob_holds(x->knob, &x->want, &actual));
 }
 
 /* Forget what holds again. How many entries are still to be given back. */

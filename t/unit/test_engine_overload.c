@@ -145,6 +145,31 @@ static void test_late_write(void)
 	storm_free(s);
 }
 
+/* Nor is what was wanted of a guest whose groups were not there yet. */
+static void test_not_there_yet(void)
+{
+	struct storm *s = storm_three(STORM_POLICY("enforce"));
+	struct bench *b = s->b;
+	struct qerr err = { 0 };
+	const struct knob_value *v;
+	struct target t;
+
+	bench_guest(b, "batch2", 4, 2, GIB, "bronze");
+	t = bench_target(b, "batch2", TARGET_GUEST, 0);
+	bench_meddle(b, "batch2", TARGET_GUEST, 0, KNOB_CPU_MAX, "30000 100000");
+	b->fakes[ADAPTER_CGROUP].only = "batch2";
+	b->fakes[ADAPTER_CGROUP].fail_read[KNOB_CPU_MAX] = -ENOENT;
+	bench_publish(b);
+	bench_settle(b);
+	b->fakes[ADAPTER_CGROUP].fail_read[KNOB_CPU_MAX] = 0;
+	CU_ASSERT_EQUAL(engine_throttle(b->e, "bronze", RESOURCE_CPU, 0, 30 * S, &err), 0);
+	storm_pass(s, 2 * S);
+	CU_ASSERT(throttled(s, "batch2"));
+	v = baseline_get(b->e->baseline, &t, KNOB_CPU_MAX);
+	CU_ASSERT(v && v->quota_us == 30000);
+	storm_free(s);
+}
+
 static void test_no_sample(void)
 {
 	struct storm *s = storm_three(STORM_POLICY("enforce"));
@@ -428,6 +453,7 @@ static const struct test tests[] = {
 	{ "workers hang", test_workers_hang },
 	{ "degraded guest", test_degraded_guest },
 	{ "a write that comes late", test_late_write },
+	{ "a guest that is not all there yet", test_not_there_yet },
 	{ "no sample", test_no_sample },
 	{ "observe", test_observe },
 	{ "enforce begins anew", test_enforce_begins_anew },

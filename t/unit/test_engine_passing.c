@@ -158,6 +158,43 @@ static void test_back_fails(void)
 	bench_free(b);
 }
 
+static void plug(struct bench *b, bool in)
+{
+	struct guest *g = must(guest_with_class(inventory_find(b->running, "web1"), "slow"));
+
+	free(g->disks);
+	g->disks = NULL;
+	g->ndisks = 0;
+	CU_ASSERT_EQUAL(inventory_replace(b->running, g), 0);
+	guest_unref(g);
+	if (in)
+		add_disk(b, "web1");
+	bench_publish(b);
+	bench_settle(b);
+}
+
+/* A disk is unplugged while it is held back, and another of that name comes in its place. */
+static void test_unplugged(void)
+{
+	struct bench *b = bench_disk(BENCH_POLICY("enforce", SLOW));
+	struct target t;
+
+	bench_meddle(b, "web1", TARGET_DISK, 0, KNOB_DISK_TOTAL_IOPS, "777");
+	bench_set_class(b, "web1", "slow");
+	bench_settle(b);
+	plug(b, false);
+	CU_ASSERT_EQUAL(baselines_of(b, KNOB_DISK_TOTAL_IOPS), 0);
+	t = bench_target(b, "web1", TARGET_DISK, 0);
+	world_set(&b->world, &t, KNOB_DISK_TOTAL_IOPS, knob_u64(KNOB_MAX));
+	plug(b, true);
+	ASSERT_STR(total(b), "100");
+	bench_set_class(b, "web1", "silver");
+	bench_settle(b);
+	bench_turn(b);
+	ASSERT_STR(total(b), "max");
+	bench_free(b);
+}
+
 static const struct test tests[] = {
 	{ "given back when no longer wanted", test_back },
 	{ "... by a worker", test_back_by_worker },
@@ -165,6 +202,7 @@ static const struct test tests[] = {
 	{ "... by release", test_released },
 	{ "... when it can be", test_back_fails },
 	{ "... and not what came in between", test_foreign },
+	{ "a disk is unplugged", test_unplugged },
 };
 
 int main(void)

@@ -364,6 +364,35 @@ static void test_guest_stops_in_release(void)
 }
 
 /* Nothing is left to be given back: adapters need not be ready to write any more. */
+/* For a moment nobody knows of a guest, which runs on: nothing is forgotten until all is back. */
+static void test_out_of_sight(void)
+{
+	struct cell *before;
+	struct bench *b = bench_enforced(&before);
+
+	for (size_t i = 0; i < ADAPTER_COUNT; i++) {
+		b->fakes[i].only = "web1";
+		for (size_t knob = 0; knob < KNOB_COUNT; knob++)
+			b->fakes[i].fail_read[knob] = b->fakes[i].fail[knob] = -ESRCH;
+	}
+	release(b, NULL);
+	bench_settle(b);
+	CU_ASSERT(engine_releasing(b->e));
+	for (size_t i = 0; i < ADAPTER_COUNT; i++) {
+		memset(b->fakes[i].fail_read, 0, sizeof(b->fakes[i].fail_read));
+		b->fakes[i].async =
+			true; /* the workers still find no guest, and are not asked for ever */
+	}
+	bench_pass(b, 2 * S);
+	CU_ASSERT(engine_releasing(b->e));
+	for (size_t i = 0; i < ADAPTER_COUNT; i++)
+		memset(b->fakes[i].fail, 0, sizeof(b->fakes[i].fail));
+	bench_pass(b, 2 * S);
+	bench_pass(b, 2 * S);
+	check_all_as_before(b, before);
+	free_both(b, before);
+}
+
 static void test_last_released_guest_stops(void)
 {
 	struct cell *before;
@@ -457,6 +486,7 @@ static const struct test tests[] = {
 	{ "one guest, over a restart in observe mode", test_one_goes_on_while_observing },
 	{ "two guests, the second in between", test_two_in_flight },
 	{ "a guest stops while it is released", test_guest_stops_in_release },
+	{ "a guest that nobody knows of for a moment", test_out_of_sight },
 	{ "the last one that is released stops", test_last_released_guest_stops },
 	{ "a held guest is left alone", test_hold },
 	{ "a hold ends by itself", test_hold_ends },
