@@ -267,6 +267,7 @@ int net_read_counters(struct adapter *a, uint32_t ifindex, bool in, struct net_c
 		.dropped_packets = s.dropped_packets,
 		.dropped_bytes = s.dropped_bytes,
 		.marked_packets = s.marked_packets,
+		.delayed_packets = s.delayed_packets,
 		.offered_bytes = s.bytes + s.dropped_bytes,
 		.queue_ns_max = queue_ns_now(&s),
 	};

@@ -2,7 +2,7 @@
 /*
  * net_bpf - the shaper's programs and maps (bpf/edt.bpf.c), pinned below a directory of bpffs.
  *
- * PIN_DIR/v1/ holds cfg, st, in and out. The filters hold the programs and the programs hold the
+ * PIN_DIR/v2/ holds cfg, st, in and out. The filters hold the programs and the programs hold the
  * maps, so limits stay in force whoever dies; the pins are only how the next qosd finds them.
  * "v1" is the layout of the maps: another layout gets another directory.
  */
