@@ -17,7 +17,8 @@
  *      flows that have the most queued. It runs by the time of departure, as CoDel behind a
  *      queue does: a packet that is missing is missed then. While it has no effect the queue's
  *      end comes nearer. A dropped packet is not charged.
- *   4. The stamp. bpf_skb_set_tstamp says that it is a delivery time: a plain one would be taken
+ *   4. The line that the NIC shares with others, if any, makes it wait: see edt_line.h.
+ *   5. The stamp. bpf_skb_set_tstamp says that it is a delivery time: a plain one would be taken
  *      for the time of reception when the packet comes back from the ifb to the host itself.
  *
  * edt_in sits on the tap's egress hook, edt_out on the egress hook of the ifb to which everything
@@ -84,8 +85,12 @@ enum verdict { PASS, MARK, DROP };
 struct packet {
 	__u64 now, queued; /* what its flow has queued, as time of the line */
 	__u64 departure, ns;
+	__u64 line;   /* when the line that its NIC shares is free; 0: it shares none */
+	__u64 due_ns; /* what it takes of the NIC's guarantee there */
 	__u32 bytes;
 };
+
+#include "bpf/edt_line.h"
 
 /* Packets of a flow leave evenly until the last one has left: never 0 before. */
 static __always_inline __u64 flow_queued(__u64 cell, __u32 tag, __u64 now)
@@ -264,7 +269,9 @@ static __always_inline enum verdict decide(struct edt_state *s, const struct edt
 	if (start + c->burst_ns < p->now)
 		start = p->now - c->burst_ns;
 	p->departure = p->now;
+	p->due_ns = 0;
 	if (!sparse(s, c, p)) {
+		start = line_wait(s, c, p, start);
 		if (start > p->now)
 			p->departure = start;
 		note_delay(s, p->now, p->departure - p->now);
@@ -278,6 +285,7 @@ static __always_inline enum verdict decide(struct edt_state *s, const struct edt
 		}
 		if (c->target_ns && codel(s, c, p))
 			v = MARK;
+		line_promise(s, c, p);
 	}
 	s->next = start + p->ns;
 	s->packets++;
@@ -296,6 +304,7 @@ static __always_inline int mark(struct __sk_buff *skb, struct edt_state *s, cons
 		s->marked_packets++;
 	} else {
 		s->next -= p->ns;
+		s->due -= p->due_ns;
 		s->packets--;
 		s->bytes -= p->bytes;
 		s->delayed_packets--;
@@ -333,6 +342,7 @@ static __always_inline int shape(struct __sk_buff *skb, __u32 key)
 	p.bytes = skb->wire_len;
 	if (p.bytes > PACKET_BYTES_MAX)
 		p.bytes = PACKET_BYTES_MAX;
+	p.line = line_free(c, key & 1);
 	p.now = bpf_ktime_get_ns();
 	p.queued = flow_queued(*flow, tag, p.now);
 
@@ -342,6 +352,7 @@ static __always_inline int shape(struct __sk_buff *skb, __u32 key)
 
 	if (v == DROP || (v == MARK && !mark(skb, s, &p)))
 		return TC_ACT_SHOT;
+	line_charge(c, key & 1, &p);
 	if ((skb->priority & PRIORITY_MASK) == PRIORITY_CONTROL)
 		skb->priority = 0;
 	if (p.departure == p.now) {

@@ -16,6 +16,7 @@ CORE_TESTS = \
 	t/unit/test_host \
 	t/unit/test_knob \
 	t/unit/test_ledger \
+	t/unit/test_netshare \
 	t/unit/test_placement \
 	t/unit/test_plan \
 	t/unit/test_plan_disk \
