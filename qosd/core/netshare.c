@@ -19,10 +19,12 @@
 #define BUSY         50                /* percent: look closely */
 #define SAME         64                /* a change by less than a 64th is none */
 #define SAME_IDLE    4                 /* ... or, of one that asks for nothing, a quarter */
+#define QUANTUM      1000              /* rates are whole kbit/s */
 #define CLOSEST_US   UINT64_C(1000)    /* two rounds closer than this tell nothing */
 
 struct seen { /* of one NIC or network, one direction */
 	struct netshare_count count;
+	bool told; /* it was counted twice: the next two hold */
 	bool hungry;
 	uint64_t use_bps;
 	uint64_t rate_bps; /* in force; NETSHARE_FREE: all that its limit allows */
@@ -41,6 +43,7 @@ struct line_state {
 
 struct netshare {
 	uint64_t round_us; /* 0: no round yet */
+	bool adopted;      /* the rates of `nics` are in force, of before */
 	struct nic_state *nics, *next;
 	struct netshare_rate *rates;
 	struct share *shares;
@@ -51,31 +54,6 @@ struct netshare {
 	size_t nnics, nics_room, next_room, rates_room, shares_room, slots_room;
 	size_t nlines, states_room, lines_room, line_of_room;
 };
-
-/* ---- who is where ---- */
-
-const char *netshare_uplink(const struct network *n)
-{
-	return n->uplink ? n->uplink : n->device;
-}
-
-uint32_t netshare_network_of(const struct policy *p, const struct guest_nic *nic)
-{
-	for (size_t i = 0; nic->bridge[0] && i < p->nnetworks; i++)
-		if (strcmp(p->networks[i].device, nic->bridge) == 0)
-			return (uint32_t)i;
-	return NETSHARE_NONE;
-}
-
-uint32_t netshare_line_of(const struct policy *p, uint32_t network)
-{
-	const char *uplink = netshare_uplink(&p->networks[network]);
-	uint32_t i = 0;
-
-	while (strcmp(netshare_uplink(&p->networks[i]), uplink) != 0)
-		i++;
-	return i;
-}
 
 /* ---- life ---- */
 
@@ -103,6 +81,22 @@ void netshare_reset(struct netshare *s)
 {
 	s->nnics = s->nlines = 0;
 	s->round_us = 0;
+	s->adopted = false;
+}
+
+int netshare_adopt(struct netshare *s, const struct netshare_rate *rates, size_t count)
+{
+	netshare_reset(s);
+	if (mem_grow(&s->nics, &s->nics_room, count, sizeof(*s->nics)) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		s->nics[i] = (struct nic_state){ .ifindex = rates[i].ifindex };
+		for (size_t d = 0; d < NETSHARE_DIRECTIONS; d++)
+			s->nics[i].seen[d].rate_bps = rates[i].rate_bps[d];
+	}
+	s->nnics = count;
+	s->adopted = count != 0;
+	return 0;
 }
 
 static int make_room(struct netshare *s, size_t nnics, size_t nlines)
@@ -119,15 +113,21 @@ static int make_room(struct netshare *s, size_t nnics, size_t nlines)
 	return 0;
 }
 
-static void take_networks(struct netshare *s, const struct policy *p)
+static void take_networks(struct netshare *s, const struct policy *p, uint64_t now_us)
 {
 	if (p->nnetworks && (!s->round_us || p->nnetworks != s->nlines)) {
 		memset(s->states, 0, p->nnetworks * sizeof(*s->states));
 		memset(s->lines, 0, p->nnetworks * sizeof(*s->lines));
 	}
 	s->nlines = p->nnetworks;
-	for (uint32_t i = 0; i < p->nnetworks; i++)
+	for (uint32_t i = 0; i < p->nnetworks; i++) {
 		s->line_of[i] = netshare_line_of(p, i);
+		for (size_t d = 0; s->adopted && d < NETSHARE_DIRECTIONS; d++) {
+			s->states[i].contended[d] = true;
+			s->states[i].asked_us[d] = now_us;
+		}
+	}
+	s->adopted = false;
 }
 
 /* ---- what was done since the round before ---- */
@@ -163,6 +163,7 @@ static void look(struct seen *s, const struct netshare_count *now, uint64_t may_
 		    now->pressed >= s->count.pressed && dt_us;
 	uint64_t bytes = told ? now->bytes - s->count.bytes : 0;
 
+	s->told = told;
 	s->use_bps = told ? (uint64_t)((double)bytes * 8e6 / (double)dt_us) : 0;
 	s->hungry = told && is_hungry(s, now, may_bps);
 	s->count = *now;
@@ -354,8 +355,11 @@ static void settle_nic(struct division *v, size_t i, const struct share *share, 
 	rate = most(rate, v->s->rates[i].guaranteed_bps);
 	if (!seen->hungry)
 		rate = most(rate, seen->use_bps + seen->use_bps / 4 + v->capacity / WAKE);
+	rate -= rate % QUANTUM;
 	if (!contended || nic->exempt || rate >= limit)
 		rate = NETSHARE_FREE;
+	else if (!seen->told && nic->count[v->d].known)
+		rate = seen->rate_bps; /* it is new, or adopted */
 	if (seen->rate_bps == NETSHARE_FREE || rate == NETSHARE_FREE ||
 	    !same_rate(seen->rate_bps, rate, asks ? SAME : SAME_IDLE))
 		seen->rate_bps = rate;
@@ -427,7 +431,7 @@ int netshare_round(struct netshare *s, const struct netshare_input *in, struct n
 		return -ENOMEM;
 	if (dt_us < CLOSEST_US)
 		dt_us = 0;
-	take_networks(s, in->policy);
+	take_networks(s, in->policy, in->now_us);
 	s->round_us = in->now_us;
 	take_nics(s, in, dt_us);
 	for (size_t i = 0; i < in->nnics; i++)

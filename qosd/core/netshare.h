@@ -91,9 +91,34 @@ struct netshare *netshare_new(void); /* NULL when out of memory */
 void netshare_free(struct netshare *s);
 /* Everything is as after netshare_new(): nobody is held back. */
 void netshare_reset(struct netshare *s);
+/*
+ * After a start: these rates are in force (of a daemon before), sorted by ifindex. They stay until
+ * the second round, which has seen something. 0 or -ENOMEM.
+ */
+int netshare_adopt(struct netshare *s, const struct netshare_rate *rates, size_t count);
 /* 0 or -ENOMEM; *ret holds what it held before, then. */
 int netshare_round(struct netshare *s, const struct netshare_input *in,
 		   struct netshare_output *ret);
+
+/* ---- for the plan ---- */
+
+struct nic_part { /* what one NIC may have of its network's uplink */
+	uint32_t ifindex;
+	const char *network; /* borrowed of the policy */
+	uint64_t capacity_bps;
+	uint64_t rate_bps[NETSHARE_DIRECTIONS]; /* NETSHARE_FREE: not held back */
+};
+
+struct nic_parts { /* sorted by ifindex */
+	struct nic_part *items;
+	size_t count;
+};
+
+/* NULL: it shares nothing. `parts` may be NULL. */
+const struct nic_part *nic_parts_find(const struct nic_parts *parts, uint32_t ifindex);
+void nic_parts_free(struct nic_parts *parts); /* malloc'd with its items; NULL is fine */
+/* Is anybody held back? */
+bool nic_parts_any(const struct nic_parts *parts);
 
 /* ---- who is on which network ---- */
 /* The network whose device is this NIC's bridge or parent; NETSHARE_NONE: none. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "qosd/daemon/bandwidth.h"
 #include "qosd/daemon/keeper.h"
 #include "qosd/daemon/overload.h"
 
@@ -76,7 +77,7 @@ bool overload_lease_covers(struct engine *e)
 
 static bool throttles_left(const struct engine *e)
 {
-	if (e->picture->caps || e->inflight.open)
+	if (picture_throttles(e->picture) || e->inflight.open)
 		return true;
 	for (size_t i = 0; i < e->guests.count; i++)
 		if (e->guests.rows[i].capped)
@@ -134,6 +135,7 @@ void overload_forget(struct engine *e)
 	struct protection *p = e->protection;
 
 	govern_reset(p->govern);
+	bandwidth_stand_down(e);
 	p->ticked = false;
 	p->leased = false;
 	if (p->lease)
@@ -146,6 +148,7 @@ void overload_stand_down(struct engine *e)
 	bool throttled = engine_enforcing(e) && e->picture && throttles_left(e);
 
 	govern_reset(p->govern);
+	bandwidth_stand_down(e);
 	p->ticked = false;
 	if (!throttled)
 		return;

@@ -442,6 +442,8 @@ int net_shape_adopt(struct net *n, struct qerr *err)
 		adopt_entry(n, keys[i]);
 	free(keys);
 	net_ifb_drop(n);
+	if (!n->readonly && n->shares.told)
+		net_shares_settle(n, NULL);
 	if (!n->readonly)
 		make_ready(n,
 			   NULL); /* who sets a limit will hear why not; giving back needs it not */

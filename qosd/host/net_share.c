@@ -61,7 +61,6 @@ int net_set_line(struct adapter *a, uint32_t line, bool in, uint64_t rate_bps, s
 	return n->bpf.loaded ? net_bpf_set_line(&n->bpf, line, direction, rate_bps, err) : 0;
 }
 
-/* Brings the entry of a NIC that is shaped already in line with what was told. */
 static int settle_entry(struct net *n, uint32_t key, struct qerr *err)
 {
 	struct edt_cfg old, cfg;
@@ -73,6 +72,20 @@ static int settle_entry(struct net *n, uint32_t key, struct qerr *err)
 	cfg.guaranteed_bps = 0;
 	net_shares_fill(&n->shares, key, &old, &cfg);
 	return memcmp(&cfg, &old, sizeof(cfg)) == 0 ? 0 : net_bpf_set_cfg(&n->bpf, key, &cfg, err);
+}
+
+int net_shares_settle(struct net *n, struct qerr *err)
+{
+	uint32_t *keys;
+	size_t count;
+	int r = net_bpf_keys(&n->bpf, &keys, &count);
+
+	if (r < 0)
+		return qerr_set(err, r, "out of memory");
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = settle_entry(n, keys[i], err);
+	free(keys);
+	return r;
 }
 
 static bool same(const struct net_shares *s, const struct net_member *members, size_t count)
@@ -92,9 +105,6 @@ int net_set_members(struct adapter *a, struct net_member *members, size_t count,
 {
 	struct net *n = a->ctx;
 	struct net_shares *s = &n->shares;
-	uint32_t *keys;
-	size_t nkeys;
-	int r;
 
 	if (n->readonly)
 		return 0;
@@ -110,11 +120,5 @@ int net_set_members(struct adapter *a, struct net_member *members, size_t count,
 	s->told = true;
 	if (!net_bpf_is_open(&n->bpf) && net_bpf_look(&n->bpf, NULL) < 0)
 		return 0; /* nothing is shaped */
-	r = net_bpf_keys(&n->bpf, &keys, &nkeys);
-	if (r < 0)
-		return qerr_set(err, r, "out of memory");
-	for (size_t i = 0; r == 0 && i < nkeys; i++)
-		r = settle_entry(n, keys[i], err);
-	free(keys);
-	return r;
+	return net_shares_settle(n, err);
 }

@@ -284,6 +284,29 @@ static void test_stands_still(void)
 	model_done(&m);
 }
 
+/* A daemon that has just begun keeps the rates of the one before until it has seen something. */
+static void test_adopts(void)
+{
+	struct netshare_rate before[] = { { .ifindex = 10,
+					    .rate_bps = { NETSHARE_FREE, 7000000 } } };
+	struct line_model m;
+
+	model_init(&m, 100 * MBIT, 0);
+	model_add(&m, 0, 1)->offered = 500 * MBIT;
+	model_add(&m, 0, 1)->offered = 500 * MBIT;
+	CU_ASSERT_EQUAL(netshare_adopt(m.shares, before, 1), 0);
+	round_now(&m);
+	CU_ASSERT_EQUAL(m.out.rates[0].rate_bps[NETSHARE_OUT], 7000000);
+	CU_ASSERT_EQUAL(m.out.rates[0].rate_bps[NETSHARE_IN], NETSHARE_FREE);
+	CU_ASSERT_EQUAL(m.out.rates[1].rate_bps[NETSHARE_OUT], NETSHARE_FREE);
+	run(&m, 1);
+	CU_ASSERT_DOUBLE_EQUAL(m.nics[0].got, 50 * MBIT, 2 * MBIT);
+	netshare_reset(m.shares);
+	round_now(&m);
+	CU_ASSERT_EQUAL(m.out.rates[0].rate_bps[NETSHARE_OUT], NETSHARE_FREE);
+	model_done(&m);
+}
+
 /* ---- bursts at random ---- */
 
 static double any(unsigned short seed[3], double below)
@@ -375,6 +398,7 @@ static const struct test tests[] = {
 	{ "room for all", test_calm },
 	{ "more reserved than there is", test_too_much },
 	{ "steady demands, steady rates", test_stands_still },
+	{ "rates of before", test_adopts },
 	{ "bursts", test_bursts },
 	{ "who is on which line", test_membership },
 };
