@@ -55,6 +55,7 @@ DAEMON_TESTS = \
 	t/unit/test_engine_overload \
 	t/unit/test_engine_passing \
 	t/unit/test_engine_release \
+	t/unit/test_engine_share \
 	t/unit/test_engine_state \
 	t/unit/test_engine_trial \
 	t/unit/test_hook \
@@ -130,6 +131,7 @@ t_unit_test_engine_lease_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_overload_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_passing_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_release_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_share_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_state_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_trial_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_lease_LDADD = $(DAEMON_TEST_LIBS)

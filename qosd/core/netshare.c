@@ -11,7 +11,8 @@
 #define QUEUE_NS     4000000ULL /* a longer queue wants more */
 #define NEARLY_ALL   10         /* uses all but a tenth of what it may: wants more */
 #define DEMAND_LEAST UINT64_C(16000)
-#define HOST_ACTIVE  16 /* uses a sixteenth of its reservation: all of it is kept */
+#define HOST_ACTIVE  64 /* uses a 64th of its reservation: all of it is kept */
+#define HOST_ROOM    16 /* else a sixteenth, with which to show that */
 #define WAKE         16 /* one that asks for nothing may take a sixteenth */
 #define CONTENDED    90 /* percent of the line that is asked for */
 #define RELAXED      75
@@ -217,18 +218,20 @@ static uint64_t demand_of(const struct seen *s, uint64_t limit)
 	return s->hungry ? limit : least(content, limit);
 }
 
-/* Its traffic of the host: all of a reservation is kept once a part of it is used. */
+/*
+ * The host's traffic: nobody knows whether it wants more than it gets. So all of a reservation is
+ * kept once a part of it is used, and what it uses beyond counts as that of a NIC of weight 1.
+ */
 static struct share host_share(const struct seen *s, const struct network *n, uint64_t capacity)
 {
-	struct share share = { .reservation = n->reservation_bps,
-			       .limit = capacity,
-			       .demand = demand_of(s, capacity),
-			       .weight = 1 };
+	struct share share = { .reservation = n->reservation_bps, .limit = capacity, .weight = 1 };
 
-	if (s->use_bps > n->reservation_bps / HOST_ACTIVE && share.demand < n->reservation_bps)
-		share.demand = n->reservation_bps;
 	if (!n->reservation_bps)
-		share.demand = share.limit = 0;
+		return (struct share){ 0 };
+	share.demand = n->reservation_bps;
+	if (s->use_bps <= n->reservation_bps / HOST_ACTIVE)
+		share.demand /= HOST_ROOM;
+	share.demand = least(most(share.demand, s->use_bps + DEMAND_LEAST), capacity);
 	return share;
 }
 
@@ -282,7 +285,7 @@ static void count_host(struct division *v, uint32_t network)
 	const struct network *n = &v->in->policy->networks[network];
 	struct seen *s = &v->s->states[network].host[v->d];
 
-	look(s, &v->in->networks[network].host[v->d], s->rate_bps, v->dt_us);
+	look(s, &v->in->networks[network].host[v->d], NETSHARE_FREE, v->dt_us);
 	if (strcmp(n->device, netshare_uplink(n)) != 0)
 		return;
 	for (size_t i = 0; i < v->in->nnics; i++)
@@ -376,10 +379,8 @@ static void settle_line(struct division *v)
 	for (uint32_t i = 0; i < v->in->policy->nnetworks; i++) {
 		if (!on_line(v, i))
 			continue;
-		host += least(
-			v->s->shares[k].rate,
-			most(v->s->shares[k].demand, v->s->shares[k].reservation / HOST_ACTIVE));
-		v->s->states[i].host[v->d].rate_bps = v->s->shares[k++].rate;
+		host += least(v->s->shares[k].rate, v->s->shares[k].demand);
+		k++;
 	}
 	rate = v->capacity - least(host, v->capacity - v->capacity / WAKE);
 	if (!same_rate(line->rate_bps[v->d], rate, SAME))

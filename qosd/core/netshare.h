@@ -11,7 +11,7 @@
  *little
  *
  * The host's traffic is not held back by anybody: its part is what the NICs leave free, and they
- * cannot take it. Reserved for it is what it has reserved as soon as it uses a little of that.
+ * cannot take it. All that it has reserved is kept for it as soon as it uses a little of that.
  *
  * While a line has room for everybody's demand nobody is held back: then, and while rates are not
  * known yet, the data plane alone keeps the sum to the line and each NIC's guarantee (edt_line.h).

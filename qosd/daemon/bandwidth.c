@@ -138,7 +138,7 @@ static void look_at_networks(struct engine *e)
 static int divide(struct engine *e)
 {
 	struct bandwidth *b = e->bandwidth;
-	struct netshare_input in = { .now_us = engine_now_us(e),
+	struct netshare_input in = { .now_us = b->source.now_us(b->source.ctx),
 				     .policy = e->policy,
 				     .networks = b->networks };
 	size_t need = bandwidth_nics(e->picture->inventory);

@@ -20,6 +20,7 @@
 
 struct bandwidth_source { /* where counts come from and lines go to: the adapter, or a test */
 	void *ctx;
+	uint64_t (*now_us)(void *ctx); /* monotonic */
 	void (*count_nic)(void *ctx, const struct guest_nic *nic,
 			  struct netshare_count ret[NETSHARE_DIRECTIONS]);
 	void (*count_host)(void *ctx, const struct network *n,

@@ -29,7 +29,7 @@ static uint64_t ask_speed(const struct bandwidth *b, const struct network *n)
 static uint64_t link_speed(struct engine *e, const struct policy *p, uint32_t network)
 {
 	struct bandwidth *b = e->bandwidth;
-	uint64_t now_us = engine_now_us(e);
+	uint64_t now_us = b->source.now_us(b->source.ctx);
 
 	if (p != e->policy)
 		return ask_speed(b, &p->networks[network]);

@@ -5,6 +5,11 @@
  */
 #include "qosd/daemon/bandwidth.h"
 
+static uint64_t now_us(void *ctx)
+{
+	return engine_now_us(ctx);
+}
+
 static bool count_shaped(struct adapter *net, uint32_t ifindex, bool in, struct netshare_count *ret)
 {
 	struct net_counters c;
@@ -63,6 +68,7 @@ static int set_members(void *ctx, struct net_member *members, size_t count, stru
 void bandwidth_start(struct engine *e)
 {
 	struct bandwidth_source source = { .ctx = e,
+					   .now_us = now_us,
 					   .count_nic = count_nic,
 					   .count_host = count_host,
 					   .link_speed = link_speed,
