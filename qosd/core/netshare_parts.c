@@ -22,12 +22,19 @@ uint32_t netshare_network_of(const struct policy *p, const struct guest_nic *nic
 	return NETSHARE_NONE;
 }
 
+/* A network that is being checked may lack its device. */
+static bool same_uplink(const struct network *a, const struct network *b)
+{
+	const char *of_a = netshare_uplink(a), *of_b = netshare_uplink(b);
+
+	return of_a && of_b && strcmp(of_a, of_b) == 0;
+}
+
 uint32_t netshare_line_of(const struct policy *p, uint32_t network)
 {
-	const char *uplink = netshare_uplink(&p->networks[network]);
 	uint32_t i = 0;
 
-	while (strcmp(netshare_uplink(&p->networks[i]), uplink) != 0)
+	while (i < network && !same_uplink(&p->networks[i], &p->networks[network]))
 		i++;
 	return i;
 }
