@@ -10,11 +10,15 @@
  *   1. Sparse lane: a small packet of a flow that has nothing queued departs now, on a second
  *      clock of an eighth of the rate. It is charged to the main clock like any other. No flow is
  *      ever reordered by this.
- *   2. The clock: a packet that would wait beyond the horizon is dropped. The wait before the
- *      packet counts, so that one packet of any size is always let in.
- *   3. CoDel on the wait: marks, or drops if the packet cannot be marked. A dropped packet is not
- *      charged.
- *   4. The stamp. bpf_skb_set_tstamp says that it is a delivery time: a plain one would be taken
+ *   2. The horizon ends the queue. A flow may have as much queued as is free, so flows that send
+ *      too much share the queue evenly, and with it the line; one that does not is not touched.
+ *      What is queued before the packet counts, so that one of any size is always let in.
+ *   3. CoDel on the wait: marks, or drops if the packet cannot be marked, but only packets of those
+ *      flows that have the most queued. It runs by the time of departure, as CoDel behind a
+ *      queue does: a packet that is missing is missed then. While it has no effect the queue's
+ *      end comes nearer. A dropped packet is not charged.
+ *   4. The line that the NIC shares with others, if any, makes it wait: see edt_line.h.
+ *   5. The stamp. bpf_skb_set_tstamp says that it is a delivery time: a plain one would be taken
  *      for the time of reception when the packet comes back from the ifb to the host itself.
  *
  * edt_in sits on the tap's egress hook, edt_out on the egress hook of the ifb to which everything
@@ -32,10 +36,16 @@
 #define SPARSE_SHARE     8              /* the lane has an eighth of the rate */
 #define SPARSE_CREDIT_NS 20000000ULL    /* what it may save up */
 #define SPARSE_DEBT_NS   10000000000ULL /* how far it may push the main clock */
-#define FLOW_SHIFT       16             /* unit of flow_until: 65.5 us */
+#define FLOWS            131072         /* of all NICs together; power of two */
+#define FLOW_SHIFT       14             /* unit of time in a flow's cell: 16.4 us */
 #define FLOW_STALE       (SPARSE_DEBT_NS * 2 >> FLOW_SHIFT)
+#define SHARE_BITS       20
+#define TAG_BITS         12
+#define TAG_MASK         ((1U << TAG_BITS) - 1)
 #define PACKET_BYTES_MAX 0x1fffffU /* keeps bytes * 8e9 within 64 bits */
 #define CODEL_FORGET     16        /* intervals after which a dropping state is new */
+#define CODEL_COUNT_MAX  0xfffffU
+#define ROOM_TARGETS     3 /* of CoDel's are always room */
 #define PRIORITY_MASK    15
 #define PRIORITY_CONTROL 7 /* fq lets TC_PRIO_CONTROL pass by the departure time */
 
@@ -55,10 +65,54 @@ struct {
 	__type(value, struct edt_state);
 } qosd_st SEC(".maps");
 
+/*
+ * What flows have queued. A cell holds until when (32 bits of 16.4 us), the share of the line's
+ * time until then (20 bits), and a tag, by which a cell of another flow or NIC is seen and taken
+ * over. Cells are read and written whole; one that is lost makes its flow look new, no more.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FLOWS);
+	__type(key, __u32);
+	__type(value, __u64);
+} qosd_flows SEC(".maps");
+
 /* Set before load; false on kernels without bpf_skb_set_tstamp. */
 volatile const __u32 delivery_time = 1;
 
-enum verdict { PASS_NOW, PASS_LATER, MARK_LATER, DROP };
+enum verdict { PASS, MARK, DROP };
+
+struct packet {
+	__u64 now, queued; /* what its flow has queued, as time of the line */
+	__u64 departure, ns;
+	__u64 line;   /* when the line that its NIC shares is free; 0: it shares none */
+	__u64 due_ns; /* what it takes of the NIC's guarantee there */
+	__u32 bytes;
+};
+
+#include "bpf/edt_line.h"
+
+/* Packets of a flow leave evenly until the last one has left: never 0 before. */
+static __always_inline __u64 flow_queued(__u64 cell, __u32 tag, __u64 now)
+{
+	__u64 ahead = (__u32)((__u32)(cell >> 32) - (__u32)(now >> FLOW_SHIFT));
+	__u64 share = (__u32)cell >> TAG_BITS;
+
+	if ((cell & TAG_MASK) != tag || ahead - 1 >= FLOW_STALE)
+		return 0;
+	return (share * (ahead << FLOW_SHIFT) >> SHARE_BITS) + 1;
+}
+
+/* The flow's cell with a packet more that has to wait. */
+static __always_inline __u64 flow_cell(const struct packet *p, __u32 tag)
+{
+	__u64 until = p->departure + p->ns;
+	__u64 share = ((p->queued + p->ns) << SHARE_BITS) / (until - p->now);
+
+	if (share >> SHARE_BITS)
+		share = (1U << SHARE_BITS) - 1;
+	return ((until >> FLOW_SHIFT) + 1) << 32 | share << TAG_BITS | tag;
+}
 
 /* The time that `bytes` take at the rate. What the division leaves over goes to the next packet,
  * so that rates stay exact where a packet takes few nanoseconds. */
@@ -88,19 +142,18 @@ static __always_inline void note_delay(struct edt_state *s, __u64 now, __u64 del
 
 /* May this packet leave at once? It must be small, its flow must have nothing queued, and the
  * lane's own clock must allow it. */
-static __always_inline int sparse(struct edt_state *s, const struct edt_cfg *c, __u64 now,
-				  __u32 bytes, __u64 ns, __u32 flow)
+static __always_inline int sparse(struct edt_state *s, const struct edt_cfg *c,
+				  const struct packet *p)
 {
-	__u32 ahead = s->flow_until[flow] - (__u32)(now >> FLOW_SHIFT);
 	__u64 lane = s->sparse_next;
 
-	if (bytes > c->sparse_bytes || (ahead - 1 < FLOW_STALE))
+	if (p->bytes > c->sparse_bytes || p->queued)
 		return 0;
-	if (lane > now || s->next > now + SPARSE_DEBT_NS)
+	if (lane > p->now || s->next > p->now + SPARSE_DEBT_NS)
 		return 0;
-	if (lane + SPARSE_CREDIT_NS < now)
-		lane = now - SPARSE_CREDIT_NS;
-	s->sparse_next = lane + ns * SPARSE_SHARE;
+	if (lane + SPARSE_CREDIT_NS < p->now)
+		lane = p->now - SPARSE_CREDIT_NS;
+	s->sparse_next = lane + p->ns * SPARSE_SHARE;
 	return 1;
 }
 
@@ -113,8 +166,18 @@ static __always_inline void codel_step(struct edt_state *s)
 	s->codel_inv_sqrt = (v >> 2) * inv >> 31;
 }
 
+/* Is the turn not this flow's? Neither with one packet queued nor with clearly less than the
+ * fattest. What the fattest had is forgotten bit by bit, so that soon somebody has the turn. */
+static __always_inline int spared(struct edt_state *s, const struct edt_cfg *c, __u64 queued)
+{
+	if (queued > c->packet_ns && queued * 8 >= s->fattest_ns * 7)
+		return 0;
+	s->fattest_ns -= s->fattest_ns >> 4;
+	return 1;
+}
+
 /* Has the delay been above the target for a whole interval? */
-static __always_inline int codel_above(struct edt_state *s, const struct edt_cfg *c, __u64 now,
+static __always_inline int codel_above(struct edt_state *s, const struct edt_cfg *c, __u64 at,
 				       __u64 delay)
 {
 	if (delay <= c->target_ns) {
@@ -122,36 +185,18 @@ static __always_inline int codel_above(struct edt_state *s, const struct edt_cfg
 		return 0;
 	}
 	if (!s->codel_due) {
-		s->codel_due = now + c->interval_ns;
+		s->codel_due = at + c->interval_ns;
 		return 0;
 	}
-	return now >= s->codel_due;
+	return at >= s->codel_due;
 }
 
-/* CoDel (RFC 8289) on the delay that the packet is about to get. 1: mark or drop it. */
-static __always_inline int codel(struct edt_state *s, const struct edt_cfg *c, __u64 now,
-				 __u64 delay)
+static __always_inline void codel_begin(struct edt_state *s, const struct edt_cfg *c, __u64 at)
 {
-	int above = codel_above(s, c, now, delay);
-	__u32 since;
+	__u32 since = s->codel_count - s->codel_last_count;
 
-	if (s->codel_dropping) {
-		if (!above) {
-			s->codel_dropping = 0;
-			return 0;
-		}
-		if (now < s->codel_next)
-			return 0;
-		s->codel_count++;
-		codel_step(s);
-		s->codel_next += c->interval_ns * s->codel_inv_sqrt >> 32;
-		return 1;
-	}
-	if (!above)
-		return 0;
-	since = s->codel_count - s->codel_last_count;
 	s->codel_dropping = 1;
-	if (since > 1 && now - s->codel_next < CODEL_FORGET * c->interval_ns) {
+	if (since > 1 && (__s64)(at - s->codel_next) < (__s64)(CODEL_FORGET * c->interval_ns)) {
 		s->codel_count = since;
 		codel_step(s);
 	} else {
@@ -159,46 +204,98 @@ static __always_inline int codel(struct edt_state *s, const struct edt_cfg *c, _
 		s->codel_inv_sqrt = ~0U;
 	}
 	s->codel_last_count = s->codel_count;
-	s->codel_next = now + (c->interval_ns * s->codel_inv_sqrt >> 32);
-	return 1;
+	s->codel_next = at + (c->interval_ns * s->codel_inv_sqrt >> 32);
 }
 
-/* Everything that is decided under the lock. *departure and *ns are set unless DROP. */
-static __always_inline enum verdict decide(struct edt_state *s, const struct edt_cfg *c, __u64 now,
-					   __u32 bytes, __u32 flow, __u64 *departure, __u64 *ns)
+/* CoDel (RFC 8289) on the delay that the packet is about to get. 1: mark or drop it. A delay that
+ * has fallen by an eighth since the last time needs no more for now. */
+static __always_inline int codel(struct edt_state *s, const struct edt_cfg *c,
+				 const struct packet *p)
 {
-	__u64 start = s->next, delay, carry = s->carry;
-	enum verdict v = PASS_LATER;
+	__u64 at = p->departure, delay = at - p->now;
+	int above = codel_above(s, c, at, delay), falling = 0;
 
-	*ns = line_time(s, bytes, c->rate_bps);
-	if (start + c->burst_ns < now)
-		start = now - c->burst_ns;
-	if (sparse(s, c, now, bytes, *ns, flow)) {
-		*departure = now;
-		v = PASS_NOW;
+	if (!above) {
+		s->codel_dropping = 0;
+		return 0;
+	}
+	if (s->codel_dropping && (__s64)(at - s->codel_next) < 0)
+		return 0;
+	if (spared(s, c, p->queued))
+		return 0;
+	if (!s->codel_dropping) {
+		codel_begin(s, c, at);
 	} else {
-		*departure = start > now ? start : now;
-		delay = *departure - now;
-		note_delay(s, now, delay);
-		if (delay > c->horizon_ns) {
+		falling = delay < s->codel_delay_ns - (s->codel_delay_ns >> 3);
+		if (!falling && s->codel_count < CODEL_COUNT_MAX) {
+			s->codel_count++;
+			codel_step(s);
+		}
+		s->codel_next += c->interval_ns * s->codel_inv_sqrt >> 32;
+	}
+	s->codel_delay_ns = delay;
+	return !falling;
+}
+
+/* How long the queue may be: the horizon, but once CoDel has been at it for long, in vain, twice
+ * the horizon by the root of its count. */
+static __always_inline __u64 room(const struct edt_state *s, const struct edt_cfg *c)
+{
+	__u64 room = (c->horizon_ns >> 8) * s->codel_inv_sqrt >> 23;
+
+	if (!s->codel_dropping || room > c->horizon_ns)
+		return c->horizon_ns;
+	return room > ROOM_TARGETS * c->target_ns ? room : ROOM_TARGETS * c->target_ns;
+}
+
+/* Is there no room for the packet? */
+static __always_inline int over(const struct edt_state *s, const struct edt_cfg *c,
+				const struct packet *p)
+{
+	__u64 delay = p->departure - p->now;
+
+	return delay > c->horizon_ns ||
+	       (p->queued > c->packet_ns && delay + p->queued > room(s, c));
+}
+
+/* Everything that is decided under the lock; sets p->departure and p->ns. */
+static __always_inline enum verdict decide(struct edt_state *s, const struct edt_cfg *c,
+					   struct packet *p)
+{
+	__u64 start = s->next, carry = s->carry;
+	enum verdict v = PASS;
+
+	p->ns = line_time(s, p->bytes, c->rate_bps);
+	if (start + c->burst_ns < p->now)
+		start = p->now - c->burst_ns;
+	p->departure = p->now;
+	p->due_ns = 0;
+	if (!sparse(s, c, p)) {
+		start = line_wait(s, c, p, start);
+		if (start > p->now)
+			p->departure = start;
+		note_delay(s, p->now, p->departure - p->now);
+		if (p->queued > s->fattest_ns)
+			s->fattest_ns = p->queued;
+		if (over(s, c, p)) {
 			s->carry = carry;
 			s->dropped_packets++;
-			s->dropped_bytes += bytes;
+			s->dropped_bytes += p->bytes;
 			return DROP;
 		}
-		if (c->target_ns && codel(s, c, now, delay))
-			v = MARK_LATER;
-		if (v == PASS_LATER)
-			s->flow_until[flow] = (*departure >> FLOW_SHIFT) + 1;
+		if (c->target_ns && codel(s, c, p))
+			v = MARK;
+		line_promise(s, c, p);
 	}
-	s->next = start + *ns;
+	s->next = start + p->ns;
 	s->packets++;
-	s->bytes += bytes;
+	s->bytes += p->bytes;
+	s->delayed_packets += p->departure > p->now;
 	return v;
 }
 
 /* Mark the packet, or take its charge back: 1 marked, 0 it must be dropped. */
-static __always_inline int mark(struct __sk_buff *skb, struct edt_state *s, __u32 bytes, __u64 ns)
+static __always_inline int mark(struct __sk_buff *skb, struct edt_state *s, const struct packet *p)
 {
 	int marked = bpf_skb_ecn_set_ce(skb) == 1;
 
@@ -206,48 +303,66 @@ static __always_inline int mark(struct __sk_buff *skb, struct edt_state *s, __u3
 	if (marked) {
 		s->marked_packets++;
 	} else {
-		s->next -= ns;
+		s->next -= p->ns;
+		s->due -= p->due_ns;
 		s->packets--;
-		s->bytes -= bytes;
+		s->bytes -= p->bytes;
+		s->delayed_packets--;
 		s->dropped_packets++;
-		s->dropped_bytes += bytes;
+		s->dropped_bytes += p->bytes;
 	}
 	bpf_spin_unlock(&s->lock);
 	return marked;
 }
 
+static __always_inline __u64 *flow_of(__u32 hash, __u32 key)
+{
+	__u32 i = (hash ^ key * 0x9e3779b1U) & (FLOWS - 1);
+
+	return bpf_map_lookup_elem(&qosd_flows, &i);
+}
+
 static __always_inline int shape(struct __sk_buff *skb, __u32 key)
 {
 	struct edt_cfg *c = bpf_map_lookup_elem(&qosd_cfg, &key);
+	__u32 hash, tag;
+	struct packet p;
 	struct edt_state *s;
-	__u64 now, departure = 0, ns = 0;
-	__u32 bytes, flow;
 	enum verdict v;
+	__u64 *flow;
 
 	if (!c || !c->rate_bps)
 		return TC_ACT_UNSPEC;
 	s = bpf_map_lookup_elem(&qosd_st, &key);
-	if (!s)
+	hash = bpf_get_hash_recalc(skb);
+	flow = flow_of(hash, key);
+	if (!s || !flow)
 		return TC_ACT_UNSPEC;
-	bytes = skb->wire_len;
-	if (bytes > PACKET_BYTES_MAX)
-		bytes = PACKET_BYTES_MAX;
-	flow = bpf_get_hash_recalc(skb) & (EDT_FLOWS - 1);
-	now = bpf_ktime_get_ns();
+	tag = hash >> (32 - TAG_BITS);
+	p.bytes = skb->wire_len;
+	if (p.bytes > PACKET_BYTES_MAX)
+		p.bytes = PACKET_BYTES_MAX;
+	p.line = line_free(c, key & 1);
+	p.now = bpf_ktime_get_ns();
+	p.queued = flow_queued(*flow, tag, p.now);
 
 	bpf_spin_lock(&s->lock);
-	v = decide(s, c, now, bytes, flow, &departure, &ns);
+	v = decide(s, c, &p);
 	bpf_spin_unlock(&s->lock);
 
-	if (v == DROP || (v == MARK_LATER && !mark(skb, s, bytes, ns)))
+	if (v == DROP || (v == MARK && !mark(skb, s, &p)))
 		return TC_ACT_SHOT;
+	line_charge(c, key & 1, &p);
 	if ((skb->priority & PRIORITY_MASK) == PRIORITY_CONTROL)
 		skb->priority = 0;
-	if (v == PASS_NOW || departure <= now)
+	if (p.departure == p.now) {
 		skb->tstamp = 0;
-	else if (!delivery_time ||
-		 bpf_skb_set_tstamp(skb, departure, BPF_SKB_TSTAMP_DELIVERY_MONO) < 0)
-		skb->tstamp = departure; /* an old kernel, or neither IPv4 nor IPv6 */
+		return TC_ACT_UNSPEC;
+	}
+	*flow = flow_cell(&p, tag);
+	if (!delivery_time ||
+	    bpf_skb_set_tstamp(skb, p.departure, BPF_SKB_TSTAMP_DELIVERY_MONO) < 0)
+		skb->tstamp = p.departure; /* an old kernel, or neither IPv4 nor IPv6 */
 	return TC_ACT_UNSPEC;
 }
 

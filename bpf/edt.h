@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * edt - what the shaper's program and qosd share: the values of its two maps.
+ * edt - what the shaper's program and qosd share: the values of its maps.
  *
- * Both maps are keyed by EDT_KEY(ifindex, direction). `qosd_cfg` is written by qosd alone and
- * read by the program, `qosd_st` is made by qosd and then written by the program alone, so that a
- * change of rate never clobbers a clock. A NIC without an entry, or with rate 0, is not shaped.
+ * `qosd_cfg` and `qosd_st` are keyed by EDT_KEY(ifindex, direction). `qosd_cfg` is written by qosd
+ * alone and read by the program, `qosd_st` is made by qosd and then written by the program alone,
+ * so that a change of rate never clobbers a clock. A NIC without an entry, or with rate 0, is not
+ * shaped. `qosd_line` and `qosd_line_st` are the same for lines that NICs share, keyed by
+ * EDT_LINE_KEY.
  *
- * The layout is part of the name of the pin directory (v1): whoever changes the size or the
- * meaning of a member raises EDT_LAYOUT. `class_id` and `spare` are zero in layout 1.
+ * The layout is part of the name of the pin directory (v2): whoever changes the size or the
+ * meaning of a member raises EDT_LAYOUT. `spare` is zero in layout 2.
  * Times are nanoseconds of CLOCK_MONOTONIC, rates bit/s of layer 2 (skb->wire_len).
  */
 #ifndef QOSD_BPF_EDT_H
@@ -16,12 +18,13 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define EDT_LAYOUT  1
+#define EDT_LAYOUT  2
 #define EDT_ENTRIES 16384 /* two for each NIC */
-#define EDT_FLOWS   256   /* power of two */
+#define EDT_LINES   128   /* uplinks that NICs share; line 0 is none */
 
 enum edt_direction { EDT_IN, EDT_OUT }; /* towards the guest, from the guest */
-#define EDT_KEY(ifindex, direction) ((__u32)(ifindex) << 1 | (__u32)(direction))
+#define EDT_KEY(ifindex, direction)   ((__u32)(ifindex) << 1 | (__u32)(direction))
+#define EDT_LINE_KEY(line, direction) ((__u32)(line) << 1 | (__u32)(direction))
 
 /* Flags of edt_cfg: qosd's own notes on the device, so that it can be left as it was found. */
 #define EDT_OWNS_CLSACT 1u /* qosd made the clsact qdisc */
@@ -35,14 +38,28 @@ enum edt_direction { EDT_IN, EDT_OUT }; /* towards the guest, from the guest */
 
 struct edt_cfg {
 	__u64 rate_bps;
-	__u64 horizon_ns;   /* a packet that would wait longer is dropped */
-	__u64 target_ns;    /* CoDel's target; 0: no CoDel */
-	__u64 interval_ns;  /* CoDel's interval */
-	__u64 burst_ns;     /* credit kept while idle */
-	__u32 sparse_bytes; /* packets up to this size may use the sparse lane; 0: no lane */
-	__u32 class_id;     /* 0 */
-	__u32 flags;        /* EDT_OWNS_CLSACT, EDT_HAD_... */
-	__u32 spare[5];
+	__u64 horizon_ns;     /* a packet that would wait longer is dropped */
+	__u64 target_ns;      /* CoDel's target; 0: no CoDel */
+	__u64 interval_ns;    /* CoDel's interval */
+	__u64 burst_ns;       /* credit kept while idle */
+	__u32 sparse_bytes;   /* packets up to this size may use the sparse lane; 0: no lane */
+	__u32 class_id;       /* the line that it shares, 0: none */
+	__u32 flags;          /* EDT_OWNS_CLSACT, EDT_HAD_... */
+	__u32 packet_ns;      /* time of a full packet: no flow is dropped with so little queued */
+	__u64 guaranteed_bps; /* of the line, whatever others do */
+	__u32 spare[2];
+};
+
+/* Of qosd_line: written by qosd alone. Rate 0: the line is not known. */
+struct edt_line_cfg {
+	__u64 rate_bps;
+	__u64 burst_ns; /* credit kept while idle */
+};
+
+/* Of qosd_line_st: written by the program alone. */
+struct edt_line_state {
+	__u64 next; /* when the line is free again */
+	__u64 bytes;
 };
 
 #define EDT_WINDOW_SHIFT 27 /* the largest delay is kept for windows of 134 ms */
@@ -55,17 +72,19 @@ struct edt_state {
 	__u64 sparse_next;
 	__u64 bytes, packets;
 	__u64 dropped_bytes, dropped_packets;
-	__u64 marked_packets;
-	__u64 window;       /* now >> EDT_WINDOW_SHIFT of queue_ns */
-	__u64 queue_ns;     /* largest delay in that window */
-	__u64 queue_old_ns; /* ... in the window before */
-	__u64 codel_due;    /* delay above target since this time less one interval; 0: below */
-	__u64 codel_next;   /* when to drop next */
+	__u64 marked_packets, delayed_packets; /* of those that passed */
+	__u64 window;                          /* now >> EDT_WINDOW_SHIFT of queue_ns */
+	__u64 queue_ns;                        /* largest delay in that window */
+	__u64 queue_old_ns;                    /* ... in the window before */
+	__u64 codel_due;      /* delay above target since this time less one interval; 0: below */
+	__u64 codel_next;     /* when to drop next; both by the time of departure */
+	__u64 codel_delay_ns; /* the delay when it last was due */
+	__u64 fattest_ns;     /* the most that a flow had queued lately */
 	__u32 codel_count, codel_last_count;
 	__u32 codel_inv_sqrt; /* 1/sqrt(count), 32 bits after the point */
 	__u32 codel_dropping;
-	__u64 spare[4];
-	__u32 flow_until[EDT_FLOWS]; /* when the last packet of the flow leaves, 65.5 us */
+	__u64 due; /* when the next packet is due by the guarantee */
+	__u64 spare[3];
 };
 
 #endif

@@ -16,12 +16,14 @@ CORE_TESTS = \
 	t/unit/test_host \
 	t/unit/test_knob \
 	t/unit/test_ledger \
+	t/unit/test_netshare \
 	t/unit/test_placement \
 	t/unit/test_plan \
 	t/unit/test_plan_disk \
 	t/unit/test_plan_throttle \
 	t/unit/test_policy \
 	t/unit/test_sample_text \
+	t/unit/test_share \
 	t/unit/test_signal \
 	t/unit/test_throttle \
 	t/unit/test_unit
@@ -53,6 +55,7 @@ DAEMON_TESTS = \
 	t/unit/test_engine_overload \
 	t/unit/test_engine_passing \
 	t/unit/test_engine_release \
+	t/unit/test_engine_share \
 	t/unit/test_engine_state \
 	t/unit/test_engine_trial \
 	t/unit/test_hook \
@@ -131,6 +134,7 @@ t_unit_test_engine_lease_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_overload_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_passing_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_release_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_share_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_state_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_trial_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_lease_LDADD = $(DAEMON_TEST_LIBS)

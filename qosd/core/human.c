@@ -29,6 +29,21 @@ char *human_size(uint64_t bytes, char buf[HUMAN_TEXT_MAX])
 	return buf;
 }
 
+char *human_rate(uint64_t bps, char buf[HUMAN_TEXT_MAX])
+{
+	static const char *const units[] = { "bit", "kbit", "Mbit", "Gbit", "Tbit" };
+	unsigned int unit = 0, tenths = 0;
+
+	for (; unit + 1 < ARRAY_SIZE(units) && bps >= 1000; bps /= 1000, unit++)
+		tenths = (unsigned int)(bps % 1000 / 100);
+	if (tenths)
+		snprintf(buf, HUMAN_TEXT_MAX, "%llu.%u%s", (unsigned long long)bps, tenths,
+			 units[unit]);
+	else
+		snprintf(buf, HUMAN_TEXT_MAX, "%llu%s", (unsigned long long)bps, units[unit]);
+	return buf;
+}
+
 char *human_mcpu(uint64_t mcpu, char buf[HUMAN_TEXT_MAX])
 {
 	unsigned int rest = (unsigned int)(mcpu % 1000), digits = 3;

@@ -22,6 +22,7 @@
 #include "qosd/core/host.h"
 #include "qosd/core/knob.h"
 #include "qosd/core/ledger.h"
+#include "qosd/core/netshare.h"
 #include "qosd/core/placement.h"
 #include "qosd/core/policy.h"
 #include "qosd/core/throttle.h"
@@ -48,6 +49,8 @@ enum reason_kind {                     /* S the class; operands a, b, c, d */
 		   WHY_ANCESTOR_LOW,  /* the same for memory.low */
 		   WHY_SWAP,          /* a: 1 allowed, 0 none */
 		   WHY_NET_LIMIT,     /* a bit/s, b: 1 towards the guest, 0 from it */
+		   WHY_NET_LINE,      /* a what the uplink of `network` carries, bit/s */
+		   WHY_NET_SHARED,    /* a bit/s of b, c reservation, d weight; `network` */
 		   WHY_CPU_IDLE,      /* its class runs on what others leave */
 		   WHY_DISK_LIMIT,    /* a value, b enum knob_id */
 		   WHY_NO_DISK_LIMIT, /* b enum knob_id: another one limits its unit */
@@ -70,6 +73,7 @@ struct reason {
 	uint8_t kind;        /* enum reason_kind */
 	bool overridden;     /* the guest's own overrides are in the class */
 	const char *subject; /* class name; borrowed; may be NULL */
+	const char *network; /* its name, where the kind says so; borrowed */
 	uint64_t a, b, c, d;
 };
 #define REASON_TEXT_MAX 256
@@ -111,6 +115,7 @@ struct plan_input {
 	const struct placement *placement;
 	const uint8_t *treatment;      /* one enum guest_treatment per guest; NULL: all managed */
 	const struct guest_caps *caps; /* one per guest: what overload leaves it; NULL: none */
+	const struct nic_parts *parts; /* of NICs in what they share; NULL: nothing is shared */
 	bool cgroup_v1;                /* reservations by soft limit: no entries for groups above
 					* guests, and no memory.low */
 };
@@ -125,6 +130,13 @@ void plan_sort(struct plan *p); /* cheap when it is sorted already */
 const struct plan_entry *plan_find(const struct plan *p, const struct target *t, enum knob_id knob);
 /* A guest's entries are scattered by kind: this visits each; NULL at the end. *at begins at 0. */
 const struct plan_entry *plan_next_of(const struct plan *p, uint32_t guest_id, size_t *at);
+/*
+ * Between two plans: what the i-th guest's NICs may have, as `in` has it now. Changes the entries
+ * and appends each that differs to `changed`, the old value taken for actual. 0 or -ENOMEM.
+ */
+struct diff;
+int plan_refresh_nics(struct plan *p, const struct plan_input *in, uint32_t i,
+		      struct diff *changed);
 /* The whole desired state, sorted. NULL when out of memory. O(n log n) in guests. */
 struct plan *plan_build(const struct plan_input *in);
 

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 
+#include "qosd/core/diff.h"
 #include "qosd/core/mem.h"
 #include "qosd/core/plan_private.h"
 
@@ -40,23 +41,48 @@ static uint64_t nic_cap(const struct build *b, const struct guest *g, uint32_t i
 	return cap < limit_bps ? cap : THROTTLE_NONE;
 }
 
+/* The least of what its class, its network and overload let it have, and which of them it is. */
+static uint64_t nic_limit(const struct build *b, const struct target *t, uint32_t i, bool in,
+			  struct reason *why)
+{
+	const struct class_net *net = &plan_class(b, i)->net;
+	const struct nic_part *part =
+		nic_parts_find(b->in->parts, t->guest->nics[t->index].ifindex);
+	uint64_t limit = class_net_limit(plan_class(b, i), in);
+	uint64_t share = part ? part->rate_bps[in ? NETSHARE_IN : NETSHARE_OUT] : NETSHARE_FREE;
+	uint64_t cap;
+
+	*why = plan_reason(b->in, i, limit == KNOB_MAX ? WHY_NO_LIMIT : WHY_NET_LIMIT);
+	if (part && part->capacity_bps < limit) {
+		why->kind = WHY_NET_LINE;
+		limit = part->capacity_bps;
+	}
+	if (share < limit) {
+		why->kind = WHY_NET_SHARED;
+		limit = share;
+	}
+	cap = nic_cap(b, t->guest, i, in, limit);
+	if (cap != THROTTLE_NONE) {
+		why->kind = WHY_NET_THROTTLED;
+		why->d = plan_caps(b, i)->level[RESOURCE_NET];
+		limit = cap;
+	}
+	why->a = limit == KNOB_MAX ? 0 : limit;
+	why->b = limit != KNOB_MAX && in;
+	if (why->kind == WHY_NET_LINE || why->kind == WHY_NET_SHARED) {
+		why->network = part->network;
+		why->b = part->capacity_bps;
+		why->c = net->reservation_bps;
+		why->d = net->weight;
+	}
+	return limit;
+}
+
 static int add_nic_limit(struct build *b, const struct target *t, uint32_t i, bool in)
 {
-	struct reason why = plan_reason(b->in, i, WHY_NO_LIMIT);
-	uint64_t limit = class_net_limit(plan_class(b, i), in);
-	uint64_t cap = nic_cap(b, t->guest, i, in, limit);
+	struct reason why;
+	uint64_t limit = nic_limit(b, t, i, in, &why);
 
-	if (cap != THROTTLE_NONE) {
-		why.kind = WHY_NET_THROTTLED;
-		why.d = plan_caps(b, i)->level[RESOURCE_NET];
-		limit = cap;
-	} else if (limit != KNOB_MAX) {
-		why.kind = WHY_NET_LIMIT;
-	}
-	if (limit != KNOB_MAX) {
-		why.a = limit;
-		why.b = in;
-	}
 	return plan_add(b->plan, t, in ? KNOB_NET_IN : KNOB_NET_OUT, knob_u64(limit), why);
 }
 
@@ -78,6 +104,40 @@ int plan_add_nics(struct build *b, uint32_t i)
 
 	for (uint32_t k = 0; r == 0 && k < nnics; k++)
 		r = add_nic(b, i, k);
+	return r;
+}
+
+static int refresh_nic(struct build *b, const struct target *t, uint32_t i, bool in,
+		       struct diff *changed)
+{
+	enum knob_id knob = in ? KNOB_NET_IN : KNOB_NET_OUT;
+	struct plan_entry *e = (struct plan_entry *)plan_find(b->plan, t, knob);
+	struct knob_value before;
+	int r;
+
+	if (!e)
+		return 0;
+	before = e->want;
+	e->want = knob_u64(nic_limit(b, t, i, in, &e->why));
+	if (knob_value_equal(&before, &e->want))
+		return 0;
+	r = diff_entry(changed, e, &before);
+	return r < 0 ? r : 0;
+}
+
+int plan_refresh_nics(struct plan *p, const struct plan_input *in, uint32_t i, struct diff *changed)
+{
+	struct build b = { .in = in, .plan = p };
+	size_t nnics = in->inventory->guests[i]->nnics;
+	int r = 0;
+
+	for (uint32_t k = 0; r == 0 && k < nnics; k++) {
+		struct target t = plan_target(&b, i, TARGET_NIC, k);
+
+		r = refresh_nic(&b, &t, i, true, changed);
+		if (r == 0)
+			r = refresh_nic(&b, &t, i, false, changed);
+	}
 	return r;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "qosd/core/host.h"
+#include "qosd/core/netshare.h"
 #include "qosd/core/policy_report.h"
 #include "qosd/core/unit.h"
 
@@ -252,35 +253,75 @@ static void check_network_unique(struct policy_report *r, size_t index)
 	}
 }
 
+/* What the networks on one uplink say that it carries; NONE: the link itself tells. */
+static uint64_t line_rate(const struct policy *p, size_t index)
+{
+	uint32_t line = netshare_line_of(p, (uint32_t)index);
+
+	for (uint32_t i = line; i < p->nnetworks; i++)
+		if (p->networks[i].rate_bps != POLICY_NONE_U64 && netshare_line_of(p, i) == line)
+			return p->networks[i].rate_bps;
+	return POLICY_NONE_U64;
+}
+
+/* What the first `count` networks reserve for the host on the uplink of one of them. */
+static uint64_t line_reserved(const struct policy *p, size_t index, size_t count)
+{
+	uint32_t line = netshare_line_of(p, (uint32_t)index);
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (netshare_line_of(p, i) == line)
+			sum += p->networks[i].reservation_bps;
+	return sum;
+}
+
 static void check_network_rate(struct policy_report *r, size_t index)
 {
 	const struct network *n = &r->policy->networks[index];
+	char path[REPORT_PATH_MAX], has[UNIT_TEXT_MAX], said[UNIT_TEXT_MAX], fix[128];
+	uint64_t rate = line_rate(r->policy, index);
+
+	if (n->rate_bps == POLICY_NONE_U64 || n->rate_bps == rate)
+		return;
+	unit_format_rate(n->rate_bps, has);
+	unit_format_rate(rate, said);
+	snprintf(path, sizeof(path), "networks[%zu].rate", index);
+	snprintf(fix, sizeof(fix), "write rate = \"%s\", or leave it out here", said);
+	policy_report(r, DIAG_ERROR, path, fix, "uplink %s carries %s as networks[%u] says, not %s",
+		      netshare_uplink(n), said, netshare_line_of(r->policy, (uint32_t)index), has);
+}
+
+static void check_network_reservation(struct policy_report *r, size_t index)
+{
+	const struct policy *p = r->policy;
+	uint64_t rate = line_rate(p, index), before = line_reserved(p, index, index);
+	uint64_t mine = p->networks[index].reservation_bps;
 	char path[REPORT_PATH_MAX], have[UNIT_TEXT_MAX], most[UNIT_TEXT_MAX], fix[128];
 
 	snprintf(path, sizeof(path), "networks[%zu]", index);
-	if (n->rate_bps == POLICY_NONE_U64 || n->reservation_bps <= n->rate_bps ||
+	if (rate == POLICY_NONE_U64 || before > rate || mine <= rate - before ||
 	    policy_report_bad(r, path, ""))
 		return;
-	unit_format_rate(n->reservation_bps, have);
-	unit_format_rate(n->rate_bps, most);
+	unit_format_rate(mine, have);
+	unit_format_rate(rate - before, most);
 	snprintf(path, sizeof(path), "networks[%zu].reservation", index);
 	snprintf(fix, sizeof(fix), "write reservation = \"%s\" or less", most);
-	policy_report(r, DIAG_ERROR, path, fix, "reservation %s is above the network's rate %s",
-		      have, most);
+	policy_report(r, DIAG_ERROR, path, fix, "reservation %s is above the network's rate %s%s",
+		      have, most, before ? " less what others reserve on this uplink" : "");
 }
 
-/* The most that one network leaves for guests; NONE when that depends on a link's speed. */
+/* The most that one uplink leaves for guests; NONE when that depends on a link's speed. */
 static uint64_t best_network_room(const struct policy *p)
 {
 	uint64_t best = 0;
 
 	for (size_t i = 0; i < p->nnetworks; i++) {
-		const struct network *n = &p->networks[i];
-		uint64_t room;
+		uint64_t rate = line_rate(p, i), reserved = line_reserved(p, i, p->nnetworks);
+		uint64_t room = rate > reserved ? rate - reserved : 0;
 
-		if (n->rate_bps == POLICY_NONE_U64)
+		if (rate == POLICY_NONE_U64)
 			return POLICY_NONE_U64;
-		room = n->rate_bps > n->reservation_bps ? n->rate_bps - n->reservation_bps : 0;
 		if (room > best)
 			best = room;
 	}
@@ -296,6 +337,7 @@ static void check_networks(struct policy_report *r)
 	for (size_t i = 0; i < p->nnetworks; i++) {
 		check_network_unique(r, i);
 		check_network_rate(r, i);
+		check_network_reservation(r, i);
 	}
 	if (policy_report_bad(r, "networks", ""))
 		return;

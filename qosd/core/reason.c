@@ -168,6 +168,24 @@ static void say_disk_limit(const struct reason *r, char *buf, size_t size)
 	say_disk(r, buf, size, "limit ");
 }
 
+/* ---- shared networks ---- */
+
+static void say_net_line(const struct reason *r, char *buf, size_t size)
+{
+	char rate[UNIT_TEXT_MAX];
+
+	snprintf(buf, size, "all of network %s: %s", r->network, unit_format_rate(r->a, rate));
+}
+
+static void say_net_shared(const struct reason *r, char *buf, size_t size)
+{
+	char rate[HUMAN_TEXT_MAX], of[UNIT_TEXT_MAX], reserved[UNIT_TEXT_MAX];
+
+	snprintf(buf, size, "shares network %s: %s of %s (reservation %s, weight %llu)", r->network,
+		 human_rate(r->a, rate), unit_format_rate(r->b, of),
+		 unit_format_rate(r->c, reserved), num(r->d));
+}
+
 /* ---- overload ---- */
 
 /* "throttled to WHAT, level 400 of 1000" */
@@ -245,6 +263,8 @@ static const struct {
 	[WHY_ANCESTOR_LOW] = { NULL, say_ancestor_low },
 	[WHY_SWAP] = { NULL, say_swap },
 	[WHY_NET_LIMIT] = { NULL, say_net },
+	[WHY_NET_LINE] = { NULL, say_net_line },
+	[WHY_NET_SHARED] = { NULL, say_net_shared },
 	[WHY_CPU_IDLE] = { "idle: runs only when no other guest wants the CPU", NULL },
 	[WHY_DISK_LIMIT] = { NULL, say_disk_limit },
 	[WHY_NO_DISK_LIMIT] = { "no limit of its own", NULL },

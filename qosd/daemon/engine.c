@@ -3,6 +3,7 @@
  * engine - life of the daemon's context and its event sources. What a turn does is in reconcile.c.
  */
 #include "qosd/daemon/engine.h"
+#include "qosd/daemon/bandwidth.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -356,8 +357,9 @@ int engine_new_bare(const struct engine_options *options, struct host *host, str
 	e->lock_fd = -1;
 	e->baseline = baseline_new();
 	e->protection = protection_new();
-	r = e->baseline && e->protection ? start_loop(e, err)
-					 : qerr_set(err, -ENOMEM, "out of memory");
+	e->bandwidth = bandwidth_new();
+	r = e->baseline && e->protection && e->bandwidth ? start_loop(e, err)
+							 : qerr_set(err, -ENOMEM, "out of memory");
 	if (r >= 0)
 		r = state_open(e, err);
 	if (r >= 0)
@@ -394,6 +396,8 @@ int engine_new(const struct engine_options *options, struct engine **ret, struct
 	if (r >= 0)
 		r = overload_start(e, err);
 	if (r >= 0)
+		bandwidth_start(e);
+	if (r >= 0)
 		r = methods_start(e, err);
 	if (r < 0) {
 		engine_free(e);
@@ -425,6 +429,7 @@ void engine_free(struct engine *e)
 	control_free(e->control);
 	episodes_close(e);
 	protection_free(e->protection);
+	bandwidth_free(e->bandwidth);
 	recorder_close(e->recorder);
 	for (size_t i = 0; i < ARRAY_SIZE(e->pending); i++)
 		guest_unref(e->pending[i].guest);

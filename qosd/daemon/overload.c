@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "qosd/core/mem.h"
+#include "qosd/daemon/bandwidth.h"
 #include "qosd/daemon/episode.h"
 #include "qosd/daemon/record.h"
 #include "qosd/host/sensor.h"
@@ -324,6 +325,7 @@ void overload_before_turn(struct engine *e)
 	p->started = true;
 	if (!p->sampler.read || !overload_inherit(e, depth))
 		return;
+	bandwidth_adopt(e);
 	e->picture = engine_picture(e, e->policy);
 	p->guests_stale = true;
 	if (!e->picture || take_sample(e, &err) < 0)
@@ -349,7 +351,8 @@ void overload_after_turn(struct engine *e)
 
 	for (size_t i = 0; i < pic->inventory->count; i++) {
 		struct guest_row *row = guests_find(&e->guests, pic->inventory->guests[i]->id);
-		bool capped = pic->caps && guest_caps_any(&pic->caps[i]);
+		bool capped = (pic->caps && guest_caps_any(&pic->caps[i])) ||
+			      bandwidth_holds(pic->parts, pic->inventory->guests[i]);
 
 		if (!row)
 			continue;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "qosd/daemon/bandwidth.h"
 #include "qosd/daemon/keeper.h"
 #include "qosd/daemon/overload.h"
 
@@ -76,7 +77,7 @@ bool overload_lease_covers(struct engine *e)
 
 static bool throttles_left(const struct engine *e)
 {
-	if (e->picture->caps || e->inflight.open)
+	if (picture_throttles(e->picture) || e->inflight.open)
 		return true;
 	for (size_t i = 0; i < e->guests.count; i++)
 		if (e->guests.rows[i].capped)
@@ -140,6 +141,7 @@ void overload_forget(struct engine *e)
 	struct protection *p = e->protection;
 
 	overload_begin_anew(e);
+	bandwidth_stand_down(e);
 	p->leased = false;
 	if (p->lease)
 		lease_drop(p->lease);
@@ -151,6 +153,7 @@ void overload_stand_down(struct engine *e)
 	bool throttled = engine_enforcing(e) && e->picture && throttles_left(e);
 
 	overload_begin_anew(e);
+	bandwidth_stand_down(e);
 	if (!throttled)
 		return;
 	engine_turn_now(e);

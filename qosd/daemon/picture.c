@@ -60,6 +60,7 @@ static struct plan *make_plan(const struct picture *p, const struct picture_inpu
 		.treatment = in->treatment,
 		.cgroup_v1 = in->cgroup_v1,
 		.caps = p->caps,
+		.parts = p->parts,
 	};
 	struct plan *plan = plan_build(&pi);
 
@@ -85,6 +86,11 @@ static int compose(struct picture *p, const struct picture_input *in)
 					 in->previous);
 	p->plan = p->placement ? make_plan(p, in, assign) : NULL;
 	return p->plan ? 0 : -ENOMEM;
+}
+
+bool picture_throttles(const struct picture *p)
+{
+	return p->caps || nic_parts_any(p->parts);
 }
 
 bool picture_on_trial(const struct guest *g, uint32_t permille)
@@ -127,9 +133,11 @@ struct picture *picture_make(const struct picture_input *in)
 
 	if (!p) {
 		free(in->caps);
+		nic_parts_free(in->parts);
 		return NULL;
 	}
 	p->caps = in->caps;
+	p->parts = in->parts;
 	p->policy = in->policy;
 	p->canary = in->canary;
 	p->inventory = copy_inventory(in->inventory);
@@ -160,6 +168,7 @@ void picture_free(struct picture *p)
 	free(p->admitted);
 	free(p->refusals);
 	free(p->caps);
+	nic_parts_free(p->parts);
 	free(p);
 }
 

@@ -3,8 +3,9 @@
  * picture - one turn's view: from policy, host and inventory to the plan, with all steps between.
  *
  * Pure composition of the core's modules (classify -> ledger -> placement -> plan); nothing is read
- * from or written to the host. Made anew each turn, never changed afterwards. Borrows the policy
- * and the host, holds references to its guests.
+ * from or written to the host. Made anew each turn; between turns only the rounds of bandwidth.h
+ * change it, and only what NICs may have. Borrows the policy and the host, holds references to its
+ * guests.
  */
 #ifndef QOSD_DAEMON_PICTURE_H
 #define QOSD_DAEMON_PICTURE_H
@@ -28,6 +29,7 @@ struct picture {
 	struct ledger ledger;        /* after all guests were entered */
 	struct placement *placement;
 	struct guest_caps *caps; /* one per guest; NULL: nobody is throttled */
+	struct nic_parts *parts; /* of what NICs share; NULL: nothing */
 	struct plan *plan;
 };
 
@@ -43,11 +45,14 @@ struct picture_input {
 		*baseline; /* groups touched before get their value back; NULL: none */
 	bool cgroup_v1;
 	struct guest_caps *caps; /* one per guest, malloc'd: taken over; NULL: none throttled */
+	struct nic_parts *parts; /* malloc'd: taken over; NULL: nothing is shared */
 };
 
 struct picture *picture_make(const struct picture_input *in); /* NULL when out of memory */
 void picture_free(struct picture *p);                         /* NULL is fine */
 
+/* Is anybody held below its limits, by overload or by what NICs share? */
+bool picture_throttles(const struct picture *p);
 /* Is this one of the guests that a policy on trial is tried with? The same each time. */
 bool picture_on_trial(const struct guest *g, uint32_t permille);
 

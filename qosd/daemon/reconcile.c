@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "qosd/core/mem.h"
+#include "qosd/daemon/bandwidth.h"
 #include "qosd/daemon/engine.h"
 #include "qosd/daemon/overload.h"
 #include "qosd/daemon/trial.h"
@@ -31,9 +32,9 @@ static uint8_t treatment_of(struct engine *e, const struct guest *g, uint64_t no
 	return guests_held(row, now_s) && !row->capped ? GUEST_HELD : GUEST_MANAGED;
 }
 
-/* Takes over `caps` (NULL: nobody is throttled). */
+/* Takes over `caps` (NULL: nobody is throttled) and `parts` (NULL: nothing is shared). */
 static struct picture *make_picture(struct engine *e, const struct policy *policy,
-				    struct guest_caps *caps)
+				    struct guest_caps *caps, struct nic_parts *parts)
 {
 	uint8_t *treatment CLEANUP_FREE = NULL;
 	struct picture_input in = {
@@ -46,12 +47,14 @@ static struct picture *make_picture(struct engine *e, const struct policy *polic
 		.previous = e->picture ? e->picture->placement : e->placement,
 		.cgroup_v1 = e->cgroup_v1,
 		.caps = caps,
+		.parts = parts,
 	};
 	uint64_t now_s = (uint64_t)time(NULL);
 
 	treatment = calloc(e->inventory->count + 1, sizeof(*treatment));
 	if (!treatment) {
 		free(caps);
+		nic_parts_free(parts);
 		return NULL;
 	}
 	for (size_t i = 0; i < e->inventory->count; i++)
@@ -62,12 +65,16 @@ static struct picture *make_picture(struct engine *e, const struct policy *polic
 
 struct picture *engine_picture(struct engine *e, const struct policy *policy)
 {
-	return e->inventory ? make_picture(e, policy, overload_caps(e)) : NULL;
+	if (!e->inventory)
+		return NULL;
+	return make_picture(e, policy, overload_caps(e), bandwidth_parts(e, policy, false));
 }
 
 struct picture *engine_picture_steady(struct engine *e)
 {
-	return e->inventory ? make_picture(e, e->policy, NULL) : NULL;
+	if (!e->inventory)
+		return NULL;
+	return make_picture(e, e->policy, NULL, bandwidth_parts(e, e->policy, true));
 }
 
 /* The CPU of each vCPU when each is bound to one of its own; else nothing is filled in. */
@@ -202,7 +209,7 @@ void engine_turn(struct engine *e)
 	overload_before_turn(e);
 	overload_new_picture(e);
 	next = engine_picture(e, e->policy);
-	if (next && next->caps && !overload_lease_covers(e)) {
+	if (next && picture_throttles(next) && !overload_lease_covers(e)) {
 		picture_free(next);
 		next = engine_picture_steady(e);
 	}
@@ -212,6 +219,7 @@ void engine_turn(struct engine *e)
 	}
 	e->picture = next;
 	note_findings(e);
+	bandwidth_before_write(e);
 	write_turn(e, before);
 	engine_settle_lanes(e);
 	overload_after_turn(e);

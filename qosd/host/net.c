@@ -25,6 +25,8 @@
 #define PIN_DIR  "/sys/fs/bpf/qosd"
 #define IFB_NAME "qosd-ifb"
 
+#define LINK_MBIT_MAX 10000000 /* 10 Tbit/s */
+
 /* ---- targets ---- */
 
 static const struct guest_nic *nic_of(const struct target *t)
@@ -222,6 +224,7 @@ void net_free(struct adapter *a)
 	net_watch_free(n->watch);
 	net_nl_close(n->nl);
 	net_bpf_done(&n->bpf);
+	net_shares_done(&n->shares);
 	free(n);
 }
 
@@ -267,6 +270,7 @@ int net_read_counters(struct adapter *a, uint32_t ifindex, bool in, struct net_c
 		.dropped_packets = s.dropped_packets,
 		.dropped_bytes = s.dropped_bytes,
 		.marked_packets = s.marked_packets,
+		.delayed_packets = s.delayed_packets,
 		.offered_bytes = s.bytes + s.dropped_bytes,
 		.queue_ns_max = queue_ns_now(&s),
 	};
@@ -306,6 +310,17 @@ int net_read_link_bytes(const char *device, uint64_t *ret_in, uint64_t *ret_out)
 		return r;
 	*ret_in = in;
 	*ret_out = out;
+	return 0;
+}
+
+int net_read_link_speed(const char *device, uint64_t *ret_bps)
+{
+	uint64_t mbit;
+	int r = strchr(device, '/') ? -ENOENT : read_number(device, "../speed", &mbit);
+
+	if (r < 0 || mbit == 0 || mbit > LINK_MBIT_MAX) /* unknown is -1, also as 32 bits */
+		return -ENOENT;
+	*ret_bps = mbit * 1000000;
 	return 0;
 }
 

@@ -24,6 +24,7 @@ struct net_config {
 
 struct net_counters { /* since the NIC was first shaped; one direction */
 	uint64_t bytes, packets, dropped_packets, dropped_bytes, marked_packets;
+	uint64_t delayed_packets; /* of those that passed */
 	uint64_t offered_bytes; /* bytes that asked to pass: passed + dropped */
 	uint64_t queue_ns_max;  /* largest delay given in the last 134 to 268 ms */
 };
@@ -40,6 +41,18 @@ void net_set_readonly(struct adapter *a, bool readonly);
 int net_read_counters(struct adapter *a, uint32_t ifindex, bool in, struct net_counters *ret);
 /* Link byte counters from the kernel (tap's own view turned to the guest's), for usage. */
 int net_read_link_bytes(const char *device, uint64_t *ret_in, uint64_t *ret_out);
+/*
+ * Lines that NICs share (1..127), and who is on which with what guarantee; see net_share.h. A rate
+ * of 0 takes the line out of force. Members: all of them; the array is put into order.
+ */
+struct net_member {
+	uint32_t ifindex, line;
+	uint64_t guaranteed_bps[2]; /* towards the guest, from it */
+};
+int net_set_line(struct adapter *a, uint32_t line, bool in, uint64_t rate_bps, struct qerr *err);
+int net_set_members(struct adapter *a, struct net_member *members, size_t count, struct qerr *err);
+/* What the link of a device carries, bit/s. -ENOENT: it does not say (virtual, or down). */
+int net_read_link_speed(const char *device, uint64_t *ret_bps);
 /* Remove programs, pins, ifb: only when no NIC is shaped any more. */
 int net_teardown(struct adapter *a, struct qerr *err);
 /* Netlink watch: fd to poll; net_watch_handle reads it and calls back for each NIC that lost its

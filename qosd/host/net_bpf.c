@@ -24,28 +24,39 @@
 #include "qosd/core/mem.h"
 
 #define BPFFS_MAGIC 0xcafe4a11L
-#define PATH_BYTES  (sizeof(((struct net_bpf *)0)->dir) + 8)
+#define PATH_BYTES  (sizeof(((struct net_bpf *)0)->dir) + 12)
 
 static const char *const prog_pins[2] = { [EDT_IN] = "in", [EDT_OUT] = "out" };
+
+static const struct { /* as they are in net_bpf.line_fd */
+	const char *pin, *name;
+	uint32_t value_bytes;
+} lines[2] = {
+	{ "line", "qosd_line", sizeof(struct edt_line_cfg) },
+	{ "line_st", "qosd_line_st", sizeof(struct edt_line_state) },
+};
 
 /* ---- the entry for a rate ---- */
 
 /*
- * Why these numbers. Horizon: the queue's hard end, room for TCP's bursts; never under 3 packets.
- * CoDel's target: the standing queue of bulk traffic. 5 ms costs a lone TCP flow over 60 ms of
- * round trip 12 % at 20 Mbit/s, 15 ms costs 7 %; what must be quick takes the sparse lane anyway.
+ * Why these numbers. Horizon: the queue's hard end, half of it for one flow: room for TCP's bursts,
+ * and for 64 flows with two packets each. CoDel's target: the standing queue of bulk traffic, less
+ * than 10 ms at 100 Mbit/s with what TCP adds until it notices; a lone TCP flow over 60 ms of round
+ * trip then keeps 93 % of the line. What must be quick takes the sparse lane anyway.
  * Burst: what a sender that was late for a moment may catch up.
  */
 
 #define NSEC_PER_SEC   1000000000ULL
 #define NSEC_PER_MSEC  1000000ULL
 #define MTU_BITS       (1514 * 8)
-#define HORIZON_NS     (100 * NSEC_PER_MSEC)
+#define HORIZON_NS     (200 * NSEC_PER_MSEC)
+#define HORIZON_MTUS   128
 #define HORIZON_MAX_NS (5 * NSEC_PER_SEC) /* fq drops what is stamped 10 s ahead */
-#define TARGET_NS      (15 * NSEC_PER_MSEC)
+#define TARGET_NS      (7 * NSEC_PER_MSEC)
 #define INTERVAL_NS    (100 * NSEC_PER_MSEC)
 #define BURST_NS       (5 * NSEC_PER_MSEC)
 #define SPARSE_BYTES   200
+#define LINE_BURST_NS  (1 * NSEC_PER_MSEC)
 
 static uint64_t larger(uint64_t a, uint64_t b)
 {
@@ -57,11 +68,12 @@ struct edt_cfg net_bpf_profile(uint64_t rate_bps, uint32_t flags)
 	uint64_t mtu_ns = rate_bps ? MTU_BITS * NSEC_PER_SEC / rate_bps : 0;
 	struct edt_cfg cfg = {
 		.rate_bps = rate_bps,
-		.horizon_ns = larger(HORIZON_NS, 3 * mtu_ns),
+		.horizon_ns = larger(HORIZON_NS, HORIZON_MTUS * mtu_ns),
 		.target_ns = larger(TARGET_NS, 2 * mtu_ns),
 		.interval_ns = larger(INTERVAL_NS, 2 * mtu_ns),
 		.burst_ns = BURST_NS,
 		.sparse_bytes = SPARSE_BYTES,
+		.packet_ns = (uint32_t)(mtu_ns < UINT32_MAX ? mtu_ns : UINT32_MAX),
 		.flags = flags,
 	};
 
@@ -83,6 +95,7 @@ int net_bpf_init(struct net_bpf *b, const char *pin_dir, struct qerr *err)
 	int n = snprintf(b->dir, sizeof(b->dir), "%s/v%d", pin_dir, EDT_LAYOUT);
 
 	b->cfg_fd = b->st_fd = b->prog_fd[EDT_IN] = b->prog_fd[EDT_OUT] = -1;
+	b->line_fd[0] = b->line_fd[1] = -1;
 	b->prog_id[EDT_IN] = b->prog_id[EDT_OUT] = 0;
 	b->loaded = false;
 	if (n < 0 || (size_t)n >= sizeof(b->dir))
@@ -101,6 +114,8 @@ void net_bpf_done(struct net_bpf *b)
 {
 	close_fd(&b->cfg_fd);
 	close_fd(&b->st_fd);
+	close_fd(&b->line_fd[0]);
+	close_fd(&b->line_fd[1]);
 	close_fd(&b->prog_fd[EDT_IN]);
 	close_fd(&b->prog_fd[EDT_OUT]);
 	b->loaded = false;
@@ -119,12 +134,12 @@ static int prog_info(int fd, struct bpf_prog_info *info)
 	return bpf_obj_get_info_by_fd(fd, info, &size) < 0 ? -errno : 0;
 }
 
-static bool map_fits(int fd, uint32_t value_bytes)
+static bool map_fits(int fd, enum bpf_map_type type, uint32_t value_bytes)
 {
 	struct bpf_map_info info = { 0 };
 	uint32_t size = sizeof(info);
 
-	return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.type == BPF_MAP_TYPE_HASH &&
+	return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.type == type &&
 	       info.key_size == sizeof(uint32_t) && info.value_size == value_bytes;
 }
 
@@ -142,14 +157,17 @@ int net_bpf_look(struct net_bpf *b, struct qerr *err)
 		return -ENOENT;
 	b->st_fd = bpf_obj_get(pin_path(b, "st", path));
 	for (int i = 0; i < 2; i++) {
+		b->line_fd[i] = bpf_obj_get(pin_path(b, lines[i].pin, path));
+		if (!map_fits(b->line_fd[i], BPF_MAP_TYPE_ARRAY, lines[i].value_bytes))
+			close_fd(&b->line_fd[i]);
 		b->prog_fd[i] = bpf_obj_get(pin_path(b, prog_pins[i], path));
 		if (b->prog_fd[i] >= 0 && prog_info(b->prog_fd[i], &info) == 0)
 			b->prog_id[i] = info.id;
 	}
 	if (!net_bpf_is_open(b))
 		r = -ENOENT;
-	else if (!map_fits(b->cfg_fd, sizeof(struct edt_cfg)) ||
-		 !map_fits(b->st_fd, sizeof(struct edt_state)))
+	else if (!map_fits(b->cfg_fd, BPF_MAP_TYPE_HASH, sizeof(struct edt_cfg)) ||
+		 !map_fits(b->st_fd, BPF_MAP_TYPE_HASH, sizeof(struct edt_state)))
 		r = qerr_set(err, -EINVAL, "%s holds maps that are not qosd's; remove it", b->dir);
 	if (r < 0)
 		net_bpf_done(b);
@@ -159,7 +177,8 @@ int net_bpf_look(struct net_bpf *b, struct qerr *err)
 /* ---- without pins ---- */
 
 /* The map of this name and size among those of a program: a descriptor, or -ENOENT. */
-static int map_of(const uint32_t *ids, uint32_t count, const char *name, uint32_t value_bytes)
+static int map_of(const uint32_t *ids, uint32_t count, const char *name, enum bpf_map_type type,
+		  uint32_t value_bytes)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		int fd = bpf_map_get_fd_by_id(ids[i]);
@@ -167,7 +186,7 @@ static int map_of(const uint32_t *ids, uint32_t count, const char *name, uint32_
 		uint32_t size = sizeof(info);
 
 		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
-		    strcmp(info.name, name) == 0 && map_fits(fd, value_bytes))
+		    strcmp(info.name, name) == 0 && map_fits(fd, type, value_bytes))
 			return fd;
 		close_fd(&fd);
 	}
@@ -190,9 +209,15 @@ int net_bpf_recover(struct net_bpf *b, enum edt_direction direction, uint32_t pr
 	}
 	count = info.nr_map_ids < ARRAY_SIZE(ids) ? info.nr_map_ids : ARRAY_SIZE(ids);
 	if (b->cfg_fd < 0)
-		b->cfg_fd = map_of(ids, count, "qosd_cfg", sizeof(struct edt_cfg));
+		b->cfg_fd =
+			map_of(ids, count, "qosd_cfg", BPF_MAP_TYPE_HASH, sizeof(struct edt_cfg));
 	if (b->st_fd < 0)
-		b->st_fd = map_of(ids, count, "qosd_st", sizeof(struct edt_state));
+		b->st_fd =
+			map_of(ids, count, "qosd_st", BPF_MAP_TYPE_HASH, sizeof(struct edt_state));
+	for (int i = 0; i < 2; i++)
+		if (b->line_fd[i] < 0)
+			b->line_fd[i] = map_of(ids, count, lines[i].name, BPF_MAP_TYPE_ARRAY,
+					       lines[i].value_bytes);
 	if (!net_bpf_is_open(b)) {
 		close_fd(&fd);
 		net_bpf_done(b);
@@ -252,6 +277,10 @@ static int open_and_load(const struct net_bpf *b, bool delivery_time, struct edt
 	r = bpf_map__set_pin_path(skel->maps.qosd_cfg, pin_path(b, "cfg", path));
 	if (r == 0)
 		r = bpf_map__set_pin_path(skel->maps.qosd_st, pin_path(b, "st", path));
+	if (r == 0)
+		r = bpf_map__set_pin_path(skel->maps.qosd_line, pin_path(b, lines[0].pin, path));
+	if (r == 0)
+		r = bpf_map__set_pin_path(skel->maps.qosd_line_st, pin_path(b, lines[1].pin, path));
 	if (r == 0)
 		r = edt__load(skel);
 	if (r < 0) {
@@ -318,10 +347,22 @@ int net_bpf_pin_again(struct net_bpf *b, struct qerr *err)
 		r = replace_pin(b, "cfg", b->cfg_fd, err);
 	if (r == 0)
 		r = replace_pin(b, "st", b->st_fd, err);
-	for (int i = 0; r == 0 && i < 2; i++)
-		if (b->prog_fd[i] >= 0)
+	for (int i = 0; r == 0 && i < 2; i++) {
+		if (b->line_fd[i] >= 0)
+			r = replace_pin(b, lines[i].pin, b->line_fd[i], err);
+		if (r == 0 && b->prog_fd[i] >= 0)
 			r = replace_pin(b, prog_pins[i], b->prog_fd[i], err);
+	}
 	return r;
+}
+
+static void take_lines(struct net_bpf *b, const struct edt *skel)
+{
+	const struct bpf_map *maps[2] = { skel->maps.qosd_line, skel->maps.qosd_line_st };
+
+	for (int i = 0; i < 2; i++)
+		if (b->line_fd[i] < 0)
+			b->line_fd[i] = fcntl(bpf_map__fd(maps[i]), F_DUPFD_CLOEXEC, 0);
 }
 
 int net_bpf_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err)
@@ -350,6 +391,8 @@ int net_bpf_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err)
 		b->cfg_fd = fcntl(bpf_map__fd(skel->maps.qosd_cfg), F_DUPFD_CLOEXEC, 0);
 		b->st_fd = fcntl(bpf_map__fd(skel->maps.qosd_st), F_DUPFD_CLOEXEC, 0);
 	}
+	if (r == 0)
+		take_lines(b, skel);
 	edt__destroy(skel);
 	b->loaded = r == 0;
 	return r;
@@ -357,7 +400,7 @@ int net_bpf_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err)
 
 int net_bpf_unpin(struct net_bpf *b, struct qerr *err)
 {
-	static const char *const names[] = { "cfg", "st", "in", "out", "new" };
+	static const char *const names[] = { "cfg", "st", "line", "line_st", "in", "out", "new" };
 	char path[PATH_BYTES];
 
 	net_bpf_done(b);
@@ -405,6 +448,20 @@ int net_bpf_get_state(const struct net_bpf *b, uint32_t key, struct edt_state *r
 	if (b->st_fd < 0)
 		return -ENOENT;
 	return bpf_map_lookup_elem_flags(b->st_fd, &key, ret, BPF_F_LOCK) < 0 ? -errno : 0;
+}
+
+int net_bpf_set_line(const struct net_bpf *b, uint32_t line, enum edt_direction direction,
+		     uint64_t rate_bps, struct qerr *err)
+{
+	struct edt_line_cfg cfg = { .rate_bps = rate_bps, .burst_ns = LINE_BURST_NS };
+	uint32_t key = EDT_LINE_KEY(line, direction);
+
+	if (b->line_fd[0] < 0)
+		return qerr_set(err, -ENOENT, "the network shaper is not loaded");
+	if (bpf_map_update_elem(b->line_fd[0], &key, &cfg, BPF_ANY) < 0)
+		return qerr_set(err, -errno, "cannot write the rate of line %u: %s", line,
+				strerror(errno));
+	return 0;
 }
 
 void net_bpf_delete(const struct net_bpf *b, uint32_t key)

@@ -2,9 +2,9 @@
 /*
  * net_bpf - the shaper's programs and maps (bpf/edt.bpf.c), pinned below a directory of bpffs.
  *
- * PIN_DIR/v1/ holds cfg, st, in and out. The filters hold the programs and the programs hold the
- * maps, so limits stay in force whoever dies; the pins are only how the next qosd finds them.
- * "v1" is the layout of the maps: another layout gets another directory.
+ * PIN_DIR/v2/ holds cfg, st, line, line_st, in and out. The filters hold the programs and the
+ * programs hold the maps, so limits stay in force whoever dies; the pins are only how the next qosd
+ * finds them. "v2" is the layout of the maps: another layout gets another directory.
  */
 #ifndef QOSD_HOST_NET_BPF_H
 #define QOSD_HOST_NET_BPF_H
@@ -19,6 +19,7 @@
 struct net_bpf {
 	char dir[128];       /* PIN_DIR/v1 */
 	int cfg_fd, st_fd;   /* -1: not open */
+	int line_fd[2];      /* rates and clocks of shared lines; -1: not open */
 	int prog_fd[2];      /* by enum edt_direction; -1: not open */
 	uint32_t prog_id[2]; /* 0: not known */
 	bool loaded;         /* the programs are those of this build */
@@ -52,6 +53,9 @@ int net_bpf_set_cfg(const struct net_bpf *b, uint32_t key, const struct edt_cfg 
 /* A state with all zero, unless there is one. */
 int net_bpf_make_state(const struct net_bpf *b, uint32_t key, struct qerr *err);
 int net_bpf_get_state(const struct net_bpf *b, uint32_t key, struct edt_state *ret);
+/* The rate of a line that NICs share (1..EDT_LINES-1), one direction; 0: it is not known. */
+int net_bpf_set_line(const struct net_bpf *b, uint32_t line, enum edt_direction direction,
+		     uint64_t rate_bps, struct qerr *err);
 /* Both entries. Absent is fine. */
 void net_bpf_delete(const struct net_bpf *b, uint32_t key);
 /* All keys of cfg; the caller frees *ret. 0 or -ENOMEM. */

@@ -179,11 +179,21 @@ static int attach_out(struct net *n, uint32_t ifindex, struct qerr *err)
 	return r < 0 ? r : net_link_set_redirect(n->nl, ifindex, ifb_ifindex, err);
 }
 
+/* The entry for a rate; the NIC stays on the line that it shares. */
+static struct edt_cfg profile(const struct net *n, uint32_t key, uint64_t rate_bps, uint32_t flags)
+{
+	struct edt_cfg cfg = net_bpf_profile(rate_bps, flags), old;
+	bool known = net_bpf_get_cfg(&n->bpf, key, &old) == 0;
+
+	net_shares_fill(&n->shares, key, known ? &old : NULL, &cfg);
+	return cfg;
+}
+
 static int attach(struct net *n, struct net_dev *dev, enum edt_direction direction,
 		  uint64_t rate_bps, bool limited, struct qerr *err)
 {
 	uint32_t key = key_of(dev, direction), flags = flags_for(n, dev, direction);
-	struct edt_cfg cfg = net_bpf_profile(limited ? rate_bps : 0, flags);
+	struct edt_cfg cfg = profile(n, key, limited ? rate_bps : 0, flags);
 	int r = net_bpf_make_state(&n->bpf, key, err);
 
 	if (r == 0)
@@ -195,7 +205,7 @@ static int attach(struct net *n, struct net_dev *dev, enum edt_direction directi
 		r = direction == EDT_IN ? attach_in(n, dev, flags, err)
 					: attach_out(n, key >> 1, err);
 	if (r == 0 && !limited) {
-		cfg = net_bpf_profile(rate_bps, flags);
+		cfg = profile(n, key, rate_bps, flags);
 		r = net_bpf_set_cfg(&n->bpf, key, &cfg, err);
 	}
 	return r;
@@ -226,6 +236,8 @@ static int make_ready(struct net *n, struct qerr *err)
 		net_watch_each(n->watch, renew, n);
 		r = net_watch_drain(n->watch, err);
 	}
+	if (r == 0)
+		r = net_shares_ready(&n->shares, &n->bpf, err);
 	n->adopted |= r == 0;
 	return r;
 }
@@ -245,7 +257,7 @@ int net_shape_set(struct net *n, struct net_dev *dev, enum edt_direction directi
 		return qerr_set(err, -ENODEV, "device %u has gone", ifindex);
 	limited = net_bpf_get_cfg(&n->bpf, key, &cfg) == 0 && cfg.rate_bps != 0;
 	if (limited && net_shape_holds(n, dev, direction)) {
-		cfg = net_bpf_profile(rate_bps, cfg.flags);
+		cfg = profile(n, key, rate_bps, cfg.flags);
 		return net_bpf_set_cfg(&n->bpf, key, &cfg, err);
 	}
 	r = net_watch_filters(n->watch, dev, err);
@@ -430,6 +442,8 @@ int net_shape_adopt(struct net *n, struct qerr *err)
 		adopt_entry(n, keys[i]);
 	free(keys);
 	net_ifb_drop(n);
+	if (!n->readonly && n->shares.told)
+		net_shares_settle(n, NULL);
 	if (!n->readonly)
 		make_ready(n,
 			   NULL); /* who sets a limit will hear why not; giving back needs it not */

@@ -17,6 +17,7 @@
 #include "qosd/core/adapter.h"
 #include "qosd/host/net_bpf.h"
 #include "qosd/host/net_link.h"
+#include "qosd/host/net_share.h"
 #include "qosd/host/net_watch.h"
 
 struct net {
@@ -24,6 +25,7 @@ struct net {
 	struct net_bpf bpf;
 	struct net_nl *nl; /* writes */
 	struct net_watch *watch;
+	struct net_shares shares;
 	char ifb_name[IF_NAMESIZE];
 	bool readonly;
 	bool adopted; /* what an earlier qosd left is known */

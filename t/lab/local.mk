@@ -40,6 +40,7 @@ lab_netio_sources = \
 	$(top_srcdir)/t/lab/netio/ping.c \
 	$(top_srcdir)/t/lab/netio/rate.c \
 	$(top_srcdir)/t/lab/netio/say.c \
+	$(top_srcdir)/t/lab/netio/series.c \
 	$(top_srcdir)/t/lab/netio/stat.c \
 	$(top_srcdir)/t/lab/netio/util.c \
 	$(top_srcdir)/t/lab/netio/wire.c

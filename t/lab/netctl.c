@@ -117,9 +117,11 @@ static int do_stat(struct adapter *a, const struct line *l)
 	for (int i = 1; i >= 0; i--)
 		if (net_read_counters(a, if_nametoindex(l->args[1]), i, &c) == 0)
 			printf("%s %s bytes %" PRIu64 " packets %" PRIu64 " dropped %" PRIu64
-			       " marked %" PRIu64 " offered %" PRIu64 " queue_us %" PRIu64 "\n",
+			       " marked %" PRIu64 " delayed %" PRIu64 " offered %" PRIu64
+			       " queue_us %" PRIu64 "\n",
 			       l->args[1], names[i], c.bytes, c.packets, c.dropped_packets,
-			       c.marked_packets, c.offered_bytes, c.queue_ns_max / 1000);
+			       c.marked_packets, c.delayed_packets, c.offered_bytes,
+			       c.queue_ns_max / 1000);
 	if (net_read_link_bytes(l->args[1], &in, &out) == 0)
 		printf("%s link in %" PRIu64 " out %" PRIu64 "\n", l->args[1], in, out);
 	return 0;

@@ -18,16 +18,19 @@ static void test_profile(void)
 	struct edt_cfg cfg = net_bpf_profile(20000000, EDT_OWNS_CLSACT);
 
 	CU_ASSERT_EQUAL(cfg.rate_bps, 20000000);
-	CU_ASSERT_EQUAL(cfg.horizon_ns, 100000000);
-	CU_ASSERT_EQUAL(cfg.target_ns, 15000000);
+	CU_ASSERT_EQUAL(cfg.horizon_ns, 200000000);
+	CU_ASSERT_EQUAL(cfg.target_ns, 7000000);
+	CU_ASSERT_EQUAL(cfg.packet_ns, 605600);
 	CU_ASSERT_EQUAL(cfg.flags, EDT_OWNS_CLSACT);
 	cfg = net_bpf_profile(64000, 0); /* a packet takes 189 ms */
-	CU_ASSERT_EQUAL(cfg.horizon_ns, 3 * 189250000ULL);
+	CU_ASSERT_EQUAL(cfg.horizon_ns, 5000000000ULL); /* not 128 of them */
 	CU_ASSERT_EQUAL(cfg.target_ns, 2 * 189250000ULL);
+	cfg = net_bpf_profile(1000000, 0);
+	CU_ASSERT_EQUAL(cfg.horizon_ns, 128 * 12112000ULL);
 	cfg = net_bpf_profile(1, 0);
 	CU_ASSERT(cfg.horizon_ns <= 5000000000ULL);
 	cfg = net_bpf_profile(100000000000, 0);
-	CU_ASSERT_EQUAL(cfg.horizon_ns, 100000000);
+	CU_ASSERT_EQUAL(cfg.horizon_ns, 200000000);
 	cfg = net_bpf_profile(0, 0);
 	CU_ASSERT_EQUAL(cfg.rate_bps, 0);
 }

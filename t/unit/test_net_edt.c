@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The shaper's program itself, run by the kernel (BPF_PROG_TEST_RUN) on packets that go nowhere:
- * clock, carry, horizon, CoDel, sparse lane. Needs the right to load programs, else it passes with
- * a word. The packets stand for those of the loopback device (ifindex 1).
+ * clock, carry, horizon, CoDel, sparse lane, fairness of flows. Needs the right to load programs,
+ * else it passes with a word. The packets stand for those of the loopback device (ifindex 1).
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -47,13 +47,25 @@ static struct edt_state get(void)
 	return state;
 }
 
-/* An IPv4 UDP packet of so many bytes; ecn: the two bits. Returns the program's verdict. */
-static int send_packet(uint32_t bytes, uint8_t ecn)
+static uint64_t stamp; /* the last packet's, when it was let pass */
+
+/* A packet through edt_in. Returns the program's verdict. */
+static int run(unsigned char *packet, uint32_t bytes)
+{
+	struct __sk_buff context = { .wire_len = bytes, .ifindex = IFINDEX }, after = { 0 };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = bytes,
+		    .ctx_in = &context, .ctx_size_in = sizeof(context), .ctx_out = &after,
+		    .ctx_size_out = sizeof(after));
+
+	CU_ASSERT_EQUAL(bpf_prog_test_run_opts(bpf_program__fd(skel->progs.edt_in), &opts), 0);
+	stamp = after.tstamp;
+	return (int)opts.retval;
+}
+
+/* An IPv4 UDP packet of so many bytes from a port; ecn: the two bits. */
+static int send_from(uint8_t port, uint32_t bytes, uint8_t ecn)
 {
 	static unsigned char packet[1514];
-	struct __sk_buff context = { .wire_len = bytes, .ifindex = IFINDEX };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = bytes,
-		    .ctx_in = &context, .ctx_size_in = sizeof(context));
 
 	packet[12] = 8; /* IPv4 */
 	packet[14] = 0x45;
@@ -62,8 +74,25 @@ static int send_packet(uint32_t bytes, uint8_t ecn)
 	packet[23] = 17;
 	packet[26] = 10;
 	packet[30] = 10;
-	CU_ASSERT_EQUAL(bpf_prog_test_run_opts(bpf_program__fd(skel->progs.edt_in), &opts), 0);
-	return (int)opts.retval;
+	packet[34] = port;
+	packet[36] = 9;
+	return run(packet, bytes);
+}
+
+static int send_packet(uint32_t bytes, uint8_t ecn)
+{
+	return send_from(1, bytes, ecn);
+}
+
+/* A packet of another protocol. */
+static int send_ethertype(uint16_t type, uint32_t bytes)
+{
+	static unsigned char packet[1514];
+
+	packet[12] = (unsigned char)(type >> 8);
+	packet[13] = (unsigned char)type;
+	packet[14] = type == 0x86dd ? 0x60 : 0;
+	return run(packet, bytes);
 }
 
 static void test_unlimited(void)
@@ -135,32 +164,133 @@ static void test_horizon(void)
 	CU_ASSERT(state.queue_ns > LATER_NS);
 }
 
-/* Above the target for longer than an interval: drop what cannot be marked, mark what can. */
+/* Above the target for longer than an interval of departures: drop what cannot be marked, mark what
+ * can. A line that is slow, so that time does not pass meanwhile: a packet takes 1 s. */
 static void test_codel(void)
 {
-	struct edt_cfg cfg = { .rate_bps = 1000000000,
-			       .horizon_ns = 2 * LATER_NS,
-			       .target_ns = 5000000,
-			       .interval_ns = 1000000 };
-	uint64_t start = now_ns() + LATER_NS;
+	struct edt_cfg cfg = { .rate_bps = 12112,
+			       .horizon_ns = 15000000000,
+			       .target_ns = 500000000,
+			       .interval_ns = 1500000000 };
+	uint64_t start = now_ns() + 1000000000;
 	struct edt_state state = { .next = start };
 
 	put(&cfg, &state);
 	CU_ASSERT_EQUAL(send_packet(1514, 0), TC_ACT_UNSPEC); /* the interval begins */
-	CU_ASSERT(get().codel_due != 0);
-	usleep(2000);
+	CU_ASSERT_EQUAL(get().codel_due, start + 1500000000);
+	CU_ASSERT_EQUAL(send_packet(1514, 0), TC_ACT_UNSPEC); /* departs 1 s later */
 	CU_ASSERT_EQUAL(send_packet(1514, 0), TC_ACT_SHOT);
 	state = get();
 	CU_ASSERT_EQUAL(state.dropped_packets, 1);
-	CU_ASSERT_EQUAL(state.packets, 1);
-	CU_ASSERT_EQUAL(state.next, start + 12112);
-	usleep(2000);
+	CU_ASSERT_EQUAL(state.packets, 2);
+	CU_ASSERT_EQUAL(state.delayed_packets, 2);
+	CU_ASSERT_EQUAL(state.next, start + 2000000000);
+	CU_ASSERT_EQUAL(send_packet(1514, 2), TC_ACT_UNSPEC); /* not yet again */
+	CU_ASSERT_EQUAL(send_packet(1514, 2), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(get().marked_packets, 0);
 	CU_ASSERT_EQUAL(send_packet(1514, 2), TC_ACT_UNSPEC);
 	state = get();
 	CU_ASSERT_EQUAL(state.marked_packets, 1);
-	CU_ASSERT_EQUAL(state.packets, 2);
+	CU_ASSERT_EQUAL(state.packets, 5);
 	CU_ASSERT_EQUAL(state.codel_count, 2); /* one step of Newton from 1: */
 	CU_ASSERT(state.codel_inv_sqrt >> 28 == 7 || state.codel_inv_sqrt >> 28 == 8); /* 0.5 */
+}
+
+/* CoDel waits for a flow that has more queued; a delay that falls needs nothing. */
+static void test_codel_spares(void)
+{
+	struct edt_cfg cfg = { .rate_bps = 1211200, /* a packet takes 10 ms */
+			       .horizon_ns = 15000000000,
+			       .target_ns = 5000000,
+			       .interval_ns = 1000000000,
+			       .packet_ns = 10000000 };
+	struct edt_state state = { .next = now_ns() + 2000000000 };
+
+	put(&cfg, &state);
+	for (int i = 0; i < 50; i++)
+		CU_ASSERT_EQUAL(send_from(10, 1514, 0), TC_ACT_UNSPEC);
+	for (int i = 0; i < 4; i++)
+		CU_ASSERT_EQUAL(send_from(11, 1514, 0), TC_ACT_UNSPEC);
+	state = get();
+	state.codel_due = 1; /* since long */
+	put(&cfg, &state);
+	CU_ASSERT_EQUAL(send_from(11, 1514, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(send_from(12, 1514, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(send_from(10, 1514, 0), TC_ACT_SHOT);
+	state = get();
+	CU_ASSERT(state.codel_delay_ns > 2000000000);
+	CU_ASSERT_EQUAL(state.codel_count, 1);
+	state.codel_next = 1; /* due again, but the delay has been twice as long */
+	state.codel_delay_ns *= 2;
+	put(&cfg, &state);
+	CU_ASSERT_EQUAL(send_from(10, 1514, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(get().codel_count, 1);
+	state = get();
+	state.codel_next = 1;
+	put(&cfg, &state);
+	CU_ASSERT_EQUAL(send_from(10, 1514, 0), TC_ACT_SHOT);
+	CU_ASSERT_EQUAL(get().codel_count, 2);
+}
+
+static uint32_t accepted(uint8_t port)
+{
+	uint32_t n = 0;
+
+	while (n < 10000 && send_from(port, 1514, 0) == TC_ACT_UNSPEC)
+		n++;
+	return n;
+}
+
+/* A flow may have as much queued as is free: half of the room, then half of the rest, and one that
+ * has next to nothing queued always gets in. The longer CoDel is at it, the less room. */
+static void test_flows_share_the_room(void)
+{
+	struct edt_cfg cfg = { .rate_bps = 1211200,
+			       .horizon_ns = 16000000000,
+			       .interval_ns = 1000000000,
+			       .packet_ns = 10000000 };
+	struct edt_state state = { .next = 0 };
+	uint32_t first, second;
+
+	put(&cfg, &state);
+	first = accepted(20); /* 8 s, of 10 ms each */
+	CU_ASSERT(first >= 780 && first <= 820);
+	second = accepted(21);
+	CU_ASSERT(second >= 380 && second <= 420);
+	CU_ASSERT(accepted(22) >= 180);
+	CU_ASSERT_EQUAL(send_from(20, 1514, 0), TC_ACT_SHOT);
+	CU_ASSERT_EQUAL(send_from(23, 1514, 0), TC_ACT_UNSPEC);
+
+	cfg.target_ns = 100000000;
+	state = (struct edt_state){ .codel_dropping = 1,
+				    .codel_due = 1,
+				    .codel_next = UINT64_MAX / 2,
+				    .codel_count = 256,
+				    .codel_inv_sqrt = 1U << 28 };
+	put(&cfg, &state); /* room is 16 s * 2 / 16 */
+	state.next = now_ns() + cfg.target_ns + 1000000000;
+	state.codel_next = state.next + 100000000000;
+	put(&cfg, &state);
+	first = accepted(24); /* 1.1 s are queued: 0.45 are left for it */
+	CU_ASSERT(first >= 40 && first <= 50);
+}
+
+/* What is neither IPv4 nor UDP is shaped as well, and ARP takes the lane. */
+static void test_other_protocols(void)
+{
+	struct edt_cfg cfg = { .rate_bps = 1000000, .horizon_ns = 5000000000, .sparse_bytes = 200 };
+	struct edt_state state = { .next = now_ns() + 1000000000 };
+
+	put(&cfg, &state);
+	CU_ASSERT_EQUAL(send_ethertype(0x86dd, 1514), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(stamp, state.next);
+	CU_ASSERT_EQUAL(send_ethertype(0x88b5, 1514), TC_ACT_UNSPEC); /* not IP */
+	CU_ASSERT_EQUAL(stamp, state.next + 12112000);
+	CU_ASSERT_EQUAL(send_ethertype(0x0806, 60), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(stamp, 0);
+	CU_ASSERT_EQUAL(get().packets, 3);
+	CU_ASSERT_EQUAL(get().delayed_packets, 2);
+	CU_ASSERT_EQUAL(get().next, state.next + 2 * 12112000 + 480000);
 }
 
 /* Small packets of a flow with nothing queued pass a full queue, but not without end. */
@@ -171,11 +301,11 @@ static void test_sparse(void)
 	int passed = 0;
 
 	put(&cfg, &state);
-	CU_ASSERT_EQUAL(send_packet(1514, 0), TC_ACT_SHOT);
-	CU_ASSERT_EQUAL(send_packet(200, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(send_from(2, 1514, 0), TC_ACT_SHOT);
+	CU_ASSERT_EQUAL(send_from(2, 200, 0), TC_ACT_UNSPEC);
 	for (int i = 0; i < 10000;
 	     i++) /* 200 bytes take 160 us of the lane, whose credit is 20 ms */
-		passed += send_packet(200, 0) == TC_ACT_UNSPEC;
+		passed += send_from(2, 200, 0) == TC_ACT_UNSPEC;
 	CU_ASSERT(passed >= 120);
 	CU_ASSERT(passed < 9000);
 	state = get();
@@ -191,12 +321,114 @@ static void test_no_reordering(void)
 	uint64_t before;
 
 	put(&cfg, &state);
-	CU_ASSERT_EQUAL(send_packet(1514, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(send_from(3, 1514, 0), TC_ACT_UNSPEC);
 	before = get().next;
-	CU_ASSERT_EQUAL(send_packet(100, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(send_from(3, 100, 0), TC_ACT_UNSPEC);
 	state = get();
 	CU_ASSERT_EQUAL(state.sparse_next, 0);
 	CU_ASSERT_EQUAL(state.next, before + 800000);
+}
+
+/* ---- a shared line ---- */
+
+#define LINE 3
+
+static void put_line(uint64_t rate_bps, uint64_t next)
+{
+	uint32_t key = EDT_LINE_KEY(LINE, EDT_IN);
+	struct edt_line_cfg cfg = { .rate_bps = rate_bps };
+	struct edt_line_state state = { .next = next };
+
+	CU_ASSERT_EQUAL(bpf_map_update_elem(bpf_map__fd(skel->maps.qosd_line), &key, &cfg, 0), 0);
+	CU_ASSERT_EQUAL(bpf_map_update_elem(bpf_map__fd(skel->maps.qosd_line_st), &key, &state, 0),
+			0);
+}
+
+static struct edt_line_state get_line(void)
+{
+	uint32_t key = EDT_LINE_KEY(LINE, EDT_IN);
+	struct edt_line_state state = { 0 };
+
+	CU_ASSERT_EQUAL(bpf_map_lookup_elem(bpf_map__fd(skel->maps.qosd_line_st), &key, &state), 0);
+	return state;
+}
+
+/* Who is guaranteed nothing waits for the line, and moves it on. */
+static void test_line_waits(void)
+{
+	struct edt_cfg cfg = { .rate_bps = 1000000000, .horizon_ns = 200000000, .class_id = LINE };
+	uint64_t next = now_ns() + 100000000;
+	struct edt_state state = { 0 };
+
+	put(&cfg, &state);
+	put_line(8000000, next);
+	CU_ASSERT_EQUAL(send_from(101, 1000, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(stamp, next);
+	CU_ASSERT_EQUAL(get().next, next + 8000);
+	CU_ASSERT_EQUAL(get_line().next, next + 1000000);
+	CU_ASSERT_EQUAL(get_line().bytes, 1000);
+	CU_ASSERT_EQUAL(send_from(101, 1000, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(get().next, next + 1000000 + 8000);
+}
+
+/* Up to its guarantee a NIC does not wait, but the line is charged. */
+static void test_line_guarantee(void)
+{
+	struct edt_cfg cfg = { .rate_bps = 1000000000,
+			       .horizon_ns = 2000000000,
+			       .class_id = LINE,
+			       .guaranteed_bps = 800000 };
+	uint64_t before = now_ns(), next = before + 100000000;
+	struct edt_state state = { 0 };
+
+	put(&cfg, &state);
+	put_line(8000000, next);
+	CU_ASSERT_EQUAL(send_from(102, 1000, 0), TC_ACT_UNSPEC);
+	state = get();
+	CU_ASSERT(state.next < next);
+	CU_ASSERT(state.due >= before + 10000000 && state.due < next);
+	CU_ASSERT_EQUAL(get_line().next, next + 1000000);
+	CU_ASSERT_EQUAL(send_from(102, 1000, 0), TC_ACT_UNSPEC); /* 10 ms after the first */
+	CU_ASSERT_EQUAL(get().next, state.due + 8000);
+	CU_ASSERT_EQUAL(get().due, state.due + 10000000);
+	put_line(8000000, before); /* the line is free before it is due: nobody waits */
+	CU_ASSERT_EQUAL(send_from(102, 1000, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(get().next, state.due + 16000);
+}
+
+/* What is dropped is not charged, and a line without a rate holds nobody. */
+static void test_line_drops(void)
+{
+	struct edt_cfg cfg = { .rate_bps = 1000000000, .horizon_ns = 50000000, .class_id = LINE };
+	uint64_t next = now_ns() + LATER_NS;
+	struct edt_state state = { 0 };
+
+	put(&cfg, &state);
+	put_line(8000000, next);
+	CU_ASSERT_EQUAL(send_from(103, 1000, 0), TC_ACT_SHOT);
+	CU_ASSERT_EQUAL(get_line().next, next);
+	CU_ASSERT_EQUAL(get_line().bytes, 0);
+	put_line(0, 0);
+	CU_ASSERT_EQUAL(send_from(103, 1000, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(get_line().next, 0);
+}
+
+/* The debt that guaranteed traffic can make is bounded. */
+static void test_line_debt(void)
+{
+	struct edt_cfg cfg = { .rate_bps = 1000000000000,
+			       .horizon_ns = LATER_NS,
+			       .class_id = LINE,
+			       .guaranteed_bps = 1000000000000 };
+	struct edt_state state = { 0 };
+	uint64_t next;
+
+	put(&cfg, &state);
+	put_line(8000, now_ns()); /* a second for each packet */
+	for (int i = 0; i < 10; i++)
+		CU_ASSERT_EQUAL(send_from(104, 1000, 0), TC_ACT_UNSPEC);
+	next = get_line().next;
+	CU_ASSERT(next > now_ns() && next < now_ns() + 1300000000);
 }
 
 int main(void)
@@ -207,8 +439,15 @@ int main(void)
 		{ "credit while idle", test_idle_credit },
 		{ "the horizon drops", test_horizon },
 		{ "CoDel drops and marks", test_codel },
+		{ "CoDel spares whom it should", test_codel_spares },
+		{ "flows share the room", test_flows_share_the_room },
+		{ "other protocols", test_other_protocols },
 		{ "the sparse lane", test_sparse },
 		{ "no flow is reordered", test_no_reordering },
+		{ "a shared line makes wait", test_line_waits },
+		{ "a guarantee does not wait", test_line_guarantee },
+		{ "a drop is not charged to the line", test_line_drops },
+		{ "the line's debt is bounded", test_line_debt },
 	};
 	int status;
 

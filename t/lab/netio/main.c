@@ -14,6 +14,7 @@ static const struct verb {
 	  "--from NETNS --to NETNS --address IP [--udp] [--offered BPS] [--flows N]"
 	  " [--seconds S] [--json]",
 	  verb_rate },
+	{ "series", "NETNS NETNS IP FLOWS INTERVAL-MS COUNT [UDP-BPS]", verb_series },
 	{ "stream", "NETNS IP NETNS IP", verb_stream },
 	{ "ping", "--from NETNS --address IP [--count N] [--json]", verb_ping },
 	{ "say", "SOCKET LINE [SECONDS]", verb_say },

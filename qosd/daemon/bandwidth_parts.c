@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * bandwidth_parts - what the uplinks carry, and each NIC's part in them for the plan.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "qosd/core/mem.h"
+#include "qosd/daemon/bandwidth_private.h"
+#include "qosd/daemon/overload.h"
+
+#define SPEED_AGE_US UINT64_C(30000000) /* a renegotiated link is noticed within this */
+
+bool bandwidth_is_used(const struct engine *e)
+{
+	return e->bandwidth && e->bandwidth->source.count_nic;
+}
+
+/* ---- what lines carry ---- */
+
+static uint64_t ask_speed(const struct bandwidth *b, const struct network *n)
+{
+	uint64_t bps;
+
+	return b->source.link_speed(b->source.ctx, netshare_uplink(n), &bps) < 0 ? 0 : bps;
+}
+
+/* Asked rarely: it may wait for the driver. */
+static uint64_t link_speed(struct engine *e, const struct policy *p, uint32_t network)
+{
+	struct bandwidth *b = e->bandwidth;
+	uint64_t now_us = b->source.now_us(b->source.ctx);
+
+	if (p != e->policy)
+		return ask_speed(b, &p->networks[network]);
+	if (!b->speed_us[network] || now_us - b->speed_us[network] >= SPEED_AGE_US) {
+		b->speed_bps[network] = ask_speed(b, &p->networks[network]);
+		b->speed_us[network] = now_us;
+	}
+	return b->speed_bps[network];
+}
+
+/* What any network on the same uplink says of it, else what the link itself says; 0: not known. */
+uint64_t bandwidth_capacity(struct engine *e, const struct policy *p, uint32_t network)
+{
+	uint32_t line = netshare_line_of(p, network);
+
+	for (uint32_t i = line; i < p->nnetworks; i++)
+		if (p->networks[i].rate_bps != POLICY_NONE_U64 && netshare_line_of(p, i) == line)
+			return p->networks[i].rate_bps;
+	return link_speed(e, p, line);
+}
+
+void bandwidth_take_policy(struct engine *e)
+{
+	struct bandwidth *b = e->bandwidth;
+
+	if (b->policy == e->policy)
+		return;
+	if (b->policy)
+		netshare_reset(b->shares);
+	memset(&b->out, 0, sizeof(b->out));
+	memset(b->speed_us, 0, sizeof(b->speed_us));
+	b->policy = e->policy;
+}
+
+/* ---- parts ---- */
+
+bool bandwidth_holds(const struct nic_parts *parts, const struct guest *g)
+{
+	for (size_t k = 0; parts && k < g->nnics; k++) {
+		const struct nic_part *part = nic_parts_find(parts, g->nics[k].ifindex);
+
+		for (size_t d = 0; part && d < NETSHARE_DIRECTIONS; d++)
+			if (part->rate_bps[d] != NETSHARE_FREE)
+				return true;
+	}
+	return false;
+}
+
+static int compare_rate(const void *key, const void *item)
+{
+	uint32_t ifindex = *(const uint32_t *)key;
+	uint32_t other = ((const struct netshare_rate *)item)->ifindex;
+
+	return (ifindex > other) - (ifindex < other);
+}
+
+const struct netshare_rate *bandwidth_rate(const struct bandwidth *b, uint32_t ifindex)
+{
+	const struct netshare_output *out = &b->out;
+
+	if (!out->count)
+		return NULL;
+	return bsearch(&ifindex, out->rates, out->count, sizeof(*out->rates), compare_rate);
+}
+
+static int compare_part(const void *pa, const void *pb)
+{
+	const struct nic_part *a = pa, *b = pb;
+
+	return (a->ifindex > b->ifindex) - (a->ifindex < b->ifindex);
+}
+
+static void add_part(struct engine *e, const struct policy *p, const struct guest_nic *nic,
+		     bool steady, struct nic_parts *parts)
+{
+	uint32_t network = netshare_network_of(p, nic);
+	uint64_t capacity = network == NETSHARE_NONE ? 0 : bandwidth_capacity(e, p, network);
+	const struct netshare_rate *rate =
+		steady ? NULL : bandwidth_rate(e->bandwidth, nic->ifindex);
+	struct nic_part *part = &parts->items[parts->count];
+
+	if (!nic->ifindex || !capacity)
+		return;
+	*part = (struct nic_part){ .ifindex = nic->ifindex,
+				   .network = p->networks[network].name,
+				   .capacity_bps = capacity,
+				   .rate_bps = { NETSHARE_FREE, NETSHARE_FREE } };
+	if (rate)
+		memcpy(part->rate_bps, rate->rate_bps, sizeof(part->rate_bps));
+	parts->count++;
+}
+
+size_t bandwidth_nics(const struct inventory *inv)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < inv->count; i++)
+		n += inv->guests[i]->nnics;
+	return n;
+}
+
+struct nic_parts *bandwidth_parts(struct engine *e, const struct policy *p, bool steady)
+{
+	struct nic_parts *parts;
+
+	if (!bandwidth_is_used(e) || !p->nnetworks)
+		return NULL;
+	if (p == e->policy)
+		bandwidth_take_policy(e);
+	parts = calloc(1, sizeof(*parts));
+	if (parts)
+		parts->items = calloc(bandwidth_nics(e->inventory) + 1, sizeof(*parts->items));
+	if (!parts || !parts->items) {
+		free(parts);
+		return NULL;
+	}
+	for (size_t i = 0; i < e->inventory->count; i++)
+		for (size_t k = 0; k < e->inventory->guests[i]->nnics; k++)
+			add_part(e, p, &e->inventory->guests[i]->nics[k],
+				 steady || e->protection->unleased, parts);
+	if (parts->count)
+		qsort(parts->items, parts->count, sizeof(*parts->items), compare_part);
+	return parts;
+}
+
+/* ---- after a start ---- */
+
+/* The rate of one direction that is in force, if it is less than all. */
+static uint64_t rate_in_force(struct engine *e, const struct target *t, enum knob_id knob,
+			      uint64_t steady_bps)
+{
+	struct knob_value actual;
+
+	if (engine_read(e, t, knob, &actual, NULL) < 0 || !actual.u64 || actual.u64 >= steady_bps)
+		return NETSHARE_FREE;
+	return actual.u64;
+}
+
+static int compare_rates(const void *pa, const void *pb)
+{
+	return compare_rate(&((const struct netshare_rate *)pa)->ifindex, pb);
+}
+
+void bandwidth_adopt(struct engine *e)
+{
+	struct nic_parts *parts = bandwidth_parts(e, e->policy, true);
+	struct netshare_rate *rates CLEANUP_FREE = NULL;
+	size_t count = 0;
+
+	if (parts)
+		rates = calloc(parts->count + 1, sizeof(*rates));
+	for (size_t i = 0; rates && i < e->inventory->count; i++) {
+		const struct guest *g = e->inventory->guests[i];
+
+		for (uint32_t k = 0; k < g->nnics; k++) {
+			const struct nic_part *part = nic_parts_find(parts, g->nics[k].ifindex);
+			struct target t = {
+				.kind = TARGET_NIC, .index = k, .guest_id = g->id, .guest = g
+			};
+
+			if (!part || count == parts->count)
+				continue;
+			rates[count] = (struct netshare_rate){ .ifindex = part->ifindex };
+			rates[count].rate_bps[NETSHARE_IN] =
+				rate_in_force(e, &t, KNOB_NET_IN, part->capacity_bps);
+			rates[count].rate_bps[NETSHARE_OUT] =
+				rate_in_force(e, &t, KNOB_NET_OUT, part->capacity_bps);
+			count++;
+		}
+	}
+	nic_parts_free(parts);
+	if (!count)
+		return;
+	qsort(rates, count, sizeof(*rates), compare_rates);
+	if (netshare_adopt(e->bandwidth->shares, rates, count) < 0)
+		return;
+	e->bandwidth->out.rates = rates;
+	e->bandwidth->out.count = count;
+	e->bandwidth->adopted = TAKE_PTR(rates);
+}

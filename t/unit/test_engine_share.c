@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * test_engine_share - rounds of bandwidth in the engine: what reaches NICs, lines and members;
+ * hold, release, observe, restart and the lease. Traffic is what a test says: each NIC takes what
+ * it offers, up to what its knob allows.
+ */
+#include "qosd/daemon/bandwidth.h"
+#include "t/unit/overload_bench.h"
+
+#define MBIT     UINT64_C(1000000)
+#define MS       UINT64_C(1000)
+#define ROUND    (100 * MS)
+#define IFINDEX  100 /* of a bench guest's NIC, and its id */
+#define IDS      8
+#define LINES    128
+#define CAPACITY (100 * MBIT)
+
+#define SHARE_POLICY(mode)                                                                                \
+	"mode = \"" mode "\";\nhost = { reserve = { memory = \"1GiB\"; cpus = \"0\"; }; };\n"             \
+	"networks = ( { name = \"tenant\"; device = \"br0\"; uplink = \"eth0\"; rate = \"100Mbit\"; },"   \
+	" { name = \"storage\"; device = \"eth0.7\"; uplink = \"eth0\"; reservation = \"20Mbit\"; } );\n" \
+	"classes = ( { name = \"gold\"; rank = 0; net = { reservation = \"40Mbit\"; }; },"                \
+	" { name = \"silver\"; rank = 1; net = { weight = 3; }; },"                                       \
+	" { name = \"bronze\"; rank = 2; } );\ndefault_class = \"silver\";\n"
+
+struct wire { /* the host's NICs, out of guests only */
+	struct storm *storm;
+	struct bench *b;
+	uint64_t now_us;
+	uint64_t offered[IDS], sent[IDS], dropped[IDS]; /* bit/s; bytes; by guest id */
+	uint64_t host_offered, host_sent;
+	uint64_t lines[LINES][2];
+	struct net_member members[IDS];
+	size_t nmembers;
+	unsigned int told; /* times that members were told */
+};
+
+static uint64_t wire_now(void *ctx)
+{
+	return ((struct wire *)ctx)->now_us;
+}
+
+static void wire_count(void *ctx, const struct guest_nic *nic, struct netshare_count ret[2])
+{
+	const struct wire *w = ctx;
+	uint32_t id = nic->ifindex - IFINDEX;
+
+	ret[NETSHARE_IN] = (struct netshare_count){ .known = true };
+	ret[NETSHARE_OUT] = (struct netshare_count){ .known = true,
+						     .bytes = w->sent[id],
+						     .pressed = w->dropped[id] };
+}
+
+static void wire_host(void *ctx, const struct network *n, struct netshare_count ret[2])
+{
+	const struct wire *w = ctx;
+
+	ASSERT_STR(n->name, "storage");
+	ret[NETSHARE_IN] = (struct netshare_count){ .known = true };
+	ret[NETSHARE_OUT] = (struct netshare_count){ .known = true, .bytes = w->host_sent };
+}
+
+static int wire_speed(void *ctx, const char *device, uint64_t *ret)
+{
+	(void)ctx;
+	(void)device;
+	(void)ret;
+	return -ENOENT;
+}
+
+static int wire_line(void *ctx, uint32_t line, bool in, uint64_t rate_bps, struct qerr *err)
+{
+	(void)err;
+	((struct wire *)ctx)->lines[line][!in] = rate_bps;
+	return 0;
+}
+
+static int wire_members(void *ctx, struct net_member *members, size_t count, struct qerr *err)
+{
+	struct wire *w = ctx;
+
+	(void)err;
+	w->nmembers = count;
+	memcpy(w->members, members, count * sizeof(*members));
+	w->told++;
+	return 0;
+}
+
+static void attach(struct wire *w)
+{
+	struct bandwidth_source source = { .ctx = w,
+					   .now_us = wire_now,
+					   .count_nic = wire_count,
+					   .count_host = wire_host,
+					   .link_speed = wire_speed,
+					   .set_line = wire_line,
+					   .set_members = wire_members };
+
+	bandwidth_set_source(w->b->e->bandwidth, &source);
+}
+
+/* What the knob of a guest's NIC allows now. */
+static uint64_t allowed(struct wire *w, const char *name)
+{
+	const char *text = bench_value(w->b, name, TARGET_NIC, 0, KNOB_NET_OUT);
+
+	return strcmp(text, "max") == 0 ? CAPACITY : strtoull(text, NULL, 10);
+}
+
+static void carry(struct wire *w, uint64_t us)
+{
+	for (size_t i = 0; i < w->b->running->count; i++) {
+		const struct guest *g = w->b->running->guests[i];
+		uint64_t may = allowed(w, g->name), wants = w->offered[g->id];
+
+		w->sent[g->id] += (wants < may ? wants : may) / 8 * us / 1000000;
+		w->dropped[g->id] += wants > may;
+	}
+	w->host_sent += w->host_offered / 8 * us / 1000000;
+	w->now_us += us;
+}
+
+static void rounds(struct wire *w, unsigned int n)
+{
+	for (; n; n--) {
+		carry(w, ROUND);
+		bandwidth_round(w->b->e);
+		if (w->b->e->turn_scheduled)
+			storm_settle(w->b);
+	}
+}
+
+static struct guest *add(struct bench *b, const char *name, uint32_t id, const char *class_name)
+{
+	struct guest *g = bench_guest(b, name, id, 1, GIB, class_name);
+
+	snprintf(g->nics[0].bridge, sizeof(g->nics[0].bridge), "br0");
+	return g;
+}
+
+static struct wire *wire_new(const char *policy)
+{
+	struct wire *w = must(calloc(1, sizeof(*w)));
+	struct bench *b = bench_new(policy);
+
+	w->b = b;
+	add(b, "db", 1, "gold");
+	add(b, "web", 2, "silver");
+	add(b, "batch", 3, "bronze");
+	w->storm = storm_new(b);
+	w->now_us = 1000 * MS;
+	attach(w);
+	bench_publish(b);
+	bench_settle(b);
+	bench_pass(b, BENCH_GROWN_US);
+	storm_pass(w->storm, 2000000);
+	return w;
+}
+
+static void wire_free(struct wire *w)
+{
+	storm_free(w->storm);
+	free(w);
+}
+
+/* Bronze takes all that it can get, until the rates stand. */
+static struct wire *wire_contended(const char *policy)
+{
+	struct wire *w = wire_new(policy);
+
+	w->offered[3] = 300 * MBIT;
+	rounds(w, 5);
+	return w;
+}
+
+static const char *reason(struct wire *w, const char *name, char *buf)
+{
+	const struct guest *g = must(inventory_find(w->b->running, name));
+	struct target t = { .kind = TARGET_NIC, .guest_id = g->id, .guest = g };
+	const struct plan_entry *e = plan_find(w->b->e->picture->plan, &t, KNOB_NET_OUT);
+
+	return e ? reason_format(&e->why, buf, REASON_TEXT_MAX) : "";
+}
+
+/* ---- tests ---- */
+
+static void test_calm(void)
+{
+	struct wire *w = wire_new(SHARE_POLICY("enforce"));
+	char why[REASON_TEXT_MAX];
+
+	rounds(w, 3);
+	CU_ASSERT_EQUAL(allowed(w, "batch"), CAPACITY);
+	ASSERT_STR(reason(w, "batch", why), "class bronze: all of network tenant: 100Mbit");
+	CU_ASSERT_EQUAL(w->nmembers, 3);
+	CU_ASSERT_EQUAL(w->members[0].ifindex, 101);
+	CU_ASSERT_EQUAL(w->members[0].line, 1);
+	CU_ASSERT_EQUAL(w->members[0].guaranteed_bps[0], 40 * MBIT);
+	CU_ASSERT_EQUAL(w->members[2].guaranteed_bps[1], 0);
+	CU_ASSERT(w->lines[1][0] > 98 * MBIT && w->lines[1][1] > 98 * MBIT);
+	CU_ASSERT_EQUAL(w->lines[2][0], 0);
+	CU_ASSERT(bandwidth_period_us(w->b->e) > ROUND);
+	wire_free(w);
+}
+
+static void test_contended(void)
+{
+	struct wire *w = wire_contended(SHARE_POLICY("enforce"));
+	char why[REASON_TEXT_MAX];
+
+	CU_ASSERT(allowed(w, "batch") > 98 * MBIT); /* it alone asks */
+	CU_ASSERT_EQUAL(bandwidth_period_us(w->b->e), ROUND);
+	w->offered[1] = 40 * MBIT;
+	rounds(w, 3);
+	CU_ASSERT(allowed(w, "db") >= 40 * MBIT);
+	CU_ASSERT(allowed(w, "batch") > 58 * MBIT && allowed(w, "batch") <= 60 * MBIT);
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(reason(w, "batch", why), "class bronze: shares network tenant: "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(why, " of 100Mbit (reservation 0bit, weight 1)"));
+	w->offered[2] = 300 * MBIT;
+	rounds(w, 3); /* 60 is left: 45 and 15 by weight */
+	CU_ASSERT(allowed(w, "web") > 44 * MBIT && allowed(w, "web") < 46 * MBIT);
+	CU_ASSERT(allowed(w, "batch") > 14 * MBIT && allowed(w, "batch") < 16 * MBIT);
+	w->host_offered = 20 * MBIT;
+	rounds(w, 3); /* 40 is left */
+	CU_ASSERT(allowed(w, "db") >= 40 * MBIT);
+	CU_ASSERT(allowed(w, "web") > 28 * MBIT && allowed(w, "web") < 31 * MBIT);
+	CU_ASSERT(w->lines[1][1] > 78 * MBIT && w->lines[1][1] <= 80 * MBIT);
+	memset(w->offered, 0, sizeof(w->offered));
+	rounds(w, 15);
+	CU_ASSERT_EQUAL(allowed(w, "batch"), CAPACITY);
+	wire_free(w);
+}
+
+/* A round writes what changed and nothing else, and reads nothing back. */
+static void test_cheap(void)
+{
+	struct wire *w = wire_contended(SHARE_POLICY("enforce"));
+	unsigned int told = w->told;
+	uint64_t written = w->b->e->written;
+	size_t reads = w->b->fakes[ADAPTER_NET].reads;
+
+	rounds(w, 10);
+	CU_ASSERT_EQUAL(w->b->e->written, written);
+	w->offered[1] = 40 * MBIT;
+	rounds(w, 1);
+	CU_ASSERT(w->b->e->written > written && w->b->e->written <= written + 4);
+	rounds(w, 10);
+	CU_ASSERT_EQUAL(w->b->fakes[ADAPTER_NET].reads, reads);
+	CU_ASSERT(w->told >= told);
+	bench_drift(w->b); /* all of it holds */
+	CU_ASSERT_EQUAL(w->b->e->repaired, 0);
+	wire_free(w);
+}
+
+static void test_observe(void)
+{
+	struct wire *w = wire_contended(SHARE_POLICY("observe"));
+
+	w->offered[1] = w->offered[2] = 300 * MBIT;
+	rounds(w, 5);
+	ASSERT_STR(bench_value(w->b, "batch", TARGET_NIC, 0, KNOB_NET_OUT), "max");
+	CU_ASSERT_EQUAL(w->b->e->written, 0);
+	CU_ASSERT_EQUAL(w->told, 0);
+	CU_ASSERT_EQUAL(w->lines[1][1], 0);
+	CU_ASSERT(bandwidth_period_us(w->b->e) > 10 * ROUND);
+	wire_free(w);
+}
+
+static void test_hold(void)
+{
+	struct wire *w = wire_contended(SHARE_POLICY("enforce"));
+
+	w->offered[2] = 300 * MBIT;
+	rounds(w, 3);
+	CU_ASSERT(allowed(w, "batch") < 30 * MBIT);
+	bench_row(w->b, "batch")->hold_until_s = (uint64_t)time(NULL) + 1000;
+	rounds(w, 2);
+	CU_ASSERT_EQUAL(allowed(w, "batch"), CAPACITY); /* what holds it back goes first */
+	CU_ASSERT_FALSE(bench_row(w->b, "batch")->capped);
+	CU_ASSERT(allowed(w, "web") < CAPACITY);
+	wire_free(w);
+}
+
+static void test_release(void)
+{
+	struct wire *w = wire_contended(SHARE_POLICY("enforce"));
+	struct qerr err = { 0 };
+
+	w->offered[2] = 300 * MBIT;
+	rounds(w, 3);
+	CU_ASSERT_EQUAL(engine_release(w->b->e, NULL, &err), 0);
+	bench_settle(w->b);
+	rounds(w, 3);
+	ASSERT_STR(bench_value(w->b, "batch", TARGET_NIC, 0, KNOB_NET_OUT), "max");
+	ASSERT_STR(bench_value(w->b, "web", TARGET_NIC, 0, KNOB_NET_OUT), "max");
+	wire_free(w);
+}
+
+static void test_newcomer(void)
+{
+	struct wire *w = wire_contended(SHARE_POLICY("enforce"));
+
+	add(w->b, "db2", 4, "gold");
+	bench_publish(w->b);
+	storm_settle(w->b);
+	CU_ASSERT_EQUAL(w->nmembers, 4); /* told before it is first shaped */
+	CU_ASSERT_EQUAL(w->members[3].guaranteed_bps[0], 40 * MBIT);
+	CU_ASSERT_EQUAL(allowed(w, "db2"), CAPACITY);
+	w->offered[4] = 300 * MBIT;
+	rounds(w, 3);
+	CU_ASSERT(allowed(w, "db2") > 68 * MBIT && allowed(w, "db2") < 72 * MBIT);
+	wire_free(w);
+}
+
+static void test_reload(void)
+{
+	struct wire *w = wire_contended(SHARE_POLICY("enforce"));
+	struct diag_list findings = { 0 };
+	struct qerr err = { 0 };
+
+	w->offered[2] = 300 * MBIT;
+	rounds(w, 3);
+	write_text(w->b->config_path, STORM_POLICY("enforce"));
+	CU_ASSERT_EQUAL(engine_reload(w->b->e, NULL, &findings, &err), 0);
+	rounds(w, 1); /* before the turn */
+	bench_settle(w->b);
+	rounds(w, 2);
+	ASSERT_STR(bench_value(w->b, "batch", TARGET_NIC, 0, KNOB_NET_OUT), "max");
+	diag_clear(&findings);
+	wire_free(w);
+}
+
+/* ---- over the daemon's end ---- */
+
+static void attach_lease(struct wire *w)
+{
+	struct protection *p = w->b->e->protection;
+	struct qerr err = { 0 };
+
+	if (lease_open(w->b->state_dir, &p->lease, &err) < 0)
+		abort();
+	lease_take_over(p->lease, engine_now_us(w->b->e));
+}
+
+static bool leased(const struct wire *w)
+{
+	return w->b->e->protection->lease->header->state == LEASE_HELD;
+}
+
+static struct wire *wire_leased(void)
+{
+	struct wire *w = wire_new(SHARE_POLICY("enforce"));
+
+	attach_lease(w);
+	w->offered[2] = w->offered[3] = 300 * MBIT;
+	rounds(w, 5);
+	return w;
+}
+
+static void test_lease(void)
+{
+	struct wire *w = wire_leased();
+	size_t len;
+	char *text;
+
+	CU_ASSERT(leased(w));
+	text = must(lease_read(w->b->e->protection->lease, &len));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "net.out 100000000"));
+	free(text);
+	storm_pass(w->storm, 1000000);
+	CU_ASSERT(leased(w));
+	memset(w->offered, 0, sizeof(w->offered));
+	rounds(w, 15);
+	storm_pass(w->storm, 1000000);
+	CU_ASSERT(!leased(w));
+	w->offered[2] = w->offered[3] = 300 * MBIT;
+	rounds(w, 5);
+	CU_ASSERT(leased(w));
+	overload_stand_down(w->b->e); /* it stops */
+	storm_settle(w->b);
+	CU_ASSERT_EQUAL(allowed(w, "batch"), CAPACITY);
+	CU_ASSERT(!leased(w));
+	wire_free(w);
+}
+
+/* kill -9: the next daemon goes on with the same rates. */
+static void test_restart(void)
+{
+	struct wire *w = wire_leased();
+	uint64_t web = allowed(w, "web"), batch = allowed(w, "batch");
+	uint64_t written;
+
+	CU_ASSERT(web < 80 * MBIT && batch < 30 * MBIT);
+	bench_kill(w->b);
+	bench_boot(w->b);
+	storm_attach(w->storm);
+	attach_lease(w);
+	attach(w);
+	written = w->b->e->written;
+	bench_publish(w->b);
+	bench_settle(w->b);
+	CU_ASSERT_EQUAL(w->b->e->written, written);
+	CU_ASSERT_EQUAL(allowed(w, "web"), web);
+	CU_ASSERT_EQUAL(allowed(w, "batch"), batch);
+	CU_ASSERT(leased(w));
+	rounds(w, 3);
+	CU_ASSERT(allowed(w, "web") > web - 3 * MBIT && allowed(w, "web") < web + 3 * MBIT);
+	wire_free(w);
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		{ "calm: all may have all", test_calm },
+		{ "contended: reservation, weight, storage", test_contended },
+		{ "a round that changes nothing costs nothing", test_cheap },
+		{ "observe writes nothing", test_observe },
+		{ "hold", test_hold },
+		{ "release", test_release },
+		{ "a guest comes", test_newcomer },
+		{ "a policy without networks", test_reload },
+		{ "shares are leased", test_lease },
+		{ "kill -9", test_restart },
+	};
+
+	return harness_run("engine_share", tests, ARRAY_SIZE(tests));
+}

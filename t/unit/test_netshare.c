@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * netshare - rounds against a model of an uplink in simulated time: NICs with queues that their own
+ * rates and the line's clock serve (bpf/edt_line.h), a host network beside them, and demands that
+ * come and go. Bounds are those that the lab checks with real traffic.
+ */
+#include <stdlib.h>
+
+#include "qosd/core/netshare.h"
+#include "t/unit/harness.h"
+
+#define MBIT     1000000.0
+#define STEP_US  10000
+#define ROUND_US 100000
+#define SLOW_US  400000
+#define NICS_MAX 40
+#define QUEUE_S  0.1 /* a queue holds what its rate carries in so long */
+
+struct nic_model {
+	double offered, reservation, limit, weight; /* bit/s; limit 0: none */
+	double queue, sent, dropped;                /* bits, since the beginning */
+	double got;                                 /* bit/s in the last step */
+};
+
+struct line_model {
+	double capacity, host_offered, host_sent, host_got;
+	struct nic_model nics[NICS_MAX];
+	size_t nnics;
+	struct network networks[2];
+	struct policy policy;
+	struct netshare *shares;
+	struct netshare_output out;
+	uint64_t now_us, next_round_us;
+	double over; /* largest excess over the capacity in a step */
+};
+
+static void model_init(struct line_model *m, double capacity, double host_reservation)
+{
+	*m = (struct line_model){ .capacity = capacity, .now_us = 1000000 };
+	m->networks[0] = (struct network){ .name = "tenant", .device = "br0", .uplink = "eth0" };
+	m->networks[1] = (struct network){ .name = "storage",
+					   .device = "eth0.7",
+					   .uplink = "eth0",
+					   .reservation_bps = (uint64_t)host_reservation };
+	m->policy.networks = m->networks;
+	m->policy.nnetworks = 2;
+	m->shares = netshare_new();
+	m->next_round_us = m->now_us;
+}
+
+static struct nic_model *model_add(struct line_model *m, double reservation, double weight)
+{
+	struct nic_model *n = &m->nics[m->nnics++];
+
+	*n = (struct nic_model){ .reservation = reservation, .weight = weight };
+	return n;
+}
+
+static double least(double a, double b)
+{
+	return a < b ? a : b;
+}
+
+static double rate_of(const struct line_model *m, size_t i)
+{
+	double rate = m->capacity;
+
+	if (m->out.rates && m->out.rates[i].rate_bps[NETSHARE_OUT] != NETSHARE_FREE)
+		rate = (double)m->out.rates[i].rate_bps[NETSHARE_OUT];
+	return m->nics[i].limit > 0 ? least(rate, m->nics[i].limit) : rate;
+}
+
+/* What each may send in this step by its own clock, then what the line lets through. */
+static void serve(struct line_model *m, double dt)
+{
+	double line = m->out.lines ? (double)m->out.lines[0].rate_bps[NETSHARE_OUT] : m->capacity;
+	double asks[NICS_MAX], owned = 0, borrowed = 0, room, sum = 0;
+
+	for (size_t i = 0; i < m->nnics; i++) {
+		struct nic_model *n = &m->nics[i];
+
+		n->queue += n->offered * dt;
+		asks[i] = least(n->queue / dt, rate_of(m, i));
+		n->got = least(asks[i], n->reservation);
+		owned += n->got;
+		borrowed += asks[i] - n->got;
+	}
+	room = line > owned ? line - owned : 0;
+	for (size_t i = 0; i < m->nnics; i++) {
+		struct nic_model *n = &m->nics[i];
+		double lost;
+
+		if (borrowed > 0)
+			n->got += (asks[i] - n->got) * least(1, room / borrowed);
+		n->sent += n->got * dt;
+		n->queue -= n->got * dt;
+		lost = n->queue - QUEUE_S * rate_of(m, i);
+		if (lost > 0) {
+			n->queue -= lost;
+			n->dropped += lost;
+		}
+		sum += n->got;
+	}
+	m->host_got = least(m->host_offered, m->capacity - sum);
+	m->host_sent += m->host_got * dt;
+	if (sum - m->capacity > m->over)
+		m->over = sum - m->capacity;
+}
+
+static void round_now(struct line_model *m)
+{
+	struct netshare_nic nics[NICS_MAX];
+	struct netshare_network nets[2] = { { .capacity_bps = (uint64_t)m->capacity },
+					    { .capacity_bps = (uint64_t)m->capacity } };
+	struct netshare_input in = { .now_us = m->now_us,
+				     .policy = &m->policy,
+				     .networks = nets,
+				     .nics = nics,
+				     .nnics = m->nnics };
+
+	nets[1].host[NETSHARE_OUT] =
+		(struct netshare_count){ .known = true, .bytes = (uint64_t)(m->host_sent / 8) };
+	for (size_t i = 0; i < m->nnics; i++) {
+		const struct nic_model *n = &m->nics[i];
+
+		nics[i] = (struct netshare_nic){
+			.ifindex = 10 + (uint32_t)i,
+			.weight = (uint32_t)n->weight,
+			.reservation_bps = (uint64_t)n->reservation,
+			.limit_bps = { NETSHARE_FREE,
+				       n->limit > 0 ? (uint64_t)n->limit : NETSHARE_FREE },
+			.count = { { .known = true },
+				   { .known = true,
+				     .bytes = (uint64_t)(n->sent / 8),
+				     .pressed = (uint64_t)(n->dropped / 12000),
+				     .queue_ns = (uint64_t)(n->queue / rate_of(m, i) * 1e9) } },
+		};
+	}
+	CU_ASSERT_EQUAL(netshare_round(m->shares, &in, &m->out), 0);
+	m->next_round_us = m->now_us + (m->out.busy ? ROUND_US : SLOW_US);
+}
+
+static void run(struct line_model *m, double seconds)
+{
+	uint64_t until = m->now_us + (uint64_t)(seconds * 1e6);
+
+	for (; m->now_us < until; m->now_us += STEP_US) {
+		if (m->now_us >= m->next_round_us)
+			round_now(m);
+		serve(m, STEP_US / 1e6);
+	}
+}
+
+static void model_done(struct line_model *m)
+{
+	CU_ASSERT(m->over <= m->capacity * 1e-6);
+	netshare_free(m->shares);
+}
+
+/* ---- the bounds ---- */
+
+static void test_guarantee(void)
+{
+	struct line_model m;
+	struct nic_model *gold, *bronze, *silver;
+
+	model_init(&m, 100 * MBIT, 0);
+	gold = model_add(&m, 50 * MBIT, 1);
+	silver = model_add(&m, 0, 1);
+	bronze = model_add(&m, 0, 1);
+	bronze->offered = 300 * MBIT;
+	run(&m, 3);
+	CU_ASSERT(bronze->got >= 0.98 * m.capacity); /* it alone asks */
+	gold->offered = 50 * MBIT;
+	run(&m, 0.3);
+	CU_ASSERT(gold->got >= 0.98 * 50 * MBIT);
+	run(&m, 0.2);
+	CU_ASSERT(bronze->got >= 0.98 * (m.capacity - gold->got));
+	silver->offered = 100 * MBIT;
+	run(&m, 1);
+	CU_ASSERT(gold->got >= 0.98 * 50 * MBIT);
+	CU_ASSERT(silver->got >= 0.9 * bronze->got && bronze->got >= 0.9 * silver->got);
+	gold->offered = silver->offered = 0;
+	run(&m, 0.5);
+	CU_ASSERT(bronze->got >= 0.98 * m.capacity);
+	model_done(&m);
+}
+
+static void test_weights(void)
+{
+	struct line_model m;
+
+	model_init(&m, 120 * MBIT, 0);
+	model_add(&m, 20 * MBIT, 3)->offered = 500 * MBIT;
+	model_add(&m, 0, 1)->offered = 500 * MBIT;
+	model_add(&m, 0, 1)->offered = 5 * MBIT;
+	run(&m, 2);
+	CU_ASSERT_DOUBLE_EQUAL(m.nics[0].got, (20 + 71) * MBIT, 3 * MBIT);
+	CU_ASSERT_DOUBLE_EQUAL(m.nics[1].got, 24 * MBIT, 3 * MBIT);
+	CU_ASSERT_DOUBLE_EQUAL(m.nics[2].got, 5 * MBIT, 0.1 * MBIT);
+	model_done(&m);
+}
+
+static void test_storm_and_storage(void)
+{
+	struct line_model m;
+
+	model_init(&m, 100 * MBIT, 40 * MBIT);
+	for (int i = 0; i < 10; i++)
+		model_add(&m, 0, 1);
+	m.host_offered = 40 * MBIT;
+	run(&m, 2);
+	CU_ASSERT(m.host_got >= 40 * MBIT); /* alone */
+	for (int i = 0; i < 10; i++)
+		m.nics[i].offered = 100 * MBIT;
+	for (int i = 0; i < 200; i++) { /* not for a moment */
+		run(&m, 0.01);
+		CU_ASSERT(m.host_got >= 0.999 * 40 * MBIT);
+	}
+	m.host_offered = 0; /* lent at once, given back at once */
+	run(&m, 0.5);
+	CU_ASSERT(m.nics[0].got * 10 >= 0.95 * m.capacity);
+	m.host_offered = 40 * MBIT;
+	run(&m, 0.3);
+	CU_ASSERT(m.host_got >= 0.98 * 40 * MBIT);
+	model_done(&m);
+}
+
+/* Room for all: nobody is held back, and nothing is watched closely. */
+static void test_calm(void)
+{
+	struct line_model m;
+
+	model_init(&m, 1000 * MBIT, 100 * MBIT);
+	for (int i = 0; i < 20; i++)
+		model_add(&m, 10 * MBIT, 1)->offered = 10 * MBIT;
+	run(&m, 3);
+	CU_ASSERT_FALSE(m.out.busy);
+	for (size_t i = 0; i < m.nnics; i++) {
+		CU_ASSERT_EQUAL(m.out.rates[i].rate_bps[NETSHARE_OUT], NETSHARE_FREE);
+		CU_ASSERT_EQUAL(m.out.rates[i].guaranteed_bps, 10 * MBIT);
+	}
+	m.nics[3].offered = 5000 * MBIT; /* a storm: held back within a round, and free again */
+	run(&m, 1);
+	CU_ASSERT(m.out.lines[0].contended[NETSHARE_OUT]);
+	CU_ASSERT_FALSE(m.out.lines[0].contended[NETSHARE_IN]);
+	m.nics[3].offered = 0;
+	run(&m, 2);
+	CU_ASSERT_EQUAL(m.out.rates[3].rate_bps[NETSHARE_OUT], NETSHARE_FREE);
+	model_done(&m);
+}
+
+/* What cannot be kept is cut in proportion, and the host's reservation goes first. */
+static void test_too_much(void)
+{
+	struct line_model m;
+
+	model_init(&m, 100 * MBIT, 40 * MBIT);
+	model_add(&m, 80 * MBIT, 1);
+	model_add(&m, 40 * MBIT, 1);
+	run(&m, 1);
+	CU_ASSERT_EQUAL(m.out.rates[0].guaranteed_bps, 40 * MBIT);
+	CU_ASSERT_EQUAL(m.out.rates[1].guaranteed_bps, 20 * MBIT);
+	model_done(&m);
+}
+
+/* Demands that stand still: so do the rates. */
+static void test_stands_still(void)
+{
+	struct line_model m;
+	uint64_t before[NICS_MAX];
+
+	model_init(&m, 100 * MBIT, 0);
+	for (int i = 0; i < 8; i++)
+		model_add(&m, i * MBIT, 1 + i % 3)->offered = (i + 1) * 7 * MBIT;
+	run(&m, 3);
+	for (size_t i = 0; i < m.nnics; i++)
+		before[i] = m.out.rates[i].rate_bps[NETSHARE_OUT];
+	for (int k = 0; k < 30; k++) {
+		run(&m, 0.1);
+		for (size_t i = 0; i < m.nnics; i++)
+			CU_ASSERT_EQUAL(m.out.rates[i].rate_bps[NETSHARE_OUT], before[i]);
+	}
+	model_done(&m);
+}
+
+/* A daemon that has just begun keeps the rates of the one before until it has seen something. */
+static void test_adopts(void)
+{
+	struct netshare_rate before[] = { { .ifindex = 10,
+					    .rate_bps = { NETSHARE_FREE, 7000000 } } };
+	struct line_model m;
+
+	model_init(&m, 100 * MBIT, 0);
+	model_add(&m, 0, 1)->offered = 500 * MBIT;
+	model_add(&m, 0, 1)->offered = 500 * MBIT;
+	CU_ASSERT_EQUAL(netshare_adopt(m.shares, before, 1), 0);
+	round_now(&m);
+	CU_ASSERT_EQUAL(m.out.rates[0].rate_bps[NETSHARE_OUT], 7000000);
+	CU_ASSERT_EQUAL(m.out.rates[0].rate_bps[NETSHARE_IN], NETSHARE_FREE);
+	CU_ASSERT_EQUAL(m.out.rates[1].rate_bps[NETSHARE_OUT], NETSHARE_FREE);
+	run(&m, 1);
+	CU_ASSERT_DOUBLE_EQUAL(m.nics[0].got, 50 * MBIT, 2 * MBIT);
+	netshare_reset(m.shares);
+	round_now(&m);
+	CU_ASSERT_EQUAL(m.out.rates[0].rate_bps[NETSHARE_OUT], NETSHARE_FREE);
+	model_done(&m);
+}
+
+/* ---- bursts at random ---- */
+
+static double any(unsigned short seed[3], double below)
+{
+	return erand48(seed) * below;
+}
+
+/*
+ * Each asks for a tenth of a second up to 1.6 s and rests likewise: who owns something has it
+ * 300 ms after asking, and of a line that all this changes on little lies idle.
+ */
+static bool bursts(unsigned short seed[3])
+{
+	struct line_model m;
+	double since[NICS_MAX] = { 0 }, until[NICS_MAX] = { 0 };
+	double left = 90 * MBIT, used = 0, could = 0;
+	size_t n = 2 + (size_t)any(seed, NICS_MAX - 2);
+	bool good = true;
+
+	model_init(&m, 100 * MBIT, 0);
+	for (size_t i = 0; i < n; i++) {
+		double owns = i % 2 ? 0 : any(seed, left / 2);
+
+		left -= owns;
+		model_add(&m, owns, 1 + (double)(int)any(seed, 5));
+	}
+	for (double t = 0; t < 8 && good; t += 0.05) {
+		double sum = 0, wanted = 0;
+
+		run(&m, 0.05);
+		for (size_t i = 0; i < n; i++) {
+			struct nic_model *nic = &m.nics[i];
+
+			sum += nic->got;
+			wanted += nic->offered;
+			if (nic->offered > 0 && t - since[i] > 0.3 &&
+			    nic->got < 0.98 * least(nic->offered, nic->reservation))
+				good = false;
+			if (t < until[i])
+				continue;
+			nic->offered = nic->offered > 0 ? 0 : any(seed, 150 * MBIT);
+			since[i] = t;
+			until[i] = t + 0.1 + any(seed, 1.5);
+		}
+		if (wanted > 1.2 * m.capacity) {
+			used += sum;
+			could += m.capacity;
+		}
+	}
+	model_done(&m);
+	return good && used >= 0.88 * could;
+}
+
+static void test_bursts(void)
+{
+	for (unsigned short k = 0; k < 200; k++) {
+		unsigned short seed[3] = { k, 5, 2026 };
+
+		if (bursts(seed))
+			continue;
+		fprintf(stderr, "\nseed %u\n", k);
+		CU_FAIL("a guarantee was missed, or the line lay idle");
+		return;
+	}
+}
+
+/* ---- who is where ---- */
+
+static void test_membership(void)
+{
+	struct network networks[] = { { .name = "a", .device = "br0", .uplink = "eth0" },
+				      { .name = "b", .device = "eth1" },
+				      { .name = "c", .device = "br1", .uplink = "eth1" } };
+	struct policy policy = { .networks = networks, .nnetworks = 3 };
+	struct guest_nic nic = { .bridge = "br1" }, other = { .bridge = "virbr0" }, none = { 0 };
+
+	CU_ASSERT_EQUAL(netshare_network_of(&policy, &nic), 2);
+	CU_ASSERT_EQUAL(netshare_network_of(&policy, &other), NETSHARE_NONE);
+	CU_ASSERT_EQUAL(netshare_network_of(&policy, &none), NETSHARE_NONE);
+	CU_ASSERT_EQUAL(netshare_line_of(&policy, 2), 1);
+	CU_ASSERT_EQUAL(netshare_line_of(&policy, 0), 0);
+	ASSERT_STR(netshare_uplink(&networks[1]), "eth1");
+}
+
+static const struct test tests[] = {
+	{ "gold asks, bronze floods", test_guarantee },
+	{ "the rest goes by weight", test_weights },
+	{ "a storm costs storage nothing", test_storm_and_storage },
+	{ "room for all", test_calm },
+	{ "more reserved than there is", test_too_much },
+	{ "steady demands, steady rates", test_stands_still },
+	{ "rates of before", test_adopts },
+	{ "bursts", test_bursts },
+	{ "who is on which line", test_membership },
+};
+
+int main(void)
+{
+	return harness_run("netshare", tests, ARRAY_SIZE(tests));
+}
