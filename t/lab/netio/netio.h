@@ -40,6 +40,7 @@ struct flow_set *flow_start(const struct flow_plan *plan); /* lives as long as t
 /* verbs: argv[0] is the verb */
 int verb_rate(int argc, char **argv);
 int verb_stream(int argc, char **argv);
+int verb_blast(int argc, char **argv);
 int verb_ping(int argc, char **argv);
 int verb_say(int argc, char **argv);
 int verb_stat(int argc, char **argv);
