@@ -15,8 +15,9 @@
  *      What is queued before the packet counts, so that one of any size is always let in.
  *   3. CoDel on the wait: marks, or drops if the packet cannot be marked, but only packets of those
  *      flows that have the most queued. It runs by the time of departure, as CoDel behind a
- *      queue does: a packet that is missing is missed then. While it has no effect the queue's
- *      end comes nearer. A dropped packet is not charged.
+ *      queue does: a packet that is missing is missed then. The longer the wait the quicker its
+ *      pace, and while it has no effect the queue's end comes nearer. A dropped packet is not
+ * charged.
  *   4. The stamp. bpf_skb_set_tstamp says that it is a delivery time: a plain one would be taken
  *      for the time of reception when the packet comes back from the ifb to the host itself.
  *
@@ -46,7 +47,8 @@
 #define PACKET_BYTES_MAX 0x1fffffU /* keeps bytes * 8e9 within 64 bits */
 #define CODEL_FORGET     16        /* intervals after which a dropping state is new */
 #define CODEL_COUNT_MAX  0xfffffU
-#define ROOM_TARGETS     3 /* of CoDel's are always room */
+#define PACE_TARGETS     4 /* of CoDel's: for each of them once more in the same time */
+#define ROOM_TARGETS     3 /* are always room */
 #define PRIORITY_MASK    15
 #define PRIORITY_CONTROL 7 /* fq lets TC_PRIO_CONTROL pass by the departure time */
 
@@ -70,7 +72,7 @@ struct {
  * What flows have queued. A cell holds until when (32 bits of 16.4 us), the share of the line's
  * time until then (20 bits), whether one of the last three packets was refused (2 bits: 3, 2, 1,
  * no), and a tag, by which a cell of another flow or NIC is seen and taken over. Cells are read and
- * written whole; one that is lost makes its flow look new, no more.
+ * written whole.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -99,8 +101,12 @@ static __always_inline void flow_read(struct packet *p, __u64 cell)
 	__u32 low = cell;
 	__u64 share = low >> (TAG_BITS + REFUSED_BITS);
 
-	if ((low & TAG_MASK) != p->tag || ahead - 1 >= FLOW_STALE)
+	if (ahead - 1 >= FLOW_STALE)
 		return;
+	if ((low & TAG_MASK) != p->tag) { /* this flow may have had the cell: no lane for it */
+		p->queued = 1;
+		return;
+	}
 	p->refused = low >> TAG_BITS & REFUSED_MASK;
 	p->queued = (share * (ahead << FLOW_SHIFT) >> SHARE_BITS) + 1;
 	p->claim = p->refused ? p->queued + (p->queued >> 1) : p->queued;
@@ -236,7 +242,8 @@ static __always_inline int codel(struct edt_state *s, const struct edt_cfg *c,
 			s->codel_count++;
 			codel_step(s);
 		}
-		s->codel_next += c->interval_ns * s->codel_inv_sqrt >> 32;
+		s->codel_next += (c->interval_ns * s->codel_inv_sqrt >> 32) /
+				 (delay / (PACE_TARGETS * c->target_ns) + 1);
 	}
 	s->codel_delay_ns = delay;
 	return !falling;
