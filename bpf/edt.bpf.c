@@ -15,8 +15,9 @@
  *      What is queued before the packet counts, so that one of any size is always let in.
  *   3. CoDel on the wait: marks, or drops if the packet cannot be marked, but only packets of those
  *      flows that have the most queued. It runs by the time of departure, as CoDel behind a
- *      queue does: a packet that is missing is missed then. While it has no effect the queue's
- *      end comes nearer. A dropped packet is not charged.
+ *      queue does: a packet that is missing is missed then. The longer the wait the quicker its
+ *      pace, and while it has no effect the queue's end comes nearer. A dropped packet is not
+ *      charged.
  *   4. The line that the NIC shares with others, if any, makes it wait: see edt_line.h.
  *   5. The stamp. bpf_skb_set_tstamp says that it is a delivery time: a plain one would be taken
  *      for the time of reception when the packet comes back from the ifb to the host itself.
@@ -40,12 +41,15 @@
 #define FLOW_SHIFT       14             /* unit of time in a flow's cell: 16.4 us */
 #define FLOW_STALE       (SPARSE_DEBT_NS * 2 >> FLOW_SHIFT)
 #define SHARE_BITS       20
-#define TAG_BITS         12
+#define REFUSED_BITS     2
+#define REFUSED_MASK     ((1U << REFUSED_BITS) - 1)
+#define TAG_BITS         10
 #define TAG_MASK         ((1U << TAG_BITS) - 1)
 #define PACKET_BYTES_MAX 0x1fffffU /* keeps bytes * 8e9 within 64 bits */
 #define CODEL_FORGET     16        /* intervals after which a dropping state is new */
 #define CODEL_COUNT_MAX  0xfffffU
-#define ROOM_TARGETS     3 /* of CoDel's are always room */
+#define PACE_TARGETS     4 /* of CoDel's: for each of them once more in the same time */
+#define ROOM_TARGETS     3 /* are always room */
 #define PRIORITY_MASK    15
 #define PRIORITY_CONTROL 7 /* fq lets TC_PRIO_CONTROL pass by the departure time */
 
@@ -67,8 +71,9 @@ struct {
 
 /*
  * What flows have queued. A cell holds until when (32 bits of 16.4 us), the share of the line's
- * time until then (20 bits), and a tag, by which a cell of another flow or NIC is seen and taken
- * over. Cells are read and written whole; one that is lost makes its flow look new, no more.
+ * time until then (20 bits), whether one of the last three packets was refused (2 bits: 3, 2, 1,
+ * no), and a tag, by which a cell of another flow or NIC is seen and taken over. Cells are read and
+ * written whole.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -83,35 +88,46 @@ volatile const __u32 delivery_time = 1;
 enum verdict { PASS, MARK, DROP };
 
 struct packet {
-	__u64 now, queued; /* what its flow has queued, as time of the line */
+	__u64 now;
+	__u64 queued; /* what its flow has queued, as time of the line */
+	__u64 claim;  /* the same, half more for a flow that goes on when it is refused */
 	__u64 departure, ns;
 	__u64 line;   /* when the line that its NIC shares is free; 0: it shares none */
 	__u64 due_ns; /* what it takes of the NIC's guarantee there */
-	__u32 bytes;
+	__u32 bytes, tag, refused;
 };
 
 #include "bpf/edt_line.h"
 
 /* Packets of a flow leave evenly until the last one has left: never 0 before. */
-static __always_inline __u64 flow_queued(__u64 cell, __u32 tag, __u64 now)
+static __always_inline void flow_read(struct packet *p, __u64 cell)
 {
-	__u64 ahead = (__u32)((__u32)(cell >> 32) - (__u32)(now >> FLOW_SHIFT));
-	__u64 share = (__u32)cell >> TAG_BITS;
+	__u64 ahead = (__u32)((__u32)(cell >> 32) - (__u32)(p->now >> FLOW_SHIFT));
+	__u32 low = cell;
+	__u64 share = low >> (TAG_BITS + REFUSED_BITS);
 
-	if ((cell & TAG_MASK) != tag || ahead - 1 >= FLOW_STALE)
-		return 0;
-	return (share * (ahead << FLOW_SHIFT) >> SHARE_BITS) + 1;
+	if (ahead - 1 >= FLOW_STALE)
+		return;
+	if ((low & TAG_MASK) != p->tag) { /* this flow may have had the cell: no lane for it */
+		p->queued = 1;
+		return;
+	}
+	p->refused = low >> TAG_BITS & REFUSED_MASK;
+	p->queued = (share * (ahead << FLOW_SHIFT) >> SHARE_BITS) + 1;
+	p->claim = p->refused ? p->queued + (p->queued >> 1) : p->queued;
 }
 
 /* The flow's cell with a packet more that has to wait. */
-static __always_inline __u64 flow_cell(const struct packet *p, __u32 tag)
+static __always_inline __u64 flow_cell(const struct packet *p)
 {
 	__u64 until = p->departure + p->ns;
 	__u64 share = ((p->queued + p->ns) << SHARE_BITS) / (until - p->now);
+	__u64 refused = p->refused ? p->refused - 1 : 0;
 
 	if (share >> SHARE_BITS)
 		share = (1U << SHARE_BITS) - 1;
-	return ((until >> FLOW_SHIFT) + 1) << 32 | share << TAG_BITS | tag;
+	return ((until >> FLOW_SHIFT) + 1) << 32 | share << (TAG_BITS + REFUSED_BITS) |
+	       refused << TAG_BITS | p->tag;
 }
 
 /* The time that `bytes` take at the rate. What the division leaves over goes to the next packet,
@@ -168,9 +184,9 @@ static __always_inline void codel_step(struct edt_state *s)
 
 /* Is the turn not this flow's? Neither with one packet queued nor with clearly less than the
  * fattest. What the fattest had is forgotten bit by bit, so that soon somebody has the turn. */
-static __always_inline int spared(struct edt_state *s, const struct edt_cfg *c, __u64 queued)
+static __always_inline int spared(struct edt_state *s, const struct edt_cfg *c, __u64 claim)
 {
-	if (queued > c->packet_ns && queued * 8 >= s->fattest_ns * 7)
+	if (claim > c->packet_ns && claim * 8 >= s->fattest_ns * 7)
 		return 0;
 	s->fattest_ns -= s->fattest_ns >> 4;
 	return 1;
@@ -221,7 +237,7 @@ static __always_inline int codel(struct edt_state *s, const struct edt_cfg *c,
 	}
 	if (s->codel_dropping && (__s64)(at - s->codel_next) < 0)
 		return 0;
-	if (spared(s, c, p->queued))
+	if (spared(s, c, p->claim))
 		return 0;
 	if (!s->codel_dropping) {
 		codel_begin(s, c, at);
@@ -231,7 +247,8 @@ static __always_inline int codel(struct edt_state *s, const struct edt_cfg *c,
 			s->codel_count++;
 			codel_step(s);
 		}
-		s->codel_next += c->interval_ns * s->codel_inv_sqrt >> 32;
+		s->codel_next += (c->interval_ns * s->codel_inv_sqrt >> 32) /
+				 (delay / (PACE_TARGETS * c->target_ns) + 1);
 	}
 	s->codel_delay_ns = delay;
 	return !falling;
@@ -254,8 +271,7 @@ static __always_inline int over(const struct edt_state *s, const struct edt_cfg 
 {
 	__u64 delay = p->departure - p->now;
 
-	return delay > c->horizon_ns ||
-	       (p->queued > c->packet_ns && delay + p->queued > room(s, c));
+	return delay > c->horizon_ns || (p->claim > c->packet_ns && delay + p->claim > room(s, c));
 }
 
 /* Everything that is decided under the lock; sets p->departure and p->ns. */
@@ -270,19 +286,24 @@ static __always_inline enum verdict decide(struct edt_state *s, const struct edt
 		start = p->now - c->burst_ns;
 	p->departure = p->now;
 	p->due_ns = 0;
-	if (!sparse(s, c, p)) {
+	if (start <= p->now && p->line <= p->now) {
+		s->codel_due = 0;
+		s->codel_dropping = 0;
+		line_promise(s, c, p);
+	} else if (!sparse(s, c, p)) {
 		start = line_wait(s, c, p, start);
 		if (start > p->now)
 			p->departure = start;
 		note_delay(s, p->now, p->departure - p->now);
-		if (p->queued > s->fattest_ns)
-			s->fattest_ns = p->queued;
+		if (p->claim > s->fattest_ns)
+			s->fattest_ns = p->claim;
 		if (over(s, c, p)) {
 			s->carry = carry;
 			s->dropped_packets++;
 			s->dropped_bytes += p->bytes;
 			return DROP;
 		}
+		s->delayed_packets += p->departure > p->now;
 		if (c->target_ns && codel(s, c, p))
 			v = MARK;
 		line_promise(s, c, p);
@@ -290,7 +311,6 @@ static __always_inline enum verdict decide(struct edt_state *s, const struct edt
 	s->next = start + p->ns;
 	s->packets++;
 	s->bytes += p->bytes;
-	s->delayed_packets += p->departure > p->now;
 	return v;
 }
 
@@ -315,42 +335,49 @@ static __always_inline int mark(struct __sk_buff *skb, struct edt_state *s, cons
 	return marked;
 }
 
-static __always_inline __u64 *flow_of(__u32 hash, __u32 key)
+static __always_inline __u64 *flow_of(__u32 hash, __u32 key, __u32 *tag)
 {
 	__u32 i = (hash ^ key * 0x9e3779b1U) & (FLOWS - 1);
 
+	*tag = hash >> (32 - TAG_BITS);
 	return bpf_map_lookup_elem(&qosd_flows, &i);
 }
 
 static __always_inline int shape(struct __sk_buff *skb, __u32 key)
 {
 	struct edt_cfg *c = bpf_map_lookup_elem(&qosd_cfg, &key);
-	__u32 hash, tag;
-	struct packet p;
 	struct edt_state *s;
+	struct packet p = { 0 };
 	enum verdict v;
-	__u64 *flow;
+	__u64 *flow = 0;
 
 	if (!c || !c->rate_bps)
 		return TC_ACT_UNSPEC;
 	s = bpf_map_lookup_elem(&qosd_st, &key);
-	hash = bpf_get_hash_recalc(skb);
-	flow = flow_of(hash, key);
-	if (!s || !flow)
+	if (!s)
 		return TC_ACT_UNSPEC;
-	tag = hash >> (32 - TAG_BITS);
 	p.bytes = skb->wire_len;
 	if (p.bytes > PACKET_BYTES_MAX)
 		p.bytes = PACKET_BYTES_MAX;
 	p.line = line_free(c, key & 1);
 	p.now = bpf_ktime_get_ns();
-	p.queued = flow_queued(*flow, tag, p.now);
+	if (s->next > p.now ||
+	    p.line > p.now) { /* else nothing is queued, and nothing has to wait */
+		flow = flow_of(bpf_get_hash_recalc(skb), key, &p.tag);
+		if (flow)
+			flow_read(&p, *flow);
+	}
 
 	bpf_spin_lock(&s->lock);
 	v = decide(s, c, &p);
 	bpf_spin_unlock(&s->lock);
 
-	if (v == DROP || (v == MARK && !mark(skb, s, &p)))
+	if (v == DROP) {
+		if (p.queued && flow)
+			*flow |= REFUSED_MASK << TAG_BITS;
+		return TC_ACT_SHOT;
+	}
+	if (v == MARK && !mark(skb, s, &p))
 		return TC_ACT_SHOT;
 	line_charge(c, key & 1, &p);
 	if ((skb->priority & PRIORITY_MASK) == PRIORITY_CONTROL)
@@ -359,7 +386,8 @@ static __always_inline int shape(struct __sk_buff *skb, __u32 key)
 		skb->tstamp = 0;
 		return TC_ACT_UNSPEC;
 	}
-	*flow = flow_cell(&p, tag);
+	if (flow)
+		*flow = flow_cell(&p);
 	if (!delivery_time ||
 	    bpf_skb_set_tstamp(skb, p.departure, BPF_SKB_TSTAMP_DELIVERY_MONO) < 0)
 		skb->tstamp = p.departure; /* an old kernel, or neither IPv4 nor IPv6 */

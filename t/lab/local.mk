@@ -36,6 +36,7 @@ $(builddir)/t/lab/qosguest.rom: $(builddir)/t/lab/qosguest.elf
 
 lab_netio_sources = \
 	$(top_srcdir)/t/lab/netio/main.c \
+	$(top_srcdir)/t/lab/netio/blast.c \
 	$(top_srcdir)/t/lab/netio/flow.c \
 	$(top_srcdir)/t/lab/netio/ping.c \
 	$(top_srcdir)/t/lab/netio/rate.c \

@@ -12,10 +12,12 @@ static const struct verb {
 } verbs[] = {
 	{ "rate",
 	  "--from NETNS --to NETNS --address IP [--udp] [--offered BPS] [--flows N]"
-	  " [--seconds S] [--json]",
+	  " [--seconds S] [--warm-up-ms MS] [--json]",
 	  verb_rate },
 	{ "series", "NETNS NETNS IP FLOWS INTERVAL-MS COUNT [UDP-BPS]", verb_series },
 	{ "stream", "NETNS IP NETNS IP", verb_stream },
+	{ "blast", "--taps PREFIX [--nics N] [--threads N] [--bytes N] [--ms N] [--pps N]",
+	  verb_blast },
 	{ "ping", "--from NETNS --address IP [--count N] [--json]", verb_ping },
 	{ "say", "SOCKET LINE [SECONDS]", verb_say },
 	{ "stat", "GUEST [NETNS]", verb_stat },

@@ -41,6 +41,7 @@ struct flow_set *flow_start(const struct flow_plan *plan); /* lives as long as t
 int verb_rate(int argc, char **argv);
 int verb_series(int argc, char **argv);
 int verb_stream(int argc, char **argv);
+int verb_blast(int argc, char **argv);
 int verb_ping(int argc, char **argv);
 int verb_say(int argc, char **argv);
 int verb_stat(int argc, char **argv);

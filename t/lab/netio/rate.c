@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * `rate`: goodput of flows between two namespaces, as the receiver sees it, after a warm-up that
- * leaves out TCP's slow start. `stream`: both directions at full speed until it is ended.
+ * leaves out TCP's slow start, and the round trips that TCP meets. `stream`: both directions at
+ * full speed until it is ended.
  */
 #include "t/lab/netio/netio.h"
 
@@ -17,6 +18,8 @@
 #include <unistd.h>
 
 #define WARM_UP_MS          1000
+#define RTT_EVERY_MS        20
+#define MAX_RTTS            100000
 #define DEFAULT_OFFERED_BPS 30e6
 
 struct rate_options {
@@ -112,7 +115,40 @@ static unsigned int retransmits(const struct flow_set *set)
 	return sum;
 }
 
-static void report(const struct rate_options *o, const double *flow_bps, unsigned int resent)
+/* The smoothed round trip of all flows, taken again and again. */
+struct rtts {
+	unsigned int us[MAX_RTTS];
+	int count;
+};
+
+static void take_rtts(const struct flow_set *set, struct rtts *r)
+{
+	struct tcp_info info;
+	socklen_t size;
+	int i;
+
+	for (i = 0; i < set->plan.flows && !set->plan.udp; i++) {
+		size = sizeof(info);
+		if (r->count < MAX_RTTS &&
+		    !getsockopt(set->sender[i], IPPROTO_TCP, TCP_INFO, &info, &size))
+			r->us[r->count++] = info.tcpi_rtt;
+	}
+}
+
+static int by_size(const void *a, const void *b)
+{
+	unsigned int x = *(const unsigned int *)a, y = *(const unsigned int *)b;
+
+	return (x > y) - (x < y);
+}
+
+static unsigned int rtt_percentile(const struct rtts *r, int percent)
+{
+	return r->count ? r->us[(r->count * percent + 99) / 100 - 1] : 0;
+}
+
+static void report(const struct rate_options *o, const double *flow_bps, unsigned int resent,
+		   struct rtts *rtts)
 {
 	double sum = 0, squares = 0;
 	int i, n = o->plan.flows;
@@ -125,8 +161,11 @@ static void report(const struct rate_options *o, const double *flow_bps, unsigne
 		printf("%.0f\n", sum);
 		return;
 	}
-	printf("{ \"goodput_bps\": %.0f, \"jain\": %.4f, \"retransmits\": %u, \"flow_bps\": [", sum,
-	       squares > 0 ? sum * sum / (n * squares) : 1.0, resent);
+	qsort(rtts->us, (size_t)rtts->count, sizeof(rtts->us[0]), by_size);
+	printf("{ \"goodput_bps\": %.0f, \"jain\": %.4f, \"retransmits\": %u,"
+	       " \"rtt_p50_us\": %u, \"rtt_p99_us\": %u, \"flow_bps\": [",
+	       sum, squares > 0 ? sum * sum / (n * squares) : 1.0, resent, rtt_percentile(rtts, 50),
+	       rtt_percentile(rtts, 99));
 	for (i = 0; i < n; i++)
 		printf("%s%.0f", i ? ", " : " ", flow_bps[i]);
 	puts(" ] }");
@@ -141,6 +180,7 @@ int verb_rate(int argc, char **argv)
 	};
 	uint64_t first[MAX_FLOWS], last[MAX_FLOWS];
 	double bps[MAX_FLOWS], began, ended;
+	static struct rtts rtts;
 	unsigned int resent;
 	struct flow_set *set;
 	int i;
@@ -150,11 +190,15 @@ int verb_rate(int argc, char **argv)
 	pause_ms(o.warm_up_ms);
 	resent = retransmits(set);
 	began = read_received(set, first);
-	pause_ms(o.seconds * 1000);
+	while (now_s() < began + (double)o.seconds - RTT_EVERY_MS / 1e3) {
+		pause_ms(RTT_EVERY_MS);
+		take_rtts(set, &rtts);
+	}
+	pause_ms((long)((began + (double)o.seconds - now_s()) * 1000));
 	ended = read_received(set, last);
 	for (i = 0; i < o.plan.flows; i++)
 		bps[i] = (double)(last[i] - first[i]) * 8 / (ended - began);
-	report(&o, bps, retransmits(set) - resent);
+	report(&o, bps, retransmits(set) - resent, &rtts);
 	return 0;
 }
 
