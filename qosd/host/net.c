@@ -290,9 +290,9 @@ static int read_edt(struct net *n, uint32_t key, struct net_counters *ret)
 static int read_htb(struct net *n, struct net_dev *dev, enum edt_direction direction,
 		    struct net_counters *ret)
 {
-	uint64_t rate_bps = net_htb_rate(n, dev, direction), dropped_bytes;
+	uint64_t rate_bps, dropped_bytes;
 	struct net_queue q;
-	int r = rate_bps ? net_htb_queue(n, dev, direction, monotonic_ns(), &q) : -ENOENT;
+	int r = net_htb_queue(n, dev, direction, monotonic_ns(), &q, &rate_bps);
 
 	if (r < 0)
 		return r;

@@ -84,17 +84,23 @@ static void on_queue(void *user, struct nlmsghdr *h)
 }
 
 int net_htb_queue(struct net *n, struct net_dev *dev, enum edt_direction direction, uint64_t now_ns,
-		  struct net_queue *ret)
+		  struct net_queue *ret, uint64_t *ret_bps)
 {
-	struct net_dev *shaper = shaper_of(n, dev, direction);
+	uint32_t ifindex = dev->ifindex;
+	struct net_dev *shaper;
 
-	if (!shaper || net_watch_class(n->watch, shaper) == 0)
-		return -ENOENT;
 	if (now_ns - n->counted_ns > COUNT_PERIOD_NS) {
 		n->counted_ns = now_ns;
-		net_ask_qdiscs(n->nl, on_queue, n);
+		net_watch_drain(n->watch, NULL);
+		if (net_htb_count(n) > 0)
+			net_ask_qdiscs(n->nl, on_queue, n);
 	}
+	dev = net_watch_device(n->watch, ifindex);
+	shaper = dev ? shaper_of(n, dev, direction) : NULL;
+	if (!shaper || net_watch_class(n->watch, shaper) == 0)
+		return -ENOENT;
 	*ret = shaper->queue;
+	*ret_bps = shaper->class_bps;
 	return 0;
 }
 

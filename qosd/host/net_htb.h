@@ -33,8 +33,8 @@ void net_htb_lose(struct net *n, uint32_t ifindex);
 bool net_htb_redirects(struct net *n, const struct net_dev *dev);
 /* How many directions of NICs have anything of HTB's. */
 size_t net_htb_count(struct net *n);
-/* Counters of the queue, at most 50 ms old. -ENOENT: there is none. */
+/* Counters of the queue and its rate, at most 50 ms old. -ENOENT: there is none. */
 int net_htb_queue(struct net *n, struct net_dev *dev, enum edt_direction direction, uint64_t now_ns,
-		  struct net_queue *ret);
+		  struct net_queue *ret, uint64_t *ret_bps);
 
 #endif

@@ -185,12 +185,12 @@ int net_link_set_fifo(struct net_nl *nl, uint32_t ifindex, uint64_t rate_bps, st
 
 int net_link_set_leaf(struct net_nl *nl, uint32_t ifindex, uint64_t rate_bps, struct qerr *err)
 {
-	int r = create(nl,
+	if (!net_link_has_qdisc(nl, "fq_codel"))
+		return net_link_set_fifo(nl, ifindex, rate_bps, err);
+	return request(nl,
 		       tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, ifindex, NET_CLASS_ID,
 				  NET_LEAF_HANDLE, "fq_codel"),
 		       ifindex, "set the queue", err);
-
-	return r == -EOPNOTSUPP ? net_link_set_fifo(nl, ifindex, rate_bps, err) : r;
 }
 
 /* ---- other qdiscs and filters ---- */
@@ -286,9 +286,14 @@ static int add_redirect(struct net_nl *nl, uint32_t ifindex, uint32_t ifb_ifinde
 int net_link_set_redirect(struct net_nl *nl, uint32_t ifindex, uint32_t ifb_ifindex,
 			  struct qerr *err)
 {
-	int r = add_redirect(nl, ifindex, ifb_ifindex, false, err);
+	struct qerr first = { 0 };
+	int r = add_redirect(nl, ifindex, ifb_ifindex, false, &first);
 
-	return r == -EOPNOTSUPP ? add_redirect(nl, ifindex, ifb_ifindex, true, err) : r;
+	if (r == -EOPNOTSUPP)
+		return add_redirect(nl, ifindex, ifb_ifindex, true, err);
+	if (r < 0 && err)
+		*err = first;
+	return r;
 }
 
 static int del_filter(struct net_nl *nl, uint32_t ifindex, uint32_t hook, uint32_t handle,

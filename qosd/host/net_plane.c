@@ -5,6 +5,7 @@
 #include "qosd/host/net_plane.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "qosd/core/mem.h"
 #include "qosd/host/net_htb.h"
@@ -98,6 +99,15 @@ static int set_by(struct net *n, const struct plane *p, uint32_t ifindex,
 	return p->set(n, dev, direction, rate_bps, err);
 }
 
+/* -EOPNOTSUPP: this host lacks a part of it. */
+static int try_edt(struct net *n, uint32_t ifindex, enum edt_direction direction, uint64_t rate_bps,
+		   struct qerr *err)
+{
+	int r = net_shape_possible(n, err);
+
+	return r < 0 ? r : set_by(n, EDT, ifindex, direction, rate_bps, err);
+}
+
 int net_plane_set(struct net *n, struct net_dev *dev, enum edt_direction direction,
 		  uint64_t rate_bps, struct qerr *err)
 {
@@ -107,13 +117,18 @@ int net_plane_set(struct net *n, struct net_dev *dev, enum edt_direction directi
 
 	if (now)
 		return now->set(n, dev, direction, rate_bps, err);
-	if (n->way != NET_WAY_HTB && !n->lacks_edt) {
-		r = net_shape_possible(n, err);
-		if (r == 0)
-			r = set_by(n, EDT, ifindex, direction, rate_bps, err);
-		if (r != -EOPNOTSUPP || n->way == NET_WAY_EDT)
+	if (n->way == NET_WAY_EDT)
+		return try_edt(n, ifindex, direction, rate_bps, err);
+	if (n->way == NET_WAY_AUTO && !n->lack[0]) {
+		struct qerr why = { 0 };
+
+		r = try_edt(n, ifindex, direction, rate_bps, &why);
+		if (r != -EOPNOTSUPP) {
+			if (r < 0 && err)
+				*err = why;
 			return r;
-		n->lacks_edt = true;
+		}
+		snprintf(n->lack, sizeof(n->lack), "%s", why.text);
 	}
 	return set_by(n, HTB, ifindex, direction, rate_bps, err);
 }

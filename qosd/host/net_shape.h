@@ -27,7 +27,7 @@ struct net {
 	bool readonly;
 	bool adopted; /* what an earlier qosd left is known */
 	enum net_way way;
-	bool lacks_edt;      /* found when it was tried */
+	char lack[256];      /* of eBPF shaping, found when it was tried; "": nothing */
 	uint64_t counted_ns; /* when HTB's queues were counted last */
 };
 
