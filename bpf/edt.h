@@ -7,7 +7,8 @@
  * change of rate never clobbers a clock. A NIC without an entry, or with rate 0, is not shaped.
  *
  * The layout is part of the name of the pin directory (v1): whoever changes the size or the
- * meaning of a member raises EDT_LAYOUT. `class_id` and `spare` are zero in layout 1.
+ * meaning of a member raises EDT_LAYOUT; rate_bps and flags keep their places in all layouts, so
+ * that limits can be carried over. `class_id` and `spare` are zero in layout 1.
  * Times are nanoseconds of CLOCK_MONOTONIC, rates bit/s of layer 2 (skb->wire_len).
  */
 #ifndef QOSD_BPF_EDT_H

@@ -157,15 +157,18 @@ static json_t *view_nic(struct engine *e, const struct guest *g, const struct gu
 				nic_rate(row, n->device, true), "out_bps",
 				nic_rate(row, n->device, false), "mac", n->mac, "type", n->type);
 	struct net_counters c;
+	struct net_about about;
 
 	if (net_read_counters(e->adapters[ADAPTER_NET], n->ifindex, true, &c) == 0)
 		json_object_set_new(nic, "in_dropped", json_integer((json_int_t)c.dropped_packets));
 	if (net_read_counters(e->adapters[ADAPTER_NET], n->ifindex, false, &c) == 0)
 		json_object_set_new(nic, "out_dropped",
 				    json_integer((json_int_t)c.dropped_packets));
-	if (!n->ifindex)
-		json_object_set_new(nic, "unshaped",
-				    json_string("this kind of NIC has no host device to shape"));
+	net_look(e->adapters[ADAPTER_NET], n, &about);
+	json_object_set_new(nic, "in_shaper", view_text(about.way[0]));
+	json_object_set_new(nic, "out_shaper", view_text(about.way[1]));
+	if (about.obstacle[0])
+		json_object_set_new(nic, "unshaped", view_text(about.obstacle));
 	return nic;
 }
 

@@ -16,7 +16,8 @@
 
 #include "qosd/core/adapter.h"
 
-enum net_way { NET_WAY_AUTO, NET_WAY_EDT, NET_WAY_HTB }; /* see net_plane.h */
+/* What limits NICs, see net_plane.h; in the order of enum policy_shaper. */
+enum net_way { NET_WAY_AUTO, NET_WAY_EDT, NET_WAY_HTB };
 
 struct net_config {
 	const char *pin_dir;  /* NULL: /sys/fs/bpf/qosd */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "qosd/core/mem.h"
+#include "qosd/host/net_carry.h"
 #include "qosd/host/net_found.h"
 #include "qosd/host/net_htb.h"
 #include "qosd/host/net_ifb.h"
@@ -377,17 +378,37 @@ static void recover(void *user, struct net_dev *dev)
 		net_bpf_recover(&n->bpf, direction, dev->program_id);
 }
 
+/* Limits of another layout: into new maps. The filters still run the old programs. */
+static int carry(struct net *n, struct qerr *err)
+{
+	bool replaced;
+	int r = net_bpf_ready(&n->bpf, &replaced, err);
+
+	return r < 0 ? r : net_carry_copy(&n->bpf, err);
+}
+
 /* Open the maps, by their pins or by what is attached. -ENOENT: there are none. */
 static int find_maps(struct net *n, struct qerr *err)
 {
-	int r = net_bpf_look(&n->bpf, err);
+	int r;
 
+	if (!n->readonly && net_carry_pending(&n->bpf))
+		return carry(n, err);
+	r = net_bpf_look(&n->bpf, err);
 	if (r != -ENOENT)
 		return r;
 	net_watch_each(n->watch, recover, n);
 	if (!net_bpf_is_open(&n->bpf))
 		return -ENOENT;
 	return n->readonly ? 0 : net_bpf_pin_again(&n->bpf, err);
+}
+
+/* The new programs into the place of the old ones, without a gap; then the old maps may go. */
+static void finish_carrying(struct net *n)
+{
+	net_watch_each(n->watch, renew, n);
+	if (net_watch_drain(n->watch, NULL) == 0)
+		net_carry_finish(&n->bpf);
 }
 
 int net_shape_adopt(struct net *n, struct qerr *err)
@@ -410,6 +431,8 @@ int net_shape_adopt(struct net *n, struct qerr *err)
 	for (size_t i = 0; i < count; i++) /* all marks before the first is cleared */
 		if (net_watch_device(n->watch, keys[i] >> 1))
 			net_watch_device(n->watch, keys[i] >> 1)->shaped[keys[i] & 1] = true;
+	if (n->bpf.loaded)
+		finish_carrying(n);
 	for (size_t i = 0; i < count; i++)
 		adopt_entry(n, keys[i]);
 	free(keys);
