@@ -33,6 +33,7 @@ HOST_TESTS = \
 	t/unit/test_net \
 	t/unit/test_net_edt \
 	t/unit/test_net_htb \
+	t/unit/test_net_survive \
 	t/unit/test_proc \
 	t/unit/test_sensor \
 	t/unit/test_sensor_vcpu \
@@ -92,6 +93,7 @@ t_unit_test_cgroup_act_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_edt_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_htb_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_net_survive_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_proc_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_sensor_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_sensor_vcpu_LDADD = $(HOST_TEST_LIBS) -lpthread

@@ -306,7 +306,7 @@ static uint32_t served_by(const char *name)
 	char again[IF_NAMESIZE + 1];
 	unsigned int ifindex;
 
-	if (sscanf(name, NET_OWN_IFB "%9u", &ifindex) != 1)
+	if (sscanf(name, NET_OWN_IFB "%10u", &ifindex) != 1)
 		return 0;
 	snprintf(again, sizeof(again), NET_OWN_IFB "%u", ifindex);
 	return strcmp(name, again) == 0 ? ifindex : 0;
