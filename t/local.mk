@@ -119,7 +119,11 @@ t_lab_lab_sensorctl_SOURCES = t/lab/sensorctl.c
 t_lab_lab_sensorctl_LDADD = $(LAB_TOOL_LIBS)
 t_lab_lab_virtctl_SOURCES = t/lab/virtctl.c
 t_lab_lab_virtctl_LDADD = $(LAB_TOOL_LIBS)
-lab-programs: $(LAB_TOOLS)
+# Tests with real packets, which net-kinds.sh runs on the lab's kernels too.
+if HAVE_CUNIT
+LAB_TESTS = t/unit/test_net_htb t/unit/test_net_survive
+endif
+lab-programs: $(LAB_TOOLS) $(LAB_TESTS)
 
 DAEMON_TEST_LIBS = libqos-daemon.a $(HOST_TEST_LIBS)
 t_unit_test_control_LDADD = $(DAEMON_TEST_LIBS)
