@@ -9,7 +9,8 @@
  * EDT_LINE_KEY.
  *
  * The layout is part of the name of the pin directory (v2): whoever changes the size or the
- * meaning of a member raises EDT_LAYOUT. `spare` is zero in layout 2.
+ * meaning of a member raises EDT_LAYOUT; rate_bps and flags keep their places in all layouts, so
+ * that limits can be carried over. `spare` is zero in layout 2.
  * Times are nanoseconds of CLOCK_MONOTONIC, rates bit/s of layer 2 (skb->wire_len).
  */
 #ifndef QOSD_BPF_EDT_H

@@ -34,6 +34,8 @@ HOST_TESTS = \
 	t/unit/test_cgroup_act \
 	t/unit/test_net \
 	t/unit/test_net_edt \
+	t/unit/test_net_htb \
+	t/unit/test_net_survive \
 	t/unit/test_net_law \
 	t/unit/test_proc \
 	t/unit/test_sensor \
@@ -97,6 +99,8 @@ t_unit_test_cgroup_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_cgroup_act_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_edt_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_net_htb_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_net_survive_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_law_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_proc_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_sensor_LDADD = $(HOST_TEST_LIBS)
@@ -123,7 +127,11 @@ t_lab_lab_sensorctl_SOURCES = t/lab/sensorctl.c
 t_lab_lab_sensorctl_LDADD = $(LAB_TOOL_LIBS)
 t_lab_lab_virtctl_SOURCES = t/lab/virtctl.c
 t_lab_lab_virtctl_LDADD = $(LAB_TOOL_LIBS)
-lab-programs: $(LAB_TOOLS)
+# Tests with real packets, which net-kinds.sh runs on the lab's kernels too.
+if HAVE_CUNIT
+LAB_TESTS = t/unit/test_net_htb t/unit/test_net_survive
+endif
+lab-programs: $(LAB_TOOLS) $(LAB_TESTS)
 
 DAEMON_TEST_LIBS = libqos-daemon.a $(HOST_TEST_LIBS)
 t_unit_test_control_LDADD = $(DAEMON_TEST_LIBS)

@@ -23,6 +23,31 @@ struct guest *guest_new(void)
 	return g;
 }
 
+const char *guest_nic_obstacle(const struct guest_nic *nic)
+{
+	static const struct {
+		const char *type, *why;
+	} kinds[] = {
+		{ "vhostuser",
+		  "its packets pass by the kernel (vhost-user); limit it in the switch "
+		  "that serves its socket" },
+		{ "hostdev", "the guest drives the hardware itself (PCI passthrough); limit it in "
+			     "the card or the switch" },
+		{ "vdpa", "the hardware serves the guest's queues itself (vDPA); limit it in the "
+			  "card or the switch" },
+		{ "user",
+		  "QEMU itself carries its packets (user-mode network); give it a bridge, a "
+		  "network or a macvtap" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (strcmp(nic->type, kinds[i].type) == 0)
+			return kinds[i].why;
+	return nic->device[0] ? NULL
+			      : "it has no device on the host; give it a bridge, a network or "
+				"a macvtap";
+}
+
 uint32_t guest_fixed_disks(const struct guest *g)
 {
 	uint32_t n = 0;

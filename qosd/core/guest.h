@@ -84,6 +84,8 @@ struct guest {
 };
 
 struct guest *guest_new(void); /* refs 1, zeroed; NULL when out of memory */
+/* Why this NIC cannot be limited from the host, in a sentence's middle; NULL: it can. */
+const char *guest_nic_obstacle(const struct guest_nic *nic);
 /* How many of its disks can be limited. */
 uint32_t guest_fixed_disks(const struct guest *g);
 struct guest *guest_ref(struct guest *g);

@@ -30,6 +30,14 @@ static struct knob_value normalize_quota(struct knob_value v)
 	return v;
 }
 
+/* HTB counts whole bytes a second. */
+static struct knob_value normalize_rate(struct knob_value v)
+{
+	if (v.u64 != KNOB_MAX)
+		v.u64 &= ~UINT64_C(7);
+	return v;
+}
+
 /* libvirt counts KiB. */
 static struct knob_value normalize_kib(struct knob_value v)
 {
@@ -96,12 +104,14 @@ static const struct knob table[KNOB_COUNT] = {
 		.name = "net.in", .type = KNOB_U64, .adapter = ADAPTER_NET,
 		.targets = ON_NIC,
 		.order_lower = 50, .order_raise = 170, .limit = true, .unit = "bit/s",
+		.normalize = normalize_rate,
 		.help = "limit of the rate towards the guest, layer 2 bytes",
 	},
 	[KNOB_NET_OUT] = {
 		.name = "net.out", .type = KNOB_U64, .adapter = ADAPTER_NET,
 		.targets = ON_NIC,
 		.order_lower = 50, .order_raise = 170, .limit = true, .unit = "bit/s",
+		.normalize = normalize_rate,
 		.help = "limit of the rate from the guest, layer 2 bytes",
 	},
 	[KNOB_DISK_READ_IOPS] = {

@@ -151,13 +151,18 @@ struct policy_origin {
 	bool bad; /* its value was refused when read, so the default stands in its place */
 };
 
+enum policy_shaper { SHAPER_AUTO, SHAPER_EDT, SHAPER_HTB }; /* what limits NICs */
+
+struct policy_host {
+	struct host_reserve reserve;
+	uint32_t shaper; /* enum policy_shaper; default auto */
+};
+
 struct policy {
 	struct arena *arena; /* owns everything below but `origins` */
 	char *path;          /* file it was read from, NULL if none */
 	uint32_t mode;       /* enum policy_mode; default observe */
-	struct {
-		struct host_reserve reserve;
-	} host;
+	struct policy_host host;
 	struct network *networks;
 	size_t nnetworks;
 	struct qclass *classes; /* in file order */

@@ -24,6 +24,7 @@
 #define PERCENT     UINT64_C(10)
 
 static const char *const mode_words[] = { "observe", "enforce", NULL };
+static const char *const shaper_words[] = { "auto", "edt", "htb", NULL };
 static const char *const placement_words[] = { "any", "shared", "dedicated", NULL };
 static const char *const threads_words[] = { "share", "isolate", NULL };
 static const char *const swap_words[] = { "allow", "none", NULL };
@@ -286,6 +287,9 @@ static const struct policy_group reserve_group = { "reserve", reserve_keys,
 static const struct policy_key host_keys[] = {
 	{ .name = "reserve", .type = KEY_GROUP, .offset = 0, .group = &reserve_group,
 	  .help = "what the host keeps for itself" },
+	{ .name = "shaper", .type = KEY_ENUM, .offset = offsetof(struct policy_host, shaper),
+	  .words = shaper_words,
+	  .help = "what limits network cards: eBPF with fq, HTB, or the better one that works" },
 };
 
 static const struct policy_group host_group = { "host", host_keys, ARRAY_SIZE(host_keys) };

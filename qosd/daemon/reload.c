@@ -11,6 +11,7 @@
 #include "qosd/daemon/overload.h"
 #include "qosd/daemon/trial.h"
 #include "qosd/host/conf.h"
+#include "qosd/host/net.h"
 
 #define FINDING_TEXT_MAX 512
 
@@ -134,6 +135,7 @@ static void switch_policy(struct engine *e, struct policy *fresh, uint32_t gener
 	e->policy = fresh;
 	e->generation = generation;
 	e->trouble.code = 0;
+	net_set_way(e->adapters[ADAPTER_NET], (enum net_way)fresh->host.shaper);
 	if (mode != e->mode)
 		set_mode(e, mode);
 	for (size_t i = 0; i < e->guests.count; i++)

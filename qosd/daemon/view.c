@@ -9,6 +9,7 @@
 #include "qosd/daemon/episode.h"
 #include "qosd/daemon/overload.h"
 #include "qosd/daemon/trial.h"
+#include "qosd/host/net.h"
 #include "qosd/host/sensor.h"
 
 json_t *view_text(const char *text)
@@ -233,6 +234,34 @@ json_t *view_changes(const struct diff *diff)
 
 /* ---- doctor ---- */
 
+/* Something wrong where the class limits NICs, else only good to know. */
+static enum diag_severity obstacle_severity(const struct assignment *a)
+{
+	bool limits = class_net_limit(&a->effective, true) != KNOB_MAX ||
+		      class_net_limit(&a->effective, false) != KNOB_MAX;
+
+	return limits ? DIAG_WARNING : DIAG_INFO;
+}
+
+/* NICs that no limit can reach, each with its reason. */
+static void find_obstacles(struct engine *e, struct diag_list *findings)
+{
+	const struct inventory *inv = e->picture ? e->picture->inventory : NULL;
+	struct net_about about;
+
+	for (size_t i = 0; inv && i < inv->count; i++)
+		for (size_t k = 0; k < inv->guests[i]->nnics; k++) {
+			const struct guest_nic *nic = &inv->guests[i]->nics[k];
+
+			net_look(e->adapters[ADAPTER_NET], nic, &about);
+			if (about.obstacle[0])
+				diag_add(findings, obstacle_severity(&e->picture->assign[i]), NULL,
+					 0, "net", NULL, "guest %s: NIC %s cannot be limited: %s",
+					 inv->guests[i]->name,
+					 nic->device[0] ? nic->device : nic->mac, about.obstacle);
+		}
+}
+
 json_t *view_doctor(struct engine *e)
 {
 	const struct qerr *trouble = engine_trouble(e);
@@ -252,6 +281,7 @@ json_t *view_doctor(struct engine *e)
 	}
 	if (e->protection->sensor)
 		sensor_probe(e->protection->sensor, &findings);
+	find_obstacles(e, &findings);
 	if (trouble)
 		diag_add(&findings, DIAG_ERROR, NULL, 0, "qosd", NULL, "%s", trouble->text);
 	list = view_findings(&findings);

@@ -23,9 +23,10 @@ struct nic_view {
 	json_t *json;
 };
 
-enum member { LIMIT, RATE, OFFERED_RATE, BYTES, OFFERED, DROPPED, MARKED, QUEUE };
+enum member { SHAPER, LIMIT, RATE, OFFERED_RATE, BYTES, OFFERED, DROPPED, MARKED, QUEUE };
 
 static const char *const members[][2] = {
+	[SHAPER] = { "out_shaper", "in_shaper" },
 	[LIMIT] = { "out_limit_bps", "in_limit_bps" },
 	[RATE] = { "out_bps", "in_bps" },
 	[OFFERED_RATE] = { "out_offered_bps", "in_offered_bps" },
@@ -122,8 +123,6 @@ static const char *why_unshaped(const struct nic_view *v)
 	const struct qerr *trouble =
 		v->row ? &v->row->lanes[knob_get(KNOB_NET_IN)->adapter].trouble : NULL;
 
-	if (!v->nic->ifindex)
-		return "this kind of NIC has no host device to shape";
 	if (class_net_limit(v->class, true) == POLICY_NONE_U64 &&
 	    class_net_limit(v->class, false) == POLICY_NONE_U64)
 		return "its class has no net.limit";
@@ -140,6 +139,7 @@ json_t *view_nic(struct engine *e, size_t guest, uint32_t index)
 	const struct guest_nic *n = &g->nics[index];
 	const struct sampler *sampler = &e->protection->sampler;
 	struct nic_reading in, out;
+	struct net_about about;
 	struct nic_view v = { .e = e,
 			      .guest = g,
 			      .class = &e->picture->assign[guest].effective,
@@ -161,6 +161,12 @@ json_t *view_nic(struct engine *e, size_t guest, uint32_t index)
 	}
 	json_object_set_new(v.json, "mac", view_text(n->mac));
 	json_object_set_new(v.json, "type", view_text(n->type));
-	json_object_set_new(v.json, "unshaped", view_text(shaped ? NULL : why_unshaped(&v)));
+	net_look(e->adapters[ADAPTER_NET], n, &about);
+	add(&v, true, SHAPER, view_text(about.way[0]));
+	add(&v, false, SHAPER, view_text(about.way[1]));
+	json_object_set_new(v.json, "unshaped",
+			    view_text(about.obstacle[0] ? about.obstacle
+				      : shaped          ? NULL
+							: why_unshaped(&v)));
 	return v.json;
 }

@@ -17,10 +17,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "qosd/host/net_found.h"
+#include "qosd/host/net_htb.h"
 #include "qosd/host/net_ifb.h"
 #include "qosd/host/net_parse.h"
+#include "qosd/host/net_plane.h"
 #include "qosd/host/net_probe.h"
-#include "qosd/host/net_shape.h"
 
 #define PIN_DIR  "/sys/fs/bpf/qosd"
 #define IFB_NAME "qosd-ifb"
@@ -34,11 +36,6 @@ static const struct guest_nic *nic_of(const struct target *t)
 	if (t->kind != TARGET_NIC || !t->guest || t->index >= t->guest->nnics)
 		return NULL;
 	return &t->guest->nics[t->index];
-}
-
-static bool has_tap(const struct guest_nic *nic)
-{
-	return nic->device[0] && strcmp(nic->type, "direct") != 0;
 }
 
 /* The index that libvirt did not tell. Asking for an unknown name makes the kernel search for a
@@ -62,15 +59,19 @@ static int find_device(struct net *n, const struct guest_nic *nic, struct net_de
 	if (r < 0)
 		return r;
 	if (!n->adopted)
-		net_shape_adopt(n, NULL); /* apply will tell what is wrong */
+		net_plane_adopt(n, NULL); /* apply will tell what is wrong */
 	ifindex = nic->ifindex ? nic->ifindex : index_of(nic->device);
-	*ret = ifindex ? net_watch_device(n->watch, ifindex, nic->device) : NULL;
+	*ret = ifindex ? net_watch_device(n->watch, ifindex) : NULL;
 	return *ret ? 0 : qerr_set(err, -ENOENT, "%s has gone", nic->device);
 }
 
-static enum edt_direction direction_of(enum knob_id knob)
+/*
+ * What the guest receives leaves its tap, but comes in on its macvtap: that is a device of the
+ * guest's, above the host's own.
+ */
+static enum edt_direction direction_of(const struct net_dev *dev, bool in)
 {
-	return knob == KNOB_NET_IN ? EDT_IN : EDT_OUT;
+	return in != dev->turned ? EDT_IN : EDT_OUT;
 }
 
 static bool is_ours(enum knob_id knob)
@@ -90,42 +91,31 @@ static int op_read(struct adapter *a, const struct target *t, enum knob_id knob,
 {
 	struct net *n = a->ctx;
 	const struct guest_nic *nic = nic_of(t);
-	enum edt_direction direction = direction_of(knob);
 	struct net_dev *dev;
-	struct edt_cfg cfg;
 	int r;
 
 	if (!nic || !is_ours(knob))
 		return qerr_set(err, -ENOENT, "no such NIC");
-	*ret = (struct knob_value){ .type = KNOB_U64, .u64 = KNOB_MAX };
-	if (!has_tap(nic))
+	*ret = knob_u64(KNOB_MAX);
+	if (guest_nic_obstacle(nic))
 		return 0;
 	r = find_device(n, nic, &dev, err);
 	if (r < 0)
 		return r;
-	if (net_bpf_get_cfg(&n->bpf, EDT_KEY(dev->ifindex, direction), &cfg) == 0 &&
-	    cfg.rate_bps != 0) {
-		dev->shaped[direction] = true;
-		if (net_shape_holds(n, dev, direction)) {
-			ret->u64 = cfg.rate_bps;
-			return 0;
-		}
-	}
-	if (net_shape_remains(n, dev, direction))
-		ret->u64 = 0;
+	ret->u64 = net_plane_read(n, dev, direction_of(dev, knob == KNOB_NET_IN));
 	return 0;
 }
 
-static int set_rate(struct net *n, const struct guest_nic *nic, enum edt_direction direction,
-		    uint64_t rate_bps, struct qerr *err)
+static int set_rate(struct net *n, const struct guest_nic *nic, bool in, uint64_t rate_bps,
+		    struct qerr *err)
 {
 	struct net_dev *dev;
 	int r = find_device(n, nic, &dev, err);
 
 	if (r < 0)
 		return r;
-	r = rate_bps == KNOB_MAX ? net_shape_clear(n, dev, direction, err)
-				 : net_shape_set(n, dev, direction, rate_bps, err);
+	r = rate_bps == KNOB_MAX ? net_plane_clear(n, dev, direction_of(dev, in), err)
+				 : net_plane_set(n, dev, direction_of(dev, in), rate_bps, err);
 	return r == -ENODEV ? -ENOENT : r;
 }
 
@@ -141,15 +131,13 @@ static int op_apply(struct adapter *a, const struct change *c, uint64_t ticket, 
 		return qerr_set(err, -EROFS, "nothing is written in observe mode");
 	if (c->to.u64 == 0)
 		return qerr_set(err, -EINVAL, "a limit of 0 bit/s would cut %s off", nic->device);
-	if (!has_tap(nic)) {
+	if (guest_nic_obstacle(nic)) {
 		if (c->to.u64 == KNOB_MAX)
 			return 0;
-		return qerr_set(err, -ENOTSUP,
-				"NIC %u (%s) has no tap on the host, so its bandwidth cannot be "
-				"limited; give it a bridge or a network, or no net.limit",
-				c->target.index, nic->type);
+		return qerr_set(err, -ENOTSUP, "NIC %u (%s) cannot be limited: %s", c->target.index,
+				nic->type, guest_nic_obstacle(nic));
 	}
-	return set_rate(n, nic, direction_of(c->knob), c->to.u64, err);
+	return set_rate(n, nic, c->knob == KNOB_NET_IN, c->to.u64, err);
 }
 
 static void op_forget(struct adapter *a, const struct guest *g)
@@ -157,18 +145,11 @@ static void op_forget(struct adapter *a, const struct guest *g)
 	struct net *n = a->ctx;
 	struct net_dev *dev;
 
-	for (size_t i = 0; i < g->nnics; i++) {
-		if (!has_tap(&g->nics[i]) || find_device(n, &g->nics[i], &dev, NULL) < 0)
-			continue; /* a device that goes takes its entries with it: see lose() */
-		if (n->readonly)
-			continue;
-		for (int d = 0; d < 2; d++)
-			if (dev && dev->shaped[d]) {
-				net_shape_clear(n, dev, d, NULL);
-				if (find_device(n, &g->nics[i], &dev, NULL) < 0)
-					dev = NULL;
-			}
-	}
+	for (size_t i = 0; i < g->nnics && !n->readonly; i++)
+		for (int d = 0; !guest_nic_obstacle(&g->nics[i]) && d < 2; d++)
+			/* a device that goes takes its entries with it: see lose() */
+			if (find_device(n, &g->nics[i], &dev, NULL) == 0 && dev->shaped[d])
+				net_plane_clear(n, dev, d, NULL);
 }
 
 /* Nothing of ours stays when nothing is shaped any more; what is shaped stays in force. */
@@ -201,6 +182,7 @@ int net_new(const struct net_config *config, struct adapter **ret, struct qerr *
 	n->adapter.ops = &ops;
 	n->adapter.ctx = n;
 	n->readonly = config->readonly;
+	n->way = config->way;
 	net_parse_name(n->ifb_name, config->ifb_name ? config->ifb_name : IFB_NAME);
 	r = net_bpf_init(&n->bpf, config->pin_dir ? config->pin_dir : PIN_DIR, err);
 	if (r == 0)
@@ -239,29 +221,67 @@ void net_set_readonly(struct adapter *a, bool readonly)
 	n->readonly = readonly;
 }
 
+/* NULL: an adapter of another kind, which stands for this one in a test. */
+static struct net *net_of(struct adapter *a)
+{
+	return a && a->ops->probe == op_probe ? a->ctx : NULL;
+}
+
+void net_set_way(struct adapter *a, enum net_way way)
+{
+	if (net_of(a))
+		net_of(a)->way = way;
+}
+
+/* ---- what limits a NIC ---- */
+
+void net_look(struct adapter *a, const struct guest_nic *nic, struct net_about *ret)
+{
+	struct net *n = net_of(a);
+	const char *obstacle = guest_nic_obstacle(nic);
+	struct net_dev *dev;
+	struct qerr err = { 0 };
+
+	memset(ret, 0, sizeof(*ret));
+	if (obstacle) {
+		snprintf(ret->obstacle, sizeof(ret->obstacle), "%s", obstacle);
+		return;
+	}
+	if (!n || find_device(n, nic, &dev, NULL) < 0)
+		return;
+	for (int out = 0; out < 2; out++)
+		ret->way[out] = net_plane_name(n, dev, direction_of(dev, !out));
+	if (ret->way[0] && ret->way[1])
+		return;
+	if (net_watch_filters(n->watch, dev, NULL) == 0 &&
+	    (net_found_refuse_root(dev, &err) < 0 || net_found_refuse_filters(dev, &err) < 0))
+		snprintf(ret->obstacle, sizeof(ret->obstacle), "%s", err.text);
+}
+
 /* ---- counters ---- */
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
+}
 
 static uint64_t queue_ns_now(const struct edt_state *s)
 {
-	struct timespec t;
-	uint64_t window;
+	uint64_t window = monotonic_ns() >> EDT_WINDOW_SHIFT;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	window = ((uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec) >> EDT_WINDOW_SHIFT;
 	if (window == s->window)
 		return s->queue_ns > s->queue_old_ns ? s->queue_ns : s->queue_old_ns;
 	return window == s->window + 1 ? s->queue_ns : 0;
 }
 
-int net_read_counters(struct adapter *a, uint32_t ifindex, bool in, struct net_counters *ret)
+static int read_edt(struct net *n, uint32_t key, struct net_counters *ret)
 {
-	struct net *n = a->ctx;
 	struct edt_state s;
-	int r;
+	int r = net_bpf_get_state(&n->bpf, key, &s);
 
-	if (!net_bpf_is_open(&n->bpf))
-		net_bpf_look(&n->bpf, NULL);
-	r = net_bpf_get_state(&n->bpf, EDT_KEY(ifindex, in ? EDT_IN : EDT_OUT), &s);
 	if (r < 0)
 		return r;
 	*ret = (struct net_counters){
@@ -275,6 +295,45 @@ int net_read_counters(struct adapter *a, uint32_t ifindex, bool in, struct net_c
 		.queue_ns_max = queue_ns_now(&s),
 	};
 	return 0;
+}
+
+/* The kernel counts no bytes of what it drops: taken for packets of the usual length. */
+static int read_htb(struct net *n, struct net_dev *dev, enum edt_direction direction,
+		    struct net_counters *ret)
+{
+	uint64_t rate_bps, dropped_bytes;
+	struct net_queue q;
+	int r = net_htb_queue(n, dev, direction, monotonic_ns(), &q, &rate_bps);
+
+	if (r < 0)
+		return r;
+	dropped_bytes = q.packets ? q.dropped_packets * (q.bytes / q.packets) : 0;
+	*ret = (struct net_counters){
+		.bytes = q.bytes,
+		.packets = q.packets,
+		.dropped_packets = q.dropped_packets,
+		.dropped_bytes = dropped_bytes,
+		.marked_packets = q.marked_packets,
+		.offered_bytes = q.bytes + q.backlog_bytes + dropped_bytes,
+		.queue_ns_max = q.backlog_bytes * 8 * 1000000 / (rate_bps / 1000 + 1),
+	};
+	return 0;
+}
+
+int net_read_counters(struct adapter *a, uint32_t ifindex, bool in, struct net_counters *ret)
+{
+	struct net *n = net_of(a);
+	struct net_dev *dev = n && ifindex ? net_watch_device(n->watch, ifindex) : NULL;
+	enum edt_direction direction;
+
+	if (!dev)
+		return -ENOENT;
+	direction = direction_of(dev, in);
+	if (!net_bpf_is_open(&n->bpf))
+		net_bpf_look(&n->bpf, NULL);
+	if (read_edt(n, EDT_KEY(ifindex, direction), ret) == 0)
+		return 0;
+	return read_htb(n, dev, direction, ret);
 }
 
 static int read_number(const char *device, const char *name, uint64_t *ret)
@@ -296,16 +355,25 @@ static int read_number(const char *device, const char *name, uint64_t *ret)
 	return 0;
 }
 
+static bool is_macvtap(const char *device)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/class/net/%.15s/macvtap", device);
+	return access(path, F_OK) == 0;
+}
+
 int net_read_link_bytes(const char *device, uint64_t *ret_in, uint64_t *ret_out)
 {
+	bool turned = is_macvtap(device);
 	uint64_t in, out;
 	int r;
 
 	if (!device[0] || strchr(device, '/'))
 		return -ENOENT;
-	r = read_number(device, "tx_bytes", &in);
+	r = read_number(device, turned ? "rx_bytes" : "tx_bytes", &in);
 	if (r == 0)
-		r = read_number(device, "rx_bytes", &out);
+		r = read_number(device, turned ? "tx_bytes" : "rx_bytes", &out);
 	if (r < 0)
 		return r;
 	*ret_in = in;
@@ -343,7 +411,7 @@ static void check(void *user, struct net_dev *dev)
 		return;
 	dev->changed = false;
 	for (int d = 0; d < 2; d++)
-		broken |= dev->shaped[d] && !net_shape_holds(l->n, dev, d);
+		broken |= dev->shaped[d] && !net_plane_name(l->n, dev, d);
 	if (broken)
 		l->lost(l->user, dev->ifindex);
 }
@@ -353,6 +421,7 @@ static void lose(struct net *n, uint32_t ifindex, struct losing *l)
 	if (!n->readonly) {
 		net_bpf_delete(&n->bpf, EDT_KEY(ifindex, EDT_IN));
 		net_bpf_delete(&n->bpf, EDT_KEY(ifindex, EDT_OUT));
+		net_htb_lose(n, ifindex);
 	}
 	l->lost(l->user, ifindex);
 }
@@ -395,12 +464,13 @@ int net_teardown(struct adapter *a, struct qerr *err)
 		return qerr_set(err, -EROFS, "nothing is written in observe mode");
 	r = net_watch_drain(n->watch, err);
 	if (r == 0)
-		r = net_shape_adopt(n, err);
+		r = net_plane_adopt(n, err);
 	if (r == 0)
 		r = net_bpf_keys(&n->bpf, &keys, &count);
 	if (r < 0)
 		return r;
 	free(keys);
+	count += net_htb_count(n);
 	if (count > 0)
 		return qerr_set(err, -EBUSY, "%zu limits of NICs are still in force", count);
 	net_ifb_drop(n);

@@ -16,10 +16,19 @@
 
 #include "qosd/core/adapter.h"
 
+/* What limits NICs, see net_plane.h; in the order of enum policy_shaper. */
+enum net_way { NET_WAY_AUTO, NET_WAY_EDT, NET_WAY_HTB };
+
 struct net_config {
 	const char *pin_dir;  /* NULL: /sys/fs/bpf/qosd */
 	const char *ifb_name; /* NULL: "qosd-ifb" */
 	bool readonly;        /* observe: load, attach and create nothing; only look */
+	enum net_way way;
+};
+
+struct net_about {          /* one NIC */
+	const char *way[2]; /* what limits it, towards the guest and from it; NULL: nothing */
+	char obstacle[256]; /* why it cannot be limited, "": it can */
 };
 
 struct net_counters { /* since the NIC was first shaped; one direction */
@@ -37,6 +46,10 @@ int net_new(const struct net_config *config, struct adapter **ret, struct qerr *
 void net_free(struct adapter *a); /* limits stay in force */
 /* Leave enforce or enter it: readonly true never writes. */
 void net_set_readonly(struct adapter *a, bool readonly);
+/* From now on limit NICs this way. */
+void net_set_way(struct adapter *a, enum net_way way);
+/* What limits this NIC, or what prevents it. Reads only. */
+void net_look(struct adapter *a, const struct guest_nic *nic, struct net_about *ret);
 /* Counters of one NIC, -ENOENT when not shaped in that direction. in: towards the guest. */
 int net_read_counters(struct adapter *a, uint32_t ifindex, bool in, struct net_counters *ret);
 /* Link byte counters from the kernel (tap's own view turned to the guest's), for usage. */

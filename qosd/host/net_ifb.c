@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "qosd/host/net_htb.h"
+
 #define IFB_QUEUES_MAX 16
 
 static bool root_is_our_mq(const struct net_dev *dev)
@@ -34,7 +36,7 @@ bool net_ifb_holds(struct net *n)
 
 	if (!ifb->ifindex || !ifb->is_ifb || !ifb->up)
 		return false;
-	dev = net_watch_device(n->watch, ifb->ifindex, n->ifb_name);
+	dev = net_watch_device(n->watch, ifb->ifindex);
 	return dev && ifb_root_holds(dev, ifb->queues) && dev->slot == NET_SLOT_CLSACT &&
 	       net_watch_filters(n->watch, dev, NULL) == 0 && dev->program_id != 0 &&
 	       dev->program_id == n->bpf.prog_id[EDT_OUT];
@@ -92,7 +94,7 @@ int net_ifb_ensure(struct net *n, struct qerr *err)
 	r = make_ifb(n, err);
 	if (r < 0)
 		return r;
-	dev = net_watch_device(n->watch, ifb->ifindex, n->ifb_name);
+	dev = net_watch_device(n->watch, ifb->ifindex);
 	if (!dev)
 		return qerr_set(err, -ENODEV, "%s has gone", n->ifb_name);
 	r = set_ifb_root(n, dev, ifb->queues, err);
@@ -106,6 +108,7 @@ int net_ifb_ensure(struct net *n, struct qerr *err)
 
 struct users {
 	struct net *n;
+	uint32_t ifindex; /* the ifb's */
 	size_t count;
 };
 
@@ -113,16 +116,16 @@ struct users {
 static void count_redirected(void *user, struct net_dev *dev)
 {
 	struct users *u = user;
+	bool known = dev->slot != NET_SLOT_CLSACT || net_watch_filters(u->n->watch, dev, NULL) == 0;
 
-	u->count += dev->shaped[EDT_OUT] ||
-		    (dev->slot == NET_SLOT_CLSACT &&
-		     (net_watch_filters(u->n->watch, dev, NULL) < 0 || dev->redirect_there));
+	u->count += !known || (dev->slot == NET_SLOT_CLSACT && dev->redirect == u->ifindex) ||
+		    (dev->shaped[EDT_OUT] && !net_htb_remains(u->n, dev, EDT_OUT));
 }
 
 void net_ifb_drop(struct net *n)
 {
 	const struct net_ifb *ifb = net_watch_ifb(n->watch);
-	struct users users = { n, 0 };
+	struct users users = { n, ifb->ifindex, 0 };
 
 	if (n->readonly || !ifb->ifindex || !ifb->is_ifb)
 		return;

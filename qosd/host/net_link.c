@@ -15,12 +15,19 @@
 #include <netlink/route/action.h>
 #include <netlink/route/classifier.h>
 #include <netlink/route/cls/matchall.h>
+#include <netlink/route/cls/u32.h>
 #include <netlink/route/link.h>
 #include <netlink/route/link/inet6.h>
 #include <netlink/route/qdisc.h>
+#include <netlink/utils.h>
 #include <string.h>
 
+#define LOOPBACK_IFINDEX 1
 #define IFB_TX_QUEUE_LEN 1000
+#define HTB_BURST_US     5000u
+#define HTB_QUANTUM      1514u /* of no matter to a lone class, but the kernel wants one */
+#define FIFO_MS          100u
+#define FIFO_BYTES_MIN   (68u << 10) /* one packet of 64 KiB, else such would never pass */
 
 /* Talk, and say what could not be done. */
 static int request(struct net_nl *nl, struct nl_msg *msg, uint32_t ifindex, const char *what,
@@ -34,6 +41,15 @@ static int request(struct net_nl *nl, struct nl_msg *msg, uint32_t ifindex, cons
 	if (!if_indextoname(ifindex, name))
 		return qerr_set(err, -ENODEV, "device %u has gone", ifindex);
 	return qerr_set(err, r, "cannot %s on %s: %s", what, name, net_nl_why(nl));
+}
+
+/* ... of something new: the kernel does not find the kind's module. */
+static int create(struct net_nl *nl, struct nl_msg *msg, uint32_t ifindex, const char *what,
+		  struct qerr *err)
+{
+	int r = request(nl, msg, ifindex, what, err);
+
+	return r == -ENOENT ? -EOPNOTSUPP : r;
 }
 
 static int absent_is_fine(int r)
@@ -60,20 +76,33 @@ static struct nl_msg *tc_message(int type, int flags, uint32_t ifindex, uint32_t
 	return msg;
 }
 
+bool net_link_has_qdisc(struct net_nl *nl, const char *kind)
+{
+	struct nl_msg *msg = tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_EXCL,
+					LOOPBACK_IFINDEX, TC_H_ROOT, 0, kind);
+	struct nlattr *options = msg ? nla_nest_start(msg, TCA_OPTIONS) : NULL;
+
+	if (options) {
+		nla_put_u8(msg, 1, 0); /* all kinds want more than a byte of their first one */
+		nla_nest_end(msg, options);
+	}
+	return net_nl_talk(nl, msg) != -ENOENT;
+}
+
 int net_link_add_clsact(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
 {
-	return request(nl,
-		       tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex, TC_H_CLSACT,
-				  NET_SLOT_HANDLE, "clsact"),
-		       ifindex, "add clsact", err);
+	return create(nl,
+		      tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex, TC_H_CLSACT,
+				 NET_SLOT_HANDLE, "clsact"),
+		      ifindex, "add clsact", err);
 }
 
 int net_link_add_ingress(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
 {
-	return request(nl,
-		       tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex, TC_H_INGRESS,
-				  NET_SLOT_HANDLE, "ingress"),
-		       ifindex, "add ingress", err);
+	return create(nl,
+		      tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex, TC_H_INGRESS,
+				 NET_SLOT_HANDLE, "ingress"),
+		      ifindex, "add ingress", err);
 }
 
 int net_link_del_slot(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
@@ -95,20 +124,88 @@ int net_link_set_fq(struct net_nl *nl, uint32_t ifindex, uint32_t parent, uint32
 		nla_put_u32(msg, TCA_FQ_FLOW_PLIMIT, NET_FQ_FLOW_LIMIT);
 		nla_nest_end(msg, options);
 	}
-	return request(nl, msg, ifindex, "set the fq qdisc", err);
+	return create(nl, msg, ifindex, "set the fq qdisc", err);
 }
+
+/* ---- HTB ---- */
+
+int net_link_set_htb(struct net_nl *nl, uint32_t ifindex, uint32_t notes, struct qerr *err)
+{
+	struct tc_htb_glob global = { .version = TC_HTB_PROTOVER,
+				      .rate2quantum = NET_HTB_R2Q + notes,
+				      .defcls = TC_H_MIN(NET_CLASS_ID) };
+	struct nl_msg *msg = tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, ifindex,
+					TC_H_ROOT, NET_ROOT_HANDLE, "htb");
+	struct nlattr *options = msg ? nla_nest_start(msg, TCA_OPTIONS) : NULL;
+
+	if (options) {
+		nla_put(msg, TCA_HTB_INIT, sizeof(global), &global);
+		nla_nest_end(msg, options);
+	}
+	return create(nl, msg, ifindex, "set the htb qdisc", err);
+}
+
+/* The link layer is told, so the kernel needs no table of rates. */
+int net_link_set_class(struct net_nl *nl, uint32_t ifindex, uint64_t rate_bps, struct qerr *err)
+{
+	uint64_t rate = rate_bps / 8;
+	struct tc_ratespec spec = { .linklayer = TC_LINKLAYER_ETHERNET,
+				    .rate = rate > UINT32_MAX ? UINT32_MAX : (uint32_t)rate };
+	struct tc_htb_opt opt = { .rate = spec,
+				  .ceil = spec,
+				  .buffer = nl_us2ticks(HTB_BURST_US),
+				  .cbuffer = nl_us2ticks(HTB_BURST_US),
+				  .quantum = HTB_QUANTUM };
+	struct nl_msg *msg = tc_message(RTM_NEWTCLASS, NLM_F_CREATE, ifindex, NET_ROOT_HANDLE,
+					NET_CLASS_ID, "htb");
+	struct nlattr *options = msg ? nla_nest_start(msg, TCA_OPTIONS) : NULL;
+
+	if (options) {
+		nla_put(msg, TCA_HTB_PARMS, sizeof(opt), &opt);
+		nla_put_u64(msg, TCA_HTB_RATE64, rate);
+		nla_put_u64(msg, TCA_HTB_CEIL64, rate);
+		nla_nest_end(msg, options);
+	}
+	return request(nl, msg, ifindex, "set the rate", err);
+}
+
+int net_link_set_fifo(struct net_nl *nl, uint32_t ifindex, uint64_t rate_bps, struct qerr *err)
+{
+	uint64_t bytes = rate_bps / 8 * FIFO_MS / 1000;
+	struct tc_fifo_qopt opt = { .limit = bytes < FIFO_BYTES_MIN ? FIFO_BYTES_MIN
+					     : bytes > UINT32_MAX   ? UINT32_MAX
+								    : (uint32_t)bytes };
+	struct nl_msg *msg = tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, ifindex,
+					NET_CLASS_ID, NET_LEAF_HANDLE, "bfifo");
+
+	if (msg)
+		nla_put(msg, TCA_OPTIONS, sizeof(opt), &opt);
+	return request(nl, msg, ifindex, "set the queue", err);
+}
+
+int net_link_set_leaf(struct net_nl *nl, uint32_t ifindex, uint64_t rate_bps, struct qerr *err)
+{
+	if (!net_link_has_qdisc(nl, "fq_codel"))
+		return net_link_set_fifo(nl, ifindex, rate_bps, err);
+	return request(nl,
+		       tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, ifindex, NET_CLASS_ID,
+				  NET_LEAF_HANDLE, "fq_codel"),
+		       ifindex, "set the queue", err);
+}
+
+/* ---- other qdiscs and filters ---- */
 
 int net_link_set_mq(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
 {
-	return request(nl,
-		       tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, ifindex, TC_H_ROOT,
-				  NET_ROOT_HANDLE, "mq"),
-		       ifindex, "set the mq qdisc", err);
+	return create(nl,
+		      tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, ifindex, TC_H_ROOT,
+				 NET_ROOT_HANDLE, "mq"),
+		      ifindex, "set the mq qdisc", err);
 }
 
 int net_link_set_root(struct net_nl *nl, uint32_t ifindex, const char *kind, struct qerr *err)
 {
-	return request(
+	return create(
 		nl,
 		tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, ifindex, TC_H_ROOT, 0, kind),
 		ifindex, "give back the root qdisc", err);
@@ -139,59 +236,86 @@ int net_link_set_program(struct net_nl *nl, uint32_t ifindex, int prog_fd, const
 		nla_put_u32(msg, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
 		nla_nest_end(msg, options);
 	}
-	return request(nl, msg, ifindex, "attach the shaper", err);
+	return create(nl, msg, ifindex, "attach the shaper", err);
 }
 
-static struct rtnl_cls *redirect_new(uint32_t ifindex, uint32_t ifb_ifindex)
+/* Every packet that comes in, by the classifier matchall or by u32 where that is absent. */
+static struct rtnl_cls *classifier_new(uint32_t ifindex, const char *kind, uint32_t handle)
 {
 	struct rtnl_cls *cls = rtnl_cls_alloc();
-	struct rtnl_act *act = rtnl_act_alloc();
-	int r = cls && act ? 0 : -1;
 
-	if (r == 0) {
-		rtnl_tc_set_ifindex(TC_CAST(cls), (int)ifindex);
-		rtnl_tc_set_parent(TC_CAST(cls), NET_HOOK_INGRESS);
-		rtnl_tc_set_handle(TC_CAST(cls), NET_FILTER_HANDLE);
-		rtnl_cls_set_prio(cls, NET_FILTER_PREF);
-		rtnl_cls_set_protocol(cls, ETH_P_ALL);
-		r = rtnl_tc_set_kind(TC_CAST(cls), "matchall");
-	}
-	if (r == 0)
-		r = rtnl_tc_set_kind(TC_CAST(act), "mirred");
-	if (r == 0) {
-		rtnl_mirred_set_action(act, TCA_EGRESS_REDIR);
-		rtnl_mirred_set_policy(act, TC_ACT_STOLEN);
-		rtnl_mirred_set_ifindex(act, ifb_ifindex);
-		r = rtnl_mall_append_action(cls, act);
-	}
-	rtnl_act_put(act); /* the classifier holds one of its own */
-	if (r == 0)
+	if (!cls)
+		return NULL;
+	rtnl_tc_set_ifindex(TC_CAST(cls), (int)ifindex);
+	rtnl_tc_set_parent(TC_CAST(cls), NET_HOOK_INGRESS);
+	rtnl_tc_set_handle(TC_CAST(cls), handle);
+	rtnl_cls_set_prio(cls, NET_FILTER_PREF);
+	rtnl_cls_set_protocol(cls, ETH_P_ALL);
+	if (rtnl_tc_set_kind(TC_CAST(cls), kind) == 0)
 		return cls;
 	rtnl_cls_put(cls);
 	return NULL;
 }
 
+static int add_redirect(struct net_nl *nl, uint32_t ifindex, uint32_t ifb_ifindex, bool u32,
+			struct qerr *err)
+{
+	struct rtnl_cls *cls = u32 ? classifier_new(ifindex, "u32", NET_U32_NODE)
+				   : classifier_new(ifindex, "matchall", NET_FILTER_HANDLE);
+	struct rtnl_act *act = rtnl_act_alloc();
+	struct nl_msg *msg = NULL;
+	int r = cls && act ? rtnl_tc_set_kind(TC_CAST(act), "mirred") : -1;
+
+	if (r == 0) {
+		rtnl_mirred_set_action(act, TCA_EGRESS_REDIR);
+		rtnl_mirred_set_policy(act, TC_ACT_STOLEN);
+		rtnl_mirred_set_ifindex(act, ifb_ifindex);
+		r = u32 ? rtnl_u32_add_action(cls, act) : rtnl_mall_append_action(cls, act);
+	}
+	if (r == 0 && u32)
+		r = rtnl_u32_add_key_uint8(cls, 0, 0, 0, 0);
+	if (r == 0 && u32)
+		r = rtnl_u32_set_cls_terminal(cls);
+	if (r == 0)
+		rtnl_cls_build_add_request(cls, NLM_F_CREATE | NLM_F_EXCL, &msg);
+	rtnl_act_put(act); /* the classifier holds one of its own */
+	rtnl_cls_put(cls);
+	return create(nl, msg, ifindex, "redirect to the ifb", err);
+}
+
 int net_link_set_redirect(struct net_nl *nl, uint32_t ifindex, uint32_t ifb_ifindex,
 			  struct qerr *err)
 {
-	struct rtnl_cls *cls = redirect_new(ifindex, ifb_ifindex);
-	struct nl_msg *msg = NULL;
+	struct qerr first = { 0 };
+	int r = add_redirect(nl, ifindex, ifb_ifindex, false, &first);
 
-	if (cls)
-		rtnl_cls_build_add_request(cls, NLM_F_CREATE | NLM_F_EXCL, &msg);
-	rtnl_cls_put(cls);
-	return request(nl, msg, ifindex, "redirect to the ifb", err);
+	if (r == -EOPNOTSUPP)
+		return add_redirect(nl, ifindex, ifb_ifindex, true, err);
+	if (r < 0 && err)
+		*err = first;
+	return r;
 }
 
-int net_link_del_filter(struct net_nl *nl, uint32_t ifindex, uint32_t hook, struct qerr *err)
+static int del_filter(struct net_nl *nl, uint32_t ifindex, uint32_t hook, uint32_t handle,
+		      const char *kind, struct qerr *err)
 {
-	const char *kind = hook == NET_HOOK_EGRESS ? "bpf" : "matchall";
-	struct nl_msg *msg = tc_message(RTM_DELTFILTER, 0, ifindex, hook, NET_FILTER_HANDLE, kind);
+	struct nl_msg *msg = tc_message(RTM_DELTFILTER, 0, ifindex, hook, handle, kind);
 
 	if (msg)
 		((struct tcmsg *)nlmsg_data(nlmsg_hdr(msg)))->tcm_info =
 			TC_H_MAKE(NET_FILTER_PREF << 16, htons(ETH_P_ALL));
 	return absent_is_fine(request(nl, msg, ifindex, "remove our filter", err));
+}
+
+int net_link_del_program(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
+{
+	return del_filter(nl, ifindex, NET_HOOK_EGRESS, NET_FILTER_HANDLE, "bpf", err);
+}
+
+int net_link_del_redirect(struct net_nl *nl, uint32_t ifindex, uint32_t handle, bool u32,
+			  struct qerr *err)
+{
+	return del_filter(nl, ifindex, NET_HOOK_INGRESS, handle, u32 ? "u32" : "matchall", err);
 }
 
 int net_link_add_ifb(struct net_nl *nl, const char *name, uint32_t queues, struct qerr *err)

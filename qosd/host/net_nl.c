@@ -117,6 +117,7 @@ static int setup(struct net_nl *nl)
 	if (r < 0)
 		return net_nl_errno(r);
 	nl_socket_set_buffer_size(nl->sock, NL_BUFFER_BYTES, 0);
+	nl_socket_disable_auto_ack(nl->sock); /* exchange() asks for what it waits for */
 	fd = nl_socket_get_fd(nl->sock);
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0)
 		return -errno;
@@ -176,6 +177,14 @@ int net_nl_talk(struct net_nl *nl, struct nl_msg *msg)
 {
 	nl->seen = NULL;
 	return exchange(nl, msg, NLM_F_ACK);
+}
+
+int net_nl_ask(struct net_nl *nl, struct nl_msg *msg, void (*seen)(void *user, struct nlmsghdr *h),
+	       void *user)
+{
+	nl->seen = seen;
+	nl->user = user;
+	return exchange(nl, msg, 0);
 }
 
 int net_nl_dump(struct net_nl *nl, struct nl_msg *msg, void (*seen)(void *user, struct nlmsghdr *h),

@@ -19,6 +19,9 @@ int net_nl_open(struct net_nl **ret, struct qerr *err);
 void net_nl_close(struct net_nl *nl); /* NULL is fine */
 /* Send a request and wait for its answer. Frees msg. 0 or the kernel's negative errno. */
 int net_nl_talk(struct net_nl *nl, struct nl_msg *msg);
+/* Send a request whose answer is one message, and call back for it. Frees msg. As net_nl_talk. */
+int net_nl_ask(struct net_nl *nl, struct nl_msg *msg, void (*seen)(void *user, struct nlmsghdr *h),
+	       void *user);
 /* Send a dump request and call back for each message. Frees msg. 0 or negative errno. */
 int net_nl_dump(struct net_nl *nl, struct nl_msg *msg, void (*seen)(void *user, struct nlmsghdr *h),
 		void *user);

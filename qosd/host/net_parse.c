@@ -4,10 +4,13 @@
  */
 #include "qosd/host/net_parse.h"
 
+#include <errno.h>
+#include <linux/gen_stats.h>
 #include <linux/pkt_cls.h>
 #include <linux/rtnetlink.h>
 #include <linux/tc_act/tc_mirred.h>
 #include <netlink/attr.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "qosd/core/mem.h"
@@ -76,6 +79,27 @@ static void root_clear(struct net_dev *dev)
 	dev->root_handle = dev->fq_limit = dev->fq_flow_limit = 0;
 	dev->fq_children = 0;
 	dev->root_plain = false;
+	dev->htb_notes = 0;
+	dev->class_known = false;
+	dev->class_bps = 0;
+	dev->leaf_kind[0] = '\0';
+}
+
+bool net_parse_is_our_htb(const struct net_dev *dev)
+{
+	return dev->root_handle == NET_ROOT_HANDLE && strcmp(dev->root_kind, "htb") == 0;
+}
+
+static uint32_t read_htb_notes(struct nlattr *options)
+{
+	struct nlattr *t[TCA_HTB_MAX + 1];
+	const struct tc_htb_glob *global;
+
+	if (!options || nla_parse_nested(t, TCA_HTB_MAX, options, NULL) < 0 || !t[TCA_HTB_INIT] ||
+	    nla_len(t[TCA_HTB_INIT]) < (int)sizeof(*global))
+		return 0;
+	global = nla_data(t[TCA_HTB_INIT]);
+	return global->rate2quantum > NET_HTB_R2Q ? global->rate2quantum - NET_HTB_R2Q : 0;
 }
 
 static void on_root(struct net_dev *dev, const struct tcmsg *tc, const char *kind,
@@ -93,6 +117,8 @@ static void on_root(struct net_dev *dev, const struct tcmsg *tc, const char *kin
 	dev->root_plain = is_plain(kind, options);
 	if (strcmp(kind, "fq") == 0)
 		read_fq(options, &dev->fq_limit, &dev->fq_flow_limit);
+	if (net_parse_is_our_htb(dev))
+		dev->htb_notes = read_htb_notes(options);
 }
 
 static void on_slot(struct net_dev *dev, const char *kind, bool gone)
@@ -111,6 +137,9 @@ static void on_child(struct net_dev *dev, const struct tcmsg *tc, const char *ki
 
 	if (TC_H_MAJ(tc->tcm_parent) != dev->root_handle || class < 1 || class > 64)
 		return;
+	if (tc->tcm_parent == NET_CLASS_ID)
+		net_parse_name(dev->leaf_kind,
+			       gone || tc->tcm_handle != NET_LEAF_HANDLE ? "" : kind);
 	bit = 1ULL << (class - 1);
 	dev->fq_children &= ~bit;
 	if (gone || strcmp(kind, "fq") != 0)
@@ -145,16 +174,65 @@ void net_parse_clear(struct net_dev *dev)
 	dev->filters_known = false;
 }
 
+/* ---- the class of HTB ---- */
+
+void net_parse_class(struct net_dev *dev, struct nlmsghdr *h)
+{
+	const struct tcmsg *tc = nlmsg_data(h);
+	struct nlattr *t[TCA_MAX + 1], *o[TCA_HTB_MAX + 1];
+	const struct tc_htb_opt *opt;
+	uint64_t rate;
+
+	if (tc->tcm_handle != NET_CLASS_ID || nlmsg_parse(h, sizeof(*tc), t, TCA_MAX, NULL) < 0)
+		return;
+	dev->class_bps = 0;
+	if (h->nlmsg_type != RTM_NEWTCLASS || !t[TCA_OPTIONS] ||
+	    nla_parse_nested(o, TCA_HTB_MAX, t[TCA_OPTIONS], NULL) < 0 || !o[TCA_HTB_PARMS] ||
+	    nla_len(o[TCA_HTB_PARMS]) < (int)sizeof(*opt))
+		return;
+	opt = nla_data(o[TCA_HTB_PARMS]);
+	rate = opt->rate.rate;
+	if (o[TCA_HTB_RATE64] && nla_len(o[TCA_HTB_RATE64]) >= (int)sizeof(rate))
+		rate = nla_get_u64(o[TCA_HTB_RATE64]);
+	dev->class_bps = rate * 8;
+}
+
+bool net_parse_queue(struct net_queue *ret, struct nlmsghdr *h)
+{
+	const struct tcmsg *tc = nlmsg_data(h);
+	struct nlattr *t[TCA_MAX + 1], *s[TCA_STATS_MAX + 1];
+	struct gnet_stats_basic basic = { 0 };
+	struct gnet_stats_queue queue = { 0 };
+	struct tc_fq_codel_xstats codel = { 0 };
+
+	if (tc->tcm_parent != NET_CLASS_ID || tc->tcm_handle != NET_LEAF_HANDLE ||
+	    nlmsg_parse(h, sizeof(*tc), t, TCA_MAX, NULL) < 0 || !t[TCA_STATS2] ||
+	    nla_parse_nested(s, TCA_STATS_MAX, t[TCA_STATS2], NULL) < 0)
+		return false;
+	if (s[TCA_STATS_BASIC])
+		nla_memcpy(&basic, s[TCA_STATS_BASIC], sizeof(basic));
+	if (s[TCA_STATS_QUEUE])
+		nla_memcpy(&queue, s[TCA_STATS_QUEUE], sizeof(queue));
+	if (s[TCA_STATS_APP] && t[TCA_KIND] && !nla_strcmp(t[TCA_KIND], "fq_codel"))
+		nla_memcpy(&codel, s[TCA_STATS_APP], sizeof(codel));
+	*ret = (struct net_queue){ .bytes = basic.bytes,
+				   .packets = basic.packets,
+				   .dropped_packets = queue.drops,
+				   .marked_packets = codel.qdisc_stats.ecn_mark,
+				   .backlog_bytes = queue.backlog };
+	return true;
+}
+
 /* ---- filters ---- */
 
-static bool is_redirect(struct nlattr *options, uint32_t *ret_ifindex)
+/* The action of a filter is a redirect: u32 and matchall keep their actions in other places. */
+static bool is_redirect(struct nlattr *options, int actions, uint32_t *ret_ifindex)
 {
-	struct nlattr *o[TCA_MATCHALL_MAX + 1], *list[2], *a[TCA_ACT_MAX + 1],
-		*m[TCA_MIRRED_MAX + 1];
+	struct nlattr *o[TCA_U32_MAX + 1], *list[2], *a[TCA_ACT_MAX + 1], *m[TCA_MIRRED_MAX + 1];
 	const struct tc_mirred *parms;
 
-	if (nla_parse_nested(o, TCA_MATCHALL_MAX, options, NULL) < 0 || !o[TCA_MATCHALL_ACT] ||
-	    nla_parse_nested(list, 1, o[TCA_MATCHALL_ACT], NULL) < 0 || !list[1] ||
+	if (nla_parse_nested(o, TCA_U32_MAX, options, NULL) < 0 || !o[actions] ||
+	    nla_parse_nested(list, 1, o[actions], NULL) < 0 || !list[1] ||
 	    nla_parse_nested(a, TCA_ACT_MAX, list[1], NULL) < 0 || !a[TCA_ACT_KIND] ||
 	    !a[TCA_ACT_OPTIONS] || strcmp(nla_get_string(a[TCA_ACT_KIND]), "mirred") != 0 ||
 	    nla_parse_nested(m, TCA_MIRRED_MAX, a[TCA_ACT_OPTIONS], NULL) < 0 ||
@@ -174,6 +252,29 @@ static uint32_t program_of(struct nlattr *options)
 	return nla_get_u32(o[TCA_BPF_ID]);
 }
 
+/* u32's hash tables are listed like filters, with no node in their handle. */
+static bool is_table(const char *kind, uint32_t handle)
+{
+	return handle == 0 || (strcmp(kind, "u32") == 0 && TC_U32_KEY(handle) == 0);
+}
+
+static void on_ingress(struct net_dev *dev, const struct tcmsg *tc, const char *kind,
+		       struct nlattr *options, bool marked)
+{
+	bool u32 = strcmp(kind, "u32") == 0;
+	bool ours = u32 ? TC_H_MAJ(tc->tcm_info) >> 16 == NET_FILTER_PREF &&
+				    TC_U32_NODE(tc->tcm_handle) == NET_U32_NODE
+			: marked && strcmp(kind, "matchall") == 0;
+
+	if (!ours || !is_redirect(options, u32 ? TCA_U32_ACT : TCA_MATCHALL_ACT, &dev->redirect)) {
+		dev->foreign_ingress++;
+		return;
+	}
+	dev->redirect_there = true;
+	dev->redirect_u32 = u32;
+	dev->redirect_handle = tc->tcm_handle;
+}
+
 void net_parse_filter(struct net_dev *dev, struct nlmsghdr *h)
 {
 	const struct tcmsg *tc = nlmsg_data(h);
@@ -182,21 +283,53 @@ void net_parse_filter(struct net_dev *dev, struct nlmsghdr *h)
 	bool marked;
 
 	if (h->nlmsg_type != RTM_NEWTFILTER || nlmsg_parse(h, sizeof(*tc), t, TCA_MAX, NULL) < 0 ||
-	    !t[TCA_KIND] || !t[TCA_OPTIONS] || tc->tcm_handle == 0)
+	    !t[TCA_KIND] || !t[TCA_OPTIONS])
 		return;
 	kind = nla_get_string(t[TCA_KIND]);
+	if (is_table(kind, tc->tcm_handle))
+		return;
 	marked = TC_H_MAJ(tc->tcm_info) >> 16 == NET_FILTER_PREF &&
 		 tc->tcm_handle == NET_FILTER_HANDLE;
-	if (tc->tcm_parent == NET_HOOK_EGRESS) {
-		if (marked && strcmp(kind, "bpf") == 0)
-			dev->program_id = program_of(t[TCA_OPTIONS]);
-		else
-			dev->foreign_egress++;
-	} else {
-		if (marked && strcmp(kind, "matchall") == 0 &&
-		    is_redirect(t[TCA_OPTIONS], &dev->redirect))
-			dev->redirect_there = true;
-		else
-			dev->foreign_ingress++;
-	}
+	if (tc->tcm_parent != NET_HOOK_EGRESS)
+		on_ingress(dev, tc, kind, t[TCA_OPTIONS], marked);
+	else if (marked && strcmp(kind, "bpf") == 0)
+		dev->program_id = program_of(t[TCA_OPTIONS]);
+	else
+		dev->foreign_egress++;
+}
+
+/* ---- links ---- */
+
+/* The NIC of an ifb that serves one, by its name; 0: it does not. */
+static uint32_t served_by(const char *name)
+{
+	char again[IF_NAMESIZE + 1];
+	unsigned int ifindex;
+
+	if (sscanf(name, NET_OWN_IFB "%10u", &ifindex) != 1)
+		return 0;
+	snprintf(again, sizeof(again), NET_OWN_IFB "%u", ifindex);
+	return strcmp(name, again) == 0 ? ifindex : 0;
+}
+
+int net_parse_link(struct net_dev *dev, struct nlmsghdr *h, uint32_t *ret_queues, bool *ret_is_ifb)
+{
+	const struct ifinfomsg *info = nlmsg_data(h);
+	struct nlattr *t[IFLA_MAX + 1], *i[IFLA_INFO_MAX + 1] = { NULL };
+	const char *kind, *port;
+
+	if (nlmsg_parse(h, sizeof(*info), t, IFLA_MAX, NULL) < 0 || !t[IFLA_IFNAME])
+		return -EINVAL;
+	if (t[IFLA_LINKINFO] && nla_parse_nested(i, IFLA_INFO_MAX, t[IFLA_LINKINFO], NULL) < 0)
+		return -EINVAL;
+	kind = i[IFLA_INFO_KIND] ? nla_get_string(i[IFLA_INFO_KIND]) : "";
+	port = i[IFLA_INFO_SLAVE_KIND] ? nla_get_string(i[IFLA_INFO_SLAVE_KIND]) : "";
+	net_parse_name(dev->name, nla_get_string(t[IFLA_IFNAME]));
+	dev->up = info->ifi_flags & IFF_UP;
+	dev->turned = strcmp(kind, "macvtap") == 0;
+	dev->on_ovs = strcmp(port, "openvswitch") == 0;
+	*ret_is_ifb = strcmp(kind, "ifb") == 0;
+	dev->serves = *ret_is_ifb ? served_by(dev->name) : 0;
+	*ret_queues = t[IFLA_NUM_TX_QUEUES] ? nla_get_u32(t[IFLA_NUM_TX_QUEUES]) : 0;
+	return 0;
 }

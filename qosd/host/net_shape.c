@@ -9,19 +9,12 @@
 #include <string.h>
 
 #include "qosd/core/mem.h"
+#include "qosd/host/net_carry.h"
+#include "qosd/host/net_found.h"
+#include "qosd/host/net_htb.h"
 #include "qosd/host/net_ifb.h"
 
 const char *const net_prog_names[2] = { [EDT_IN] = "qosd:in", [EDT_OUT] = "qosd:out" };
-
-/* Root qdiscs that fq may replace, since their kind is all there is to give back. */
-static const struct {
-	const char *kind;
-	uint32_t flag;
-} plain_roots[] = {
-	{ "noqueue", EDT_HAD_NOQUEUE },
-	{ "pfifo_fast", EDT_HAD_PFIFO_FAST },
-	{ "fq_codel", EDT_HAD_FQ_CODEL },
-};
 
 static uint32_t key_of(const struct net_dev *dev, enum edt_direction direction)
 {
@@ -65,10 +58,18 @@ bool net_shape_holds(struct net *n, struct net_dev *dev, enum edt_direction dire
 	       net_ifb_holds(n);
 }
 
-/* Something of ours is on the device in this direction, whole or not. */
-static bool anything_there(const struct net_dev *dev, enum edt_direction direction)
+uint64_t net_shape_rate(struct net *n, struct net_dev *dev, enum edt_direction direction)
 {
-	return direction == EDT_IN ? dev->program_id != 0 : dev->redirect_there;
+	struct edt_cfg cfg;
+
+	return net_bpf_get_cfg(&n->bpf, key_of(dev, direction), &cfg) == 0 ? cfg.rate_bps : 0;
+}
+
+/* Something of ours is on the device in this direction, whole or not. */
+static bool anything_there(struct net *n, const struct net_dev *dev, enum edt_direction direction)
+{
+	return direction == EDT_IN ? dev->program_id != 0
+				   : dev->redirect_there && !net_htb_redirects(n, dev);
 }
 
 bool net_shape_remains(struct net *n, struct net_dev *dev, enum edt_direction direction)
@@ -78,37 +79,18 @@ bool net_shape_remains(struct net *n, struct net_dev *dev, enum edt_direction di
 	return net_bpf_get_cfg(&n->bpf, key_of(dev, direction), &cfg) == 0 ||
 	       (direction == EDT_IN && net_root_is_ours(dev)) ||
 	       (dev->slot == NET_SLOT_CLSACT && net_watch_filters(n->watch, dev, NULL) == 0 &&
-		anything_there(dev, direction));
+		anything_there(n, dev, direction));
 }
 
 /* ---- attaching ---- */
 
-/* The note on a root qdisc with a handle, 0: none can be made. */
-static uint32_t root_flag(const struct net_dev *dev)
-{
-	for (size_t i = 0; dev->root_plain && i < ARRAY_SIZE(plain_roots); i++)
-		if (strcmp(dev->root_kind, plain_roots[i].kind) == 0)
-			return plain_roots[i].flag;
-	return 0;
-}
-
 static int refuse_foreign(const struct net_dev *dev, enum edt_direction direction, struct qerr *err)
 {
-	if (direction == EDT_IN && dev->root_handle != 0 && !net_root_is_ours(dev) &&
-	    !root_flag(dev))
-		return qerr_set(
-			err, -EBUSY,
-			"%s has a root qdisc that is not qosd's (%s %x:); remove <bandwidth> "
-			"from the domain XML, or run: tc qdisc del dev %s root",
-			dev->name, dev->root_kind, dev->root_handle >> 16, dev->name);
-	if (dev->foreign_ingress == 0 || (direction == EDT_IN && dev->slot == NET_SLOT_CLSACT))
-		return 0;
-	return qerr_set(
-		err, -EBUSY,
-		"%s has %u ingress filters that are not qosd's; remove <bandwidth> from the "
-		"domain XML, or run: tc qdisc del dev %s %s",
-		dev->name, dev->foreign_ingress, dev->name,
-		dev->slot == NET_SLOT_CLSACT ? "clsact" : "ingress");
+	int r = direction == EDT_IN ? net_found_refuse_root(dev, err) : 0;
+
+	if (r < 0 || (direction == EDT_IN && dev->slot == NET_SLOT_CLSACT))
+		return r;
+	return net_found_refuse_filters(dev, err);
 }
 
 /* The notes on what will have to be given back. */
@@ -130,7 +112,7 @@ static uint32_t flags_for(const struct net *n, const struct net_dev *dev,
 	if (direction == EDT_OUT)
 		flags &= ~EDT_HAD_ROOT;
 	else if (dev->root_handle != 0 && !net_root_is_ours(dev))
-		flags = (flags & ~EDT_HAD_ROOT) | root_flag(dev);
+		flags = (flags & ~EDT_HAD_ROOT) | net_found_root(dev);
 	if (dev->slot == NET_SLOT_INGRESS)
 		return flags | EDT_OWNS_CLSACT | EDT_HAD_INGRESS;
 	if (dev->slot == NET_SLOT_NONE || (!known && !flags && orphans))
@@ -166,7 +148,7 @@ static int attach_out(struct net *n, uint32_t ifindex, struct qerr *err)
 {
 	int r = net_ifb_ensure(n, err);
 	uint32_t ifb_ifindex = net_watch_ifb(n->watch)->ifindex;
-	struct net_dev *dev = net_watch_device(n->watch, ifindex, NULL);
+	struct net_dev *dev = net_watch_device(n->watch, ifindex);
 
 	if (r == 0 && !dev)
 		r = qerr_set(err, -ENODEV, "device %u has gone", ifindex);
@@ -175,7 +157,8 @@ static int attach_out(struct net *n, uint32_t ifindex, struct qerr *err)
 	if (r < 0 || dev->redirect == ifb_ifindex)
 		return r;
 	if (dev->redirect_there) /* matchall cannot be changed */
-		r = net_link_del_filter(n->nl, ifindex, NET_HOOK_INGRESS, err);
+		r = net_link_del_redirect(n->nl, ifindex, dev->redirect_handle, dev->redirect_u32,
+					  err);
 	return r < 0 ? r : net_link_set_redirect(n->nl, ifindex, ifb_ifindex, err);
 }
 
@@ -242,6 +225,16 @@ static int make_ready(struct net *n, struct qerr *err)
 	return r;
 }
 
+int net_shape_possible(struct net *n, struct qerr *err)
+{
+	int r;
+
+	if (!net_link_has_qdisc(n->nl, "fq"))
+		return qerr_set(err, -EOPNOTSUPP, "the kernel lacks the fq qdisc");
+	r = make_ready(n, err);
+	return r == 0 || r == -ENOMEM ? r : -EOPNOTSUPP;
+}
+
 int net_shape_set(struct net *n, struct net_dev *dev, enum edt_direction direction,
 		  uint64_t rate_bps, struct qerr *err)
 {
@@ -251,8 +244,8 @@ int net_shape_set(struct net *n, struct net_dev *dev, enum edt_direction directi
 	int r = make_ready(n, err);
 
 	if (r < 0)
-		return r;
-	dev = net_watch_device(n->watch, ifindex, NULL);
+		return r == -ENOMEM ? r : -EOPNOTSUPP;
+	dev = net_watch_device(n->watch, ifindex);
 	if (!dev)
 		return qerr_set(err, -ENODEV, "device %u has gone", ifindex);
 	limited = net_bpf_get_cfg(&n->bpf, key, &cfg) == 0 && cfg.rate_bps != 0;
@@ -267,7 +260,7 @@ int net_shape_set(struct net *n, struct net_dev *dev, enum edt_direction directi
 		return r;
 	r = attach(n, dev, direction, rate_bps, limited, err);
 	if (r < 0 && !limited && net_watch_drain(n->watch, NULL) == 0) {
-		dev = net_watch_device(n->watch, ifindex, NULL);
+		dev = net_watch_device(n->watch, ifindex);
 		if (dev)
 			net_shape_clear(n, dev, direction, NULL);
 		else
@@ -295,22 +288,13 @@ static int give_back_slot(struct net *n, struct net_dev *dev, enum edt_direction
 	if (!(flags & EDT_OWNS_CLSACT) || dev->slot != NET_SLOT_CLSACT)
 		return 0;
 	r = net_watch_filters(n->watch, dev, err);
-	if (r < 0 || dev->foreign_egress || dev->foreign_ingress ||
-	    anything_there(dev, other_of(direction)))
+	if (r < 0 || dev->foreign_egress || dev->foreign_ingress || dev->program_id ||
+	    dev->redirect_there)
 		return r;
 	r = net_link_del_slot(n->nl, dev->ifindex, err);
 	if (r == 0 && (flags & EDT_HAD_INGRESS))
 		r = net_link_add_ingress(n->nl, dev->ifindex, err);
 	return r;
-}
-
-static int give_back_root(struct net *n, const struct net_dev *dev, uint32_t flags,
-			  struct qerr *err)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(plain_roots); i++)
-		if (flags & plain_roots[i].flag)
-			return net_link_set_root(n->nl, dev->ifindex, plain_roots[i].kind, err);
-	return net_link_del_root(n->nl, dev->ifindex, err);
 }
 
 static int detach(struct net *n, struct net_dev *dev, enum edt_direction direction, uint32_t flags,
@@ -320,12 +304,13 @@ static int detach(struct net *n, struct net_dev *dev, enum edt_direction directi
 
 	if (r < 0)
 		return r;
-	if (anything_there(dev, direction))
-		r = net_link_del_filter(n->nl, dev->ifindex,
-					direction == EDT_IN ? NET_HOOK_EGRESS : NET_HOOK_INGRESS,
-					err);
+	if (anything_there(n, dev, direction))
+		r = direction == EDT_IN
+			    ? net_link_del_program(n->nl, dev->ifindex, err)
+			    : net_link_del_redirect(n->nl, dev->ifindex, dev->redirect_handle,
+						    dev->redirect_u32, err);
 	if (r == 0 && direction == EDT_IN && net_root_is_ours(dev))
-		r = give_back_root(n, dev, flags, err);
+		r = net_found_give_back_root(n->nl, dev, flags, err);
 	return r;
 }
 
@@ -342,7 +327,7 @@ static int flags_of(struct net *n, struct net_dev *dev, enum edt_direction direc
 	}
 	r = net_watch_filters(n->watch, dev, err);
 	*ret = notes_of(dev);
-	if (r == 0 && *ret == 0 && anything_there(dev, direction))
+	if (r == 0 && *ret == 0 && anything_there(n, dev, direction))
 		*ret = EDT_OWNS_CLSACT; /* what is not known is taken for ours, if it is empty */
 	return r;
 }
@@ -357,7 +342,7 @@ int net_shape_clear(struct net *n, struct net_dev *dev, enum edt_direction direc
 		r = detach(n, dev, direction, flags, err);
 	if (r == 0)
 		r = net_watch_drain(n->watch, err);
-	dev = net_watch_device(n->watch, ifindex, NULL);
+	dev = net_watch_device(n->watch, ifindex);
 	if (r == 0 && dev)
 		r = give_back_slot(n, dev, direction, flags, err);
 	if (r < 0 && r != -ENODEV)
@@ -376,7 +361,7 @@ int net_shape_clear(struct net *n, struct net_dev *dev, enum edt_direction direc
 static void adopt_entry(struct net *n, uint32_t key)
 {
 	enum edt_direction direction = key & 1;
-	struct net_dev *dev = net_watch_device(n->watch, key >> 1, NULL);
+	struct net_dev *dev = net_watch_device(n->watch, key >> 1);
 	struct edt_cfg cfg;
 
 	if (!dev) {
@@ -389,7 +374,7 @@ static void adopt_entry(struct net *n, uint32_t key)
 	dev->shaped[direction] = true;
 	if (n->readonly || net_watch_filters(n->watch, dev, NULL) < 0)
 		return;
-	if (cfg.rate_bps == 0 || !anything_there(dev, direction))
+	if (cfg.rate_bps == 0 || !anything_there(n, dev, direction))
 		net_shape_clear(n, dev, direction, NULL);
 }
 
@@ -405,17 +390,37 @@ static void recover(void *user, struct net_dev *dev)
 		net_bpf_recover(&n->bpf, direction, dev->program_id);
 }
 
+/* Limits of another layout: into new maps. The filters still run the old programs. */
+static int carry(struct net *n, struct qerr *err)
+{
+	bool replaced;
+	int r = net_bpf_ready(&n->bpf, &replaced, err);
+
+	return r < 0 ? r : net_carry_copy(&n->bpf, err);
+}
+
 /* Open the maps, by their pins or by what is attached. -ENOENT: there are none. */
 static int find_maps(struct net *n, struct qerr *err)
 {
-	int r = net_bpf_look(&n->bpf, err);
+	int r;
 
+	if (!n->readonly && net_carry_pending(&n->bpf))
+		return carry(n, err);
+	r = net_bpf_look(&n->bpf, err);
 	if (r != -ENOENT)
 		return r;
 	net_watch_each(n->watch, recover, n);
 	if (!net_bpf_is_open(&n->bpf))
 		return -ENOENT;
 	return n->readonly ? 0 : net_bpf_pin_again(&n->bpf, err);
+}
+
+/* The new programs into the place of the old ones, without a gap; then the old maps may go. */
+static void finish_carrying(struct net *n)
+{
+	net_watch_each(n->watch, renew, n);
+	if (net_watch_drain(n->watch, NULL) == 0)
+		net_carry_finish(&n->bpf);
 }
 
 int net_shape_adopt(struct net *n, struct qerr *err)
@@ -436,8 +441,10 @@ int net_shape_adopt(struct net *n, struct qerr *err)
 		return qerr_set(err, r, "out of memory");
 	n->adopted = true;
 	for (size_t i = 0; i < count; i++) /* all marks before the first is cleared */
-		if (net_watch_device(n->watch, keys[i] >> 1, NULL))
-			net_watch_device(n->watch, keys[i] >> 1, NULL)->shaped[keys[i] & 1] = true;
+		if (net_watch_device(n->watch, keys[i] >> 1))
+			net_watch_device(n->watch, keys[i] >> 1)->shaped[keys[i] & 1] = true;
+	if (n->bpf.loaded)
+		finish_carrying(n);
 	for (size_t i = 0; i < count; i++)
 		adopt_entry(n, keys[i]);
 	free(keys);

@@ -7,14 +7,13 @@
  * an entry exists whenever something of ours is on the device, and the next qosd can finish
  * whatever was cut short. If the maps cannot be found (their pins were removed, and qosd may not
  * ask for maps by id), the marks on qdiscs and filters still tell what is ours, and fq's limit what
- * was there before. What is not ours is never removed, except what has no settings of its own and
- * is given back: an empty ingress qdisc, and a root qdisc of one of the kernel's default kinds
- * without parameters (libvirt sets noqueue on its taps).
+ * was there before. net_found.h tells what becomes of
+ * what is not ours.
  */
 #ifndef QOSD_HOST_NET_SHAPE_H
 #define QOSD_HOST_NET_SHAPE_H
 
-#include "qosd/core/adapter.h"
+#include "qosd/host/net.h"
 #include "qosd/host/net_bpf.h"
 #include "qosd/host/net_link.h"
 #include "qosd/host/net_share.h"
@@ -29,17 +28,25 @@ struct net {
 	char ifb_name[IF_NAMESIZE];
 	bool readonly;
 	bool adopted; /* what an earlier qosd left is known */
+	enum net_way way;
+	char lack[256];      /* of eBPF shaping, found when it was tried; "": nothing */
+	uint64_t counted_ns; /* when HTB's queues were counted last */
 };
 
 /* Take notice of what is pinned and attached; finishes what was cut short unless readonly. */
 int net_shape_adopt(struct net *n, struct qerr *err);
 /* Has dev anything of ours in this direction, whole or not? Then net_shape_clear has work. */
 bool net_shape_remains(struct net *n, struct net_dev *dev, enum edt_direction direction);
+/* Are programs and maps ready, and the fq qdisc there? 0, -ENOMEM or -EOPNOTSUPP. */
+int net_shape_possible(struct net *n, struct qerr *err);
 /* Is the shaper in place on dev in this direction? Filters must be known or obtainable. */
 bool net_shape_holds(struct net *n, struct net_dev *dev, enum edt_direction direction);
+/* The rate of its entry, whether all else is in place or not; 0: there is none. */
+uint64_t net_shape_rate(struct net *n, struct net_dev *dev, enum edt_direction direction);
 /*
  * Limit to rate_bps > 0. One map write when the shaper is in place already. -EBUSY: somebody
- * else's qdisc or filter is in the way; -ENODEV: the device has gone.
+ * else's qdisc or filter is in the way; -ENODEV: the device has gone; -EOPNOTSUPP: this host lacks
+ * a part of it, or eBPF may not be used.
  */
 int net_shape_set(struct net *n, struct net_dev *dev, enum edt_direction direction,
 		  uint64_t rate_bps, struct qerr *err);

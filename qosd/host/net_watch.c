@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "qosd/core/mem.h"
+#include "qosd/host/net_ask.h"
 #include "qosd/host/net_link.h"
 #include "qosd/host/net_parse.h"
 
@@ -38,6 +39,7 @@ struct net_watch {
 	uint32_t *gone;
 	size_t gone_count, gone_capacity;
 	char *buffer;
+	size_t serving; /* ifbs of one NIC */
 	struct net_dev *buckets[BUCKETS];
 };
 
@@ -71,6 +73,7 @@ void net_watch_drop(struct net_watch *w, uint32_t ifindex)
 	if (!dev)
 		return;
 	*p = dev->next;
+	w->serving -= dev->serves != 0;
 	free(dev);
 }
 
@@ -85,11 +88,15 @@ void net_watch_each(struct net_watch *w, void (*fn)(void *user, struct net_dev *
 		}
 }
 
-/* The owner is to look at this device. */
+/* The owner is to look at this device; where it serves another one, at that. */
 static void note_change(struct net_watch *w, struct net_dev *dev)
 {
-	dev->changed = true;
-	if (dev->shaped[0] || dev->shaped[1] || dev->ifindex == w->ifb.ifindex)
+	struct net_dev *subject = dev->serves ? *place_of(w, dev->serves) : dev;
+
+	if (!subject)
+		return;
+	subject->changed = true;
+	if (subject->shaped[0] || subject->shaped[1] || subject->ifindex == w->ifb.ifindex)
 		w->pending = true;
 }
 
@@ -115,20 +122,6 @@ static void on_filter(void *user, struct nlmsghdr *h)
 	net_parse_filter(user, h);
 }
 
-static int dump_filters(struct net_watch *w, struct net_dev *dev, uint32_t parent)
-{
-	struct tcmsg tc = { .tcm_family = AF_UNSPEC,
-			    .tcm_ifindex = (int)dev->ifindex,
-			    .tcm_parent = parent };
-	struct nl_msg *msg = nlmsg_alloc_simple(RTM_GETTFILTER, 0);
-
-	if (msg && nlmsg_append(msg, &tc, sizeof(tc), NLMSG_ALIGNTO) < 0) {
-		nlmsg_free(msg);
-		msg = NULL;
-	}
-	return net_nl_dump(w->nl, msg, on_filter, dev);
-}
-
 int net_watch_filters(struct net_watch *w, struct net_dev *dev, struct qerr *err)
 {
 	int r = 0;
@@ -139,15 +132,33 @@ int net_watch_filters(struct net_watch *w, struct net_dev *dev, struct qerr *err
 	dev->redirect_there = false;
 	dev->foreign_egress = dev->foreign_ingress = 0;
 	if (dev->slot == NET_SLOT_CLSACT)
-		r = dump_filters(w, dev, NET_HOOK_EGRESS);
+		r = net_ask_filters(w->nl, dev->ifindex, NET_HOOK_EGRESS, on_filter, dev);
 	if (r == 0 && dev->slot != NET_SLOT_NONE)
-		r = dump_filters(w, dev,
-				 dev->slot == NET_SLOT_CLSACT ? NET_HOOK_INGRESS : NET_SLOT_HANDLE);
+		r = net_ask_filters(w->nl, dev->ifindex,
+				    dev->slot == NET_SLOT_CLSACT ? NET_HOOK_INGRESS
+								 : NET_SLOT_HANDLE,
+				    on_filter, dev);
 	if (r < 0)
 		return qerr_set(err, r, "cannot list the filters of device %u: %s", dev->ifindex,
 				net_nl_why(w->nl));
 	dev->filters_known = true;
 	return 0;
+}
+
+static void on_class(void *user, struct nlmsghdr *h)
+{
+	net_parse_class(user, h);
+}
+
+uint64_t net_watch_class(struct net_watch *w, struct net_dev *dev)
+{
+	if (!net_parse_is_our_htb(dev))
+		return 0;
+	if (!dev->class_known) {
+		dev->class_bps = 0;
+		dev->class_known = net_ask_classes(w->nl, dev->ifindex, on_class, dev) == 0;
+	}
+	return dev->class_bps;
 }
 
 /* ---- links ---- */
@@ -158,21 +169,27 @@ static void ifb_lost(struct net_watch *w)
 	w->pending = true;
 }
 
-static void on_ifb(struct net_watch *w, const struct ifinfomsg *info, struct nlattr **t)
+static void on_ifb(struct net_watch *w, const struct net_dev *link, uint32_t queues, bool is_ifb)
 {
-	struct nlattr *i[IFLA_INFO_MAX + 1] = { NULL };
-	struct net_ifb now = { .ifindex = (uint32_t)info->ifi_index,
-			       .up = info->ifi_flags & IFF_UP };
+	struct net_ifb now = {
+		.ifindex = link->ifindex, .is_ifb = is_ifb, .up = link->up, .queues = queues
+	};
 
-	if (t[IFLA_LINKINFO] && nla_parse_nested(i, IFLA_INFO_MAX, t[IFLA_LINKINFO], NULL) == 0 &&
-	    i[IFLA_INFO_KIND])
-		now.is_ifb = strcmp(nla_get_string(i[IFLA_INFO_KIND]), "ifb") == 0;
-	if (t[IFLA_NUM_TX_QUEUES])
-		now.queues = nla_get_u32(t[IFLA_NUM_TX_QUEUES]);
 	if (memcmp(&now, &w->ifb, sizeof(now)) != 0) {
 		w->ifb = now;
 		w->pending = true;
 	}
+}
+
+/* An ifb has gone: the kernel tells nothing of the filter that redirects to it. */
+static void forget_redirect(struct net_watch *w, uint32_t ifindex)
+{
+	struct net_dev *dev = ifindex ? *place_of(w, ifindex) : NULL;
+
+	if (!dev)
+		return;
+	dev->filters_known = false;
+	note_change(w, dev);
 }
 
 static void on_gone(struct net_watch *w, uint32_t ifindex)
@@ -183,6 +200,7 @@ static void on_gone(struct net_watch *w, uint32_t ifindex)
 		ifb_lost(w);
 	if (!dev)
 		return;
+	forget_redirect(w, dev->serves);
 	if ((dev->shaped[0] || dev->shaped[1]) &&
 	    mem_grow(&w->gone, &w->gone_capacity, w->gone_count + 1, sizeof(*w->gone)) == 0) {
 		w->gone[w->gone_count++] = ifindex;
@@ -191,33 +209,44 @@ static void on_gone(struct net_watch *w, uint32_t ifindex)
 	net_watch_drop(w, ifindex);
 }
 
+/* What has changed of a link that we know or, as an ifb of ours, want to know. */
+static void note_link(struct net_watch *w, const struct net_dev *now)
+{
+	struct net_dev *dev = now->serves ? dev_get(w, now->ifindex) : *place_of(w, now->ifindex);
+
+	if (!dev)
+		return;
+	if (dev->name[0] && (dev->up != now->up || strcmp(dev->name, now->name) != 0))
+		note_change(w, dev);
+	memcpy(dev->name, now->name, sizeof(dev->name));
+	w->serving += (now->serves != 0) - (dev->serves != 0);
+	dev->up = now->up;
+	dev->turned = now->turned;
+	dev->on_ovs = now->on_ovs;
+	dev->serves = now->serves;
+}
+
 static void on_link(void *user, struct nlmsghdr *h)
 {
 	struct net_watch *w = user;
 	const struct ifinfomsg *info = nlmsg_data(h);
-	uint32_t ifindex = (uint32_t)info->ifi_index;
-	struct nlattr *t[IFLA_MAX + 1];
-	struct net_dev *dev;
-	const char *name;
+	struct net_dev link = { .ifindex = (uint32_t)info->ifi_index };
+	uint32_t queues;
+	bool is_ifb;
 
 	if (info->ifi_family != AF_UNSPEC) /* a bridge port that left is no device that left */
 		return;
 	if (h->nlmsg_type == RTM_DELLINK) {
-		on_gone(w, ifindex);
+		on_gone(w, link.ifindex);
 		return;
 	}
-	if (nlmsg_parse(h, sizeof(*info), t, IFLA_MAX, NULL) < 0 || !t[IFLA_IFNAME])
+	if (net_parse_link(&link, h, &queues, &is_ifb) < 0)
 		return;
-	name = nla_get_string(t[IFLA_IFNAME]);
-	if (strcmp(name, w->ifb_name) == 0)
-		on_ifb(w, info, t);
-	else if (ifindex == w->ifb.ifindex)
+	if (strcmp(link.name, w->ifb_name) == 0)
+		on_ifb(w, &link, queues, is_ifb);
+	else if (link.ifindex == w->ifb.ifindex)
 		ifb_lost(w);
-	dev = *place_of(w, ifindex);
-	if (dev && dev->name[0] && strcmp(dev->name, name) != 0) {
-		net_parse_name(dev->name, name);
-		note_change(w, dev);
-	}
+	note_link(w, &link);
 }
 
 /* ---- the whole picture ---- */
@@ -239,6 +268,14 @@ static void on_event(struct net_watch *w, struct nlmsghdr *h)
 			note_change(w, dev);
 		}
 		break;
+	case RTM_NEWTCLASS:
+	case RTM_DELTCLASS:
+		dev = *place_of(w, (uint32_t)((struct tcmsg *)nlmsg_data(h))->tcm_ifindex);
+		if (dev && dev->class_known) {
+			net_parse_class(dev, h);
+			note_change(w, dev);
+		}
+		break;
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
 		on_link(w, h);
@@ -253,43 +290,24 @@ static void unlearn(void *user, struct net_dev *dev)
 	dev->changed = true;
 }
 
-static int ask_link(struct net_watch *w)
-{
-	struct ifinfomsg info = { .ifi_family = AF_UNSPEC };
-	struct nl_msg *msg = nlmsg_alloc_simple(RTM_GETLINK, 0);
-
-	if (msg && nlmsg_append(msg, &info, sizeof(info), NLMSG_ALIGNTO) < 0) {
-		nlmsg_free(msg);
-		msg = NULL;
-	}
-	return net_nl_dump(w->nl, msg, on_link, w);
-}
-
-/* The index of a device may be another's by now: after lost notifications names decide. */
 static void drop_if_gone(void *user, struct net_dev *dev)
 {
 	char name[IF_NAMESIZE];
 
-	if (!if_indextoname(dev->ifindex, name) || (dev->name[0] && strcmp(dev->name, name) != 0))
+	if (!if_indextoname(dev->ifindex, name))
 		on_gone(user, dev->ifindex);
 }
 
 static int learn(struct net_watch *w, struct qerr *err)
 {
-	struct tcmsg tc = { .tcm_family = AF_UNSPEC };
-	struct nl_msg *msg = nlmsg_alloc_simple(RTM_GETQDISC, 0);
 	int r;
 
 	net_watch_each(w, drop_if_gone, w);
 	net_watch_each(w, unlearn, w);
 	memset(&w->ifb, 0, sizeof(w->ifb));
-	if (msg && nlmsg_append(msg, &tc, sizeof(tc), NLMSG_ALIGNTO) < 0) {
-		nlmsg_free(msg);
-		msg = NULL;
-	}
-	r = net_nl_dump(w->nl, msg, on_qdisc, w);
+	r = net_ask_qdiscs(w->nl, on_qdisc, w);
 	for (int i = 0; r == 0 && i < DUMP_TRIES; i++) {
-		r = ask_link(w);
+		r = net_ask_links(w->nl, on_link, w);
 		if (r != -EAGAIN) /* a link came or went meanwhile */
 			break;
 		r = i + 1 < DUMP_TRIES ? 0 : r;
@@ -337,20 +355,27 @@ int net_watch_drain(struct net_watch *w, struct qerr *err)
 	return r;
 }
 
-struct net_dev *net_watch_device(struct net_watch *w, uint32_t ifindex, const char *name)
+struct net_dev *net_watch_device(struct net_watch *w, uint32_t ifindex)
 {
-	struct net_dev *dev = *place_of(w, ifindex);
-	char now[IF_NAMESIZE];
+	struct net_dev *dev = dev_get(w, ifindex);
 
-	if (!dev || !dev->name[0]) {
-		if (!if_indextoname(ifindex, now))
-			return NULL;
-		dev = dev_get(w, ifindex);
-		if (!dev)
-			return NULL;
-		net_parse_name(dev->name, now);
-	}
-	return !name || strcmp(dev->name, name) == 0 ? dev : NULL;
+	if (!dev || dev->name[0])
+		return dev;
+	if (net_ask_link(w->nl, ifindex, on_link, w) == 0 && dev->name[0])
+		return dev;
+	net_watch_drop(w, ifindex);
+	return NULL;
+}
+
+struct net_dev *net_watch_serving(struct net_watch *w, uint32_t ifindex)
+{
+	struct net_dev *dev;
+
+	for (size_t i = 0; w->serving > 0 && i < BUCKETS; i++)
+		for (dev = w->buckets[i]; dev; dev = dev->next)
+			if (dev->serves == ifindex)
+				return dev;
+	return NULL;
 }
 
 const struct net_ifb *net_watch_ifb(const struct net_watch *w)

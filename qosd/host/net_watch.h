@@ -21,25 +21,42 @@
 #include "qosd/host/net_nl.h"
 
 #define NET_KIND_MAX 16
+#define NET_OWN_IFB  "qosd-" /* and the index of the NIC that the ifb serves */
 
 enum net_slot { NET_SLOT_NONE, NET_SLOT_CLSACT, NET_SLOT_INGRESS };
+
+struct net_queue { /* since it was made */
+	uint64_t bytes, packets, dropped_packets, marked_packets;
+	uint64_t backlog_bytes; /* now */
+};
 
 struct net_dev {
 	struct net_dev *next;
 	uint32_t ifindex;
 	char name[IF_NAMESIZE]; /* "" until the device is looked at */
+	bool up;
+	bool turned;     /* macvtap: what leaves it comes from the guest, see net.c */
+	bool on_ovs;     /* a port of Open vSwitch */
+	uint32_t serves; /* an ifb of one NIC (NET_OWN_IFB): that NIC's index; 0: none such */
 	/* root qdisc; handle 0: the kernel's default */
 	char root_kind[NET_KIND_MAX];
 	uint32_t root_handle;
 	bool root_plain;                  /* without parameters: its kind alone makes it again */
 	uint32_t fq_limit, fq_flow_limit; /* kind fq */
 	uint64_t fq_children;             /* kind mq: bit N-1: class N has fq with our limits */
+	uint32_t htb_notes;               /* kind htb with our handle */
+	bool class_known;
+	uint64_t class_bps;           /* the rate of our class of HTB, 0: there is none */
+	char leaf_kind[NET_KIND_MAX]; /* its queue, "": none of ours */
+	struct net_queue queue;       /* ... when its owner counted last */
 	/* the place that clsact and ingress share, and its filters */
 	enum net_slot slot;
 	bool filters_known;
 	uint32_t program_id; /* our filter on the egress hook, 0 none */
 	uint32_t redirect;   /* our redirect on the ingress hook: target ifindex, 0 none */
 	bool redirect_there; /* also when its target has gone */
+	bool redirect_u32;   /* its kind: u32, else matchall */
+	uint32_t redirect_handle;
 	uint16_t foreign_egress, foreign_ingress;
 	/* the owner's notes */
 	bool shaped[2]; /* by enum edt_direction */
@@ -61,12 +78,16 @@ int net_watch_poll_fd(const struct net_watch *w);
 /* Take in all notifications. 0 or negative errno. */
 int net_watch_drain(struct net_watch *w, struct qerr *err);
 /*
- * The device with this index, its name checked. Borrowed until the next drain.
- * NULL: no such device, or it has another name (`name` NULL: any).
+ * The device with this index, which is what names a device: names may change, and the kernel uses
+ * no index twice. Borrowed until the next drain. NULL: no such device.
  */
-struct net_dev *net_watch_device(struct net_watch *w, uint32_t ifindex, const char *name);
+struct net_dev *net_watch_device(struct net_watch *w, uint32_t ifindex);
+/* The ifb that serves this NIC alone, NULL: none. */
+struct net_dev *net_watch_serving(struct net_watch *w, uint32_t ifindex);
 /* Make dev's filters known. 0 or negative errno; -ENODEV the device has gone. */
 int net_watch_filters(struct net_watch *w, struct net_dev *dev, struct qerr *err);
+/* The rate of our class of HTB, 0: none, or the root qdisc is no HTB of ours. */
+uint64_t net_watch_class(struct net_watch *w, struct net_dev *dev);
 const struct net_ifb *net_watch_ifb(const struct net_watch *w);
 /* Forget what is remembered of the device (not what is on it). */
 void net_watch_drop(struct net_watch *w, uint32_t ifindex);

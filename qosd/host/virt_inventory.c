@@ -8,6 +8,7 @@
  * a reader never sees half a refresh. Guests that vanish while they are looked at are normal.
  */
 #include <errno.h>
+#include <net/if.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -206,11 +207,36 @@ static void set_guest_error(struct virt *v, const char *text)
 	pthread_mutex_unlock(&v->lock);
 }
 
-/* What libvirt's XML does not tell; true when nothing is missing. */
-static bool complete_guest(struct virt *v, struct guest *g)
+/* The index of a device that somebody has renamed: libvirt goes on telling the old name. */
+static uint32_t index_before(const struct guest *before, const struct guest_nic *nic)
 {
-	for (size_t i = 0; i < g->nnics; i++)
-		g->nics[i].ifindex = virt_device_ifindex(g->nics[i].device);
+	char name[IF_NAMESIZE];
+
+	for (size_t i = 0; before && i < before->nnics; i++) {
+		const struct guest_nic *old = &before->nics[i];
+
+		if (strcmp(old->device, nic->device) == 0 && strcmp(old->mac, nic->mac) == 0)
+			return old->ifindex && if_indextoname(old->ifindex, name) ? old->ifindex
+										  : 0;
+	}
+	return 0;
+}
+
+static void find_devices(struct guest *g, const struct guest *before)
+{
+	for (size_t i = 0; i < g->nnics; i++) {
+		struct guest_nic *nic = &g->nics[i];
+
+		nic->ifindex = virt_device_ifindex(nic->device);
+		if (!nic->ifindex && nic->device[0])
+			nic->ifindex = index_before(before, nic);
+	}
+}
+
+/* What libvirt's XML does not tell; true when nothing is missing. */
+static bool complete_guest(struct virt *v, struct guest *g, const struct guest *before)
+{
+	find_devices(g, before);
 	g->pid = virt_process_find(v->run_dir, g->name);
 	g->start_ticks = g->pid ? virt_process_start_ticks(g->pid) : 0;
 	if (!g->start_ticks)
@@ -226,6 +252,7 @@ static int look_at(struct virt *v, virDomainPtr dom, struct qerr *err)
 	char uuid[VIR_UUID_STRING_BUFLEN];
 	struct virt_record *record;
 	struct guest *g;
+	bool same_start;
 	char *xml;
 	int r, domain_id = (int)virDomainGetID(dom);
 
@@ -234,6 +261,7 @@ static int look_at(struct virt *v, virDomainPtr dom, struct qerr *err)
 	record = record_find(v, uuid);
 	if (record)
 		record->seen = true;
+	same_start = record && record->domain_id == domain_id;
 	if (domain_id == -1) {
 		record_forget(v, uuid);
 		return 0;
@@ -249,7 +277,7 @@ static int look_at(struct virt *v, virDomainPtr dom, struct qerr *err)
 	r = virt_parse_domain_xml(xml, strlen(xml), &g, err);
 	free(xml);
 	if (r == 0) {
-		bool unbound = !complete_guest(v, g);
+		bool unbound = !complete_guest(v, g, same_start ? record->guest : NULL);
 
 		r = record_update(v, domain_id, g, unbound);
 	}

@@ -2,7 +2,7 @@
 /*
  * netctl - the network adapter by hand, for the lab's tests.
  *
- *	netctl [-r] [-p PIN_DIR] [-i IFB] COMMAND [ARG...] [, COMMAND [ARG...]]...
+ *	netctl [-r] [-p PIN_DIR] [-i IFB] [-w auto|edt|htb] COMMAND [ARG...] [, COMMAND [ARG...]]...
  *
  *	set DEVICE in|out BPS|max	read DEVICE	stat DEVICE	forget DEVICE
  *	watch SECONDS			probe		teardown
@@ -251,6 +251,11 @@ static int run_all(struct adapter *a, char **args, int count)
 	return r;
 }
 
+static enum net_way way_named(const char *name)
+{
+	return strcmp(name, "htb") == 0 ? NET_WAY_HTB : strcmp(name, "edt") == 0 ? NET_WAY_EDT : 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct net_config config = { 0 };
@@ -258,13 +263,15 @@ int main(int argc, char **argv)
 	struct adapter *a;
 	int opt, r;
 
-	while ((opt = getopt(argc, argv, "+rp:i:")) != -1) {
+	while ((opt = getopt(argc, argv, "+rp:i:w:")) != -1) {
 		if (opt == 'r')
 			config.readonly = true;
 		else if (opt == 'p')
 			config.pin_dir = optarg;
 		else if (opt == 'i')
 			config.ifb_name = optarg;
+		else if (opt == 'w')
+			config.way = way_named(optarg);
 		else
 			return 2;
 	}

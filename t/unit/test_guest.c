@@ -73,11 +73,36 @@ static void test_many(void)
 	inventory_free(inv);
 }
 
+/* A NIC with a device can be limited; of the others the reason is told. */
+static void test_nic_obstacle(void)
+{
+	static const struct {
+		struct guest_nic nic;
+		const char *words;
+	} cases[] = {
+		{ { .type = "bridge", .device = "vnet0" }, NULL },
+		{ { .type = "direct", .device = "macvtap0" }, NULL },
+		{ { .type = "ethernet" }, "no device on the host" },
+		{ { .type = "vhostuser", .device = "vhu1" }, "vhost-user" },
+		{ { .type = "hostdev" }, "PCI passthrough" },
+		{ { .type = "vdpa" }, "vDPA" },
+		{ { .type = "user" }, "user-mode network" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *why = guest_nic_obstacle(&cases[i].nic);
+
+		CU_ASSERT_EQUAL(why != NULL, cases[i].words != NULL);
+		CU_ASSERT(!why || strstr(why, cases[i].words));
+	}
+}
+
 static const struct test tests[] = {
 	{ "the last reference frees", test_refs },
 	{ "sorted by name and by id", test_order },
 	{ "found by name, uuid and id", test_find },
 	{ "500 guests in any order", test_many },
+	{ "which NICs cannot be limited", test_nic_obstacle },
 };
 
 int main(void)

@@ -196,6 +196,109 @@ static void test_filters(void)
 	CU_ASSERT_EQUAL(dev.redirect, 9);
 }
 
+static void test_u32(void)
+{
+	struct net_dev dev = { .ifindex = 7 };
+	struct tc_mirred parms = { .eaction = TCA_EGRESS_REDIR, .ifindex = 9 };
+	struct nl_msg *msg = tc_new(RTM_NEWTFILTER, NET_HOOK_INGRESS, 0x80000000, "u32");
+	struct nlattr *options, *list, *action, *inner;
+
+	nla_put_u32(msg, TCA_OPTIONS, 0);
+	filter(&dev, msg, NET_FILTER_PREF); /* the hash table */
+	CU_ASSERT_EQUAL(dev.foreign_ingress, 0);
+	msg = tc_new(RTM_NEWTFILTER, NET_HOOK_INGRESS, 0x80000000 | NET_U32_NODE, "u32");
+	options = nla_nest_start(msg, TCA_OPTIONS);
+	list = nla_nest_start(msg, TCA_U32_ACT);
+	action = nla_nest_start(msg, 1);
+	nla_put_string(msg, TCA_ACT_KIND, "mirred");
+	inner = nla_nest_start(msg, TCA_ACT_OPTIONS);
+	nla_put(msg, TCA_MIRRED_PARMS, sizeof(parms), &parms);
+	nla_nest_end(msg, inner);
+	nla_nest_end(msg, action);
+	nla_nest_end(msg, list);
+	nla_nest_end(msg, options);
+	filter(&dev, msg, NET_FILTER_PREF);
+	CU_ASSERT(dev.redirect_there && dev.redirect_u32);
+	CU_ASSERT_EQUAL(dev.redirect, 9);
+	CU_ASSERT_EQUAL(dev.redirect_handle, 0x80000000 | NET_U32_NODE);
+	CU_ASSERT_EQUAL(dev.foreign_ingress, 0);
+	msg = tc_new(RTM_NEWTFILTER, NET_HOOK_INGRESS, 0x80000800, "u32"); /* libvirt's policer */
+	nla_put_u32(msg, TCA_OPTIONS, 0);
+	filter(&dev, msg, 49152);
+	CU_ASSERT_EQUAL(dev.foreign_ingress, 1);
+}
+
+/* Notes in the root's ratio, the rate in the class, the queue below it. */
+static void test_htb(void)
+{
+	struct net_dev dev = { .ifindex = 7 };
+	struct tc_htb_glob global = { .version = 3, .rate2quantum = NET_HTB_R2Q + EDT_HAD_NOQUEUE };
+	struct tc_htb_opt opt = { .rate.rate = UINT32_MAX };
+	struct nl_msg *msg = tc_new(RTM_NEWQDISC, TC_H_ROOT, NET_ROOT_HANDLE, "htb");
+	struct nlattr *options = nla_nest_start(msg, TCA_OPTIONS);
+
+	nla_put(msg, TCA_HTB_INIT, sizeof(global), &global);
+	nla_nest_end(msg, options);
+	net_parse_qdisc(&dev, nlmsg_hdr(msg));
+	nlmsg_free(msg);
+	CU_ASSERT(net_parse_is_our_htb(&dev));
+	CU_ASSERT_EQUAL(dev.htb_notes, EDT_HAD_NOQUEUE);
+	msg = tc_new(RTM_NEWTCLASS, TC_H_ROOT, NET_CLASS_ID, "htb");
+	options = nla_nest_start(msg, TCA_OPTIONS);
+	nla_put(msg, TCA_HTB_PARMS, sizeof(opt), &opt);
+	nla_put_u64(msg, TCA_HTB_RATE64, 12500000000ULL);
+	nla_nest_end(msg, options);
+	net_parse_class(&dev, nlmsg_hdr(msg));
+	nlmsg_free(msg);
+	CU_ASSERT_EQUAL(dev.class_bps, 100000000000ULL);
+	qdisc(&dev, RTM_NEWQDISC, NET_CLASS_ID, NET_LEAF_HANDLE, "bfifo", 0);
+	ASSERT_STR(dev.leaf_kind, "bfifo");
+	qdisc(&dev, RTM_NEWQDISC, NET_CLASS_ID, 0x80010000, "pfifo", 0);
+	ASSERT_STR(dev.leaf_kind, "");
+	msg = tc_new(RTM_DELTCLASS, TC_H_ROOT, NET_CLASS_ID, "htb");
+	net_parse_class(&dev, nlmsg_hdr(msg));
+	nlmsg_free(msg);
+	CU_ASSERT_EQUAL(dev.class_bps, 0);
+	qdisc(&dev, RTM_DELQDISC, TC_H_ROOT, NET_ROOT_HANDLE, "htb", 0);
+	CU_ASSERT_FALSE(net_parse_is_our_htb(&dev));
+}
+
+static struct net_dev link_of(const char *name, const char *kind, const char *port)
+{
+	struct ifinfomsg info = { .ifi_index = 7, .ifi_flags = IFF_UP };
+	struct nl_msg *msg = nlmsg_alloc_simple(RTM_NEWLINK, 0);
+	struct net_dev dev = { .ifindex = 7 };
+	struct nlattr *nest;
+	uint32_t queues;
+	bool is_ifb;
+
+	nlmsg_append(msg, &info, sizeof(info), NLMSG_ALIGNTO);
+	nla_put_string(msg, IFLA_IFNAME, name);
+	nest = nla_nest_start(msg, IFLA_LINKINFO);
+	nla_put_string(msg, IFLA_INFO_KIND, kind);
+	if (port)
+		nla_put_string(msg, IFLA_INFO_SLAVE_KIND, port);
+	nla_nest_end(msg, nest);
+	CU_ASSERT_EQUAL(net_parse_link(&dev, nlmsg_hdr(msg), &queues, &is_ifb), 0);
+	CU_ASSERT_EQUAL(is_ifb, strcmp(kind, "ifb") == 0);
+	nlmsg_free(msg);
+	return dev;
+}
+
+static void test_link(void)
+{
+	CU_ASSERT_EQUAL(link_of("qosd-12", "ifb", NULL).serves, 12);
+	CU_ASSERT_EQUAL(link_of("qosd-2147483647", "ifb", NULL).serves, 2147483647);
+	CU_ASSERT_EQUAL(link_of("qosd-012", "ifb", NULL).serves, 0);
+	CU_ASSERT_EQUAL(link_of("qosd-12x", "ifb", NULL).serves, 0);
+	CU_ASSERT_EQUAL(link_of("qosd-ifb", "ifb", NULL).serves, 0);
+	CU_ASSERT_EQUAL(link_of("qosd-12", "veth", NULL).serves, 0);
+	CU_ASSERT(link_of("macvtap0", "macvtap", NULL).turned);
+	CU_ASSERT(link_of("vnet0", "tun", "openvswitch").on_ovs);
+	CU_ASSERT_FALSE(link_of("vnet0", "tun", "bridge").on_ovs);
+	CU_ASSERT(link_of("vnet0", "tun", NULL).up);
+}
+
 static void test_rubbish(void)
 {
 	struct net_dev dev = { .ifindex = 7 };
@@ -220,6 +323,9 @@ int main(void)
 		{ "fq below mq", test_children },
 		{ "clsact and ingress", test_slot },
 		{ "filters", test_filters },
+		{ "a redirect by u32", test_u32 },
+		{ "HTB", test_htb },
+		{ "links", test_link },
 		{ "rubbish", test_rubbish },
 	};
 

@@ -285,7 +285,12 @@ test_lost_pins() {
 test_without_bpf() {
 	local pins
 	root_set_by_somebody
-	without_bpf "$NETCTL" set tap1 in 20000000 2> /dev/null && bad "it may use eBPF after all"
+	without_bpf "$NETCTL" -w edt set tap1 in 20000000 2> /dev/null && bad "it may use eBPF after all"
+	without_bpf "$NETCTL" set tap1 in 20000000 , set tap1 out 30000000 || bad "no HTB in its place"
+	tc qdisc show dev tap1 | grep -q 'htb 7105:' || bad "HTB does not limit tap1"
+	reads "in 20000000 out 30000000"
+	without_bpf "$NETCTL" set tap1 in max , set tap1 out max || bad "unset"
+	same_kinds "$SCRATCH/before"
 	for pins in keep lose; do
 		limit
 		[ "$pins" = keep ] || rm -r "$PINS/v2"

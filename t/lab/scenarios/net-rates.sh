@@ -4,15 +4,16 @@
 # What a shaped NIC lets pass: TCP and UDP, one and eight flows, both directions, several rates.
 # Rates count layer 2: UDP with 1400 bytes of payload carries 1400/1442 of it, TCP 1448/1514.
 #
-#   net-rates.sh [MBIT]...		SECONDS_EACH, default 4
+#   net-rates.sh [MBIT]...		QOSD_SECONDS_EACH, default 4; QOSD_SHAPER=auto|edt|htb
 set -u
 # shellcheck source=t/lab/scenarios/net-topology.bash
 . "$LAB_TOP/t/lab/scenarios/net-topology.bash"
 SECONDS_EACH=${QOSD_SECONDS_EACH:-4}
+NETCTL=(lab-netctl -w "${QOSD_SHAPER:-auto}")
 [ $# -gt 0 ] || set -- 1 20 100
 
 passed() { # in|out: bytes of layer 2 that the shaper has let pass
-	lab-netctl stat tap1 | sed -n "s/^tap1 $1 bytes \([0-9]*\) .*/\1/p"
+	"${NETCTL[@]}" stat tap1 | sed -n "s/^tap1 $1 bytes \([0-9]*\) .*/\1/p"
 }
 
 # What was let pass from `passed` on must not exceed the rate, but for what is queued at the end
@@ -48,7 +49,7 @@ cell() { # MBIT in|out tcp|udp FLOWS
 topology 1
 note "unshaped: $(rate in 1 --seconds 2) in, $(rate out 1 --seconds 2) out"
 for mbit in "$@"; do
-	lab-netctl set tap1 in $((mbit * 1000000)) , set tap1 out $((mbit * 1000000)) || bad "set"
+	"${NETCTL[@]}" set tap1 in $((mbit * 1000000)) , set tap1 out $((mbit * 1000000)) || bad "set"
 	for protocol in tcp udp; do
 		for direction in in out; do
 			for flows in 1 8; do
@@ -56,6 +57,6 @@ for mbit in "$@"; do
 			done
 		done
 	done
-	lab-netctl stat tap1
+	"${NETCTL[@]}" stat tap1
 done
 finish

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Frames that flow through a limited NIC while qosd is killed, restarted and replaced by another
+ * build: none is lost, none overtakes another. By HTB on any kernel, by eBPF where there is fq
+ * (in the lab).
+ */
+#include <bpf/bpf.h>
+
+#include "bpf/edt.h"
+#include "t/unit/net_bench.h"
+
+#define STRINGIFY_(x) #x
+#define STRINGIFY(x)  STRINGIFY_(x)
+
+#define RATE_BPS  20000000ULL
+#define FRAMES    1200
+#define PERIOD_NS 700000 /* a frame takes 606 us of the rate */
+#define PINS      "/sys/fs/bpf/qosd"
+#define PINS_NOW  PINS "/v" STRINGIFY(EDT_LAYOUT)
+
+static struct one_nic tap; /* set once by main */
+
+struct stream { /* frames with their number in them, one way */
+	int in, out, sent, received, disordered;
+	uint32_t last;
+	uint64_t next_ns;
+};
+
+static struct stream stream_new(const char *from, const char *to)
+{
+	struct stream s = { .in = frame_socket(from), .out = frame_socket(to) };
+
+	s.next_ns = now_ns();
+	return s;
+}
+
+static void stream_take(struct stream *s, int wait_ms)
+{
+	struct pollfd p = { .fd = s->out, .events = POLLIN };
+	unsigned char frame[FRAME_BYTES];
+	uint32_t number;
+
+	while (poll(&p, 1, wait_ms) > 0 && recv(s->out, frame, sizeof(frame), 0) == FRAME_BYTES) {
+		memcpy(&number, frame + 100, sizeof(number));
+		s->disordered += number <= s->last;
+		s->last = number;
+		s->received++;
+	}
+}
+
+/* One frame, at its time. */
+static void stream_step(struct stream *s)
+{
+	unsigned char frame[FRAME_BYTES];
+	uint32_t number = (uint32_t)++s->sent;
+
+	while (now_ns() < s->next_ns)
+		usleep(100);
+	s->next_ns += PERIOD_NS;
+	frame_fill(frame);
+	memcpy(frame + 100, &number, sizeof(number));
+	CU_ASSERT_EQUAL(write(s->in, frame, sizeof(frame)), FRAME_BYTES);
+	stream_take(s, 0);
+}
+
+static void stream_end(struct stream *s, const char *what)
+{
+	stream_take(s, 500);
+	CU_ASSERT_EQUAL(s->received, s->sent);
+	CU_ASSERT_EQUAL(s->disordered, 0);
+	printf("    %s: %d sent, %d lost, %d out of order\n", what, s->sent, s->sent - s->received,
+	       s->disordered);
+	close(s->in);
+	close(s->out);
+}
+
+static bool have_edt(void)
+{
+	bool fq = run("exec 2> /dev/null; ip link add try0 type ifb && tc qdisc add dev try0 root "
+		      "fq") == 0;
+
+	run("ip link del try0 2> /dev/null");
+	return fq;
+}
+
+static void set_both(struct adapter *a)
+{
+	struct qerr err = { 0 };
+
+	CU_ASSERT_EQUAL(limit(a, &tap, KNOB_NET_IN, RATE_BPS, &err), 0);
+	CU_ASSERT_EQUAL(limit(a, &tap, KNOB_NET_OUT, RATE_BPS, &err), 0);
+	ASSERT_STR(err.text, "");
+}
+
+static void holds_both(struct adapter *a, const char *way)
+{
+	struct net_about about;
+
+	CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_IN), RATE_BPS);
+	CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_OUT), RATE_BPS);
+	net_look(a, &tap.nic, &about);
+	ASSERT_STR(about.way[0], way);
+	ASSERT_STR(about.way[1], way);
+}
+
+/* Nothing, as before a successor that finds all as it left it. */
+static void same_build(void)
+{
+}
+
+/* The pinned programs are not those of this build: each stands where the other one should. */
+static void other_build(void)
+{
+	int in = bpf_obj_get(PINS_NOW "/in"), out = bpf_obj_get(PINS_NOW "/out");
+
+	CU_ASSERT(in >= 0 && out >= 0);
+	unlink(PINS_NOW "/in");
+	unlink(PINS_NOW "/out");
+	CU_ASSERT_EQUAL(bpf_obj_pin(out, PINS_NOW "/in"), 0);
+	CU_ASSERT_EQUAL(bpf_obj_pin(in, PINS_NOW "/out"), 0);
+	close(in);
+	close(out);
+}
+
+/* What is pinned is of an older layout. */
+static void other_layout(void)
+{
+	CU_ASSERT_EQUAL(rename(PINS_NOW, PINS "/v0"), 0);
+}
+
+/* Frames flow in both directions while qosd starts again ten times, each after `change`. */
+static void check_stream(enum net_way way, const char *name, void (*change)(void), const char *what)
+{
+	struct adapter *a = adapter_new(way);
+	struct stream in, out;
+	char text[96];
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+	set_both(a);
+	in = stream_new("ext", "vm1");
+	out = stream_new("vm1", "ext");
+	for (int i = 0; i < FRAMES; i++) {
+		stream_step(&in);
+		stream_step(&out);
+		if (i % (FRAMES / 10) != FRAMES / 20)
+			continue;
+		net_free(a); /* as if killed: nothing is taken off */
+		change();
+		a = adapter_new(way);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+		holds_both(a, name);
+	}
+	snprintf(text, sizeof(text), "%s, %s, towards the guest", name, what);
+	stream_end(&in, text);
+	snprintf(text, sizeof(text), "%s, %s, from the guest", name, what);
+	stream_end(&out, text);
+	CU_ASSERT(access(PINS "/v0", F_OK) != 0);
+	a->ops->forget(a, &tap.guest);
+	CU_ASSERT_EQUAL(net_teardown(a, NULL), 0);
+	net_free(a);
+}
+
+static void test_restart(void)
+{
+	check_stream(NET_WAY_HTB, "htb", same_build, "restarted");
+	if (have_edt())
+		check_stream(NET_WAY_EDT, "edt", same_build, "restarted");
+}
+
+static void test_upgrade(void)
+{
+	if (!have_edt()) {
+		printf("    (no fq in this kernel)\n");
+		return;
+	}
+	check_stream(NET_WAY_EDT, "edt", other_build, "another build");
+	check_stream(NET_WAY_EDT, "edt", other_layout, "another layout of the maps");
+}
+
+/* The operator names the other way: the limit moves there and back, and nothing is left. */
+static void test_moves(void)
+{
+	struct adapter *a;
+
+	if (!have_edt()) {
+		printf("    (no fq in this kernel)\n");
+		return;
+	}
+	a = adapter_new(NET_WAY_AUTO);
+	set_both(a);
+	holds_both(a, "edt");
+	for (int i = 0; i < 2; i++) {
+		net_set_way(a, NET_WAY_HTB);
+		CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_IN), 0);
+		CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_OUT), 0);
+		set_both(a);
+		holds_both(a, "htb");
+		CU_ASSERT_EQUAL(run("tc qdisc show dev tap1 | grep -q 'htb 7105:'"), 0);
+		net_set_way(a, NET_WAY_EDT);
+		CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_IN), 0);
+		set_both(a);
+		holds_both(a, "edt");
+		CU_ASSERT(run("tc qdisc show dev tap1 | grep -q htb") != 0);
+		CU_ASSERT(run("ip link show type ifb | grep -q 'qosd-[0-9]'") != 0);
+	}
+	a->ops->forget(a, &tap.guest);
+	CU_ASSERT(run("tc qdisc show dev tap1 | grep -qE 'htb|fq |clsact'") != 0);
+	CU_ASSERT_EQUAL(net_teardown(a, NULL), 0);
+	net_free(a);
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		{ "a restart loses no frame", test_restart },
+		{ "an upgrade loses no frame", test_upgrade },
+		{ "from one way to the other", test_moves },
+	};
+
+	if (net_bench_enter() < 0) {
+		printf("skipped: needs root, and HTB, ifb, veth and a bridge in the kernel\n");
+		return 77;
+	}
+	one_nic(&tap, "tap1");
+	return harness_run("net_survive", tests, ARRAY_SIZE(tests));
+}
