@@ -7,6 +7,7 @@
 
 #include "qosd/core/mem.h"
 #include "qosd/daemon/overload.h"
+#include "qosd/daemon/rbd.h"
 #include "qosd/daemon/trial.h"
 #include "qosd/host/sensor.h"
 
@@ -129,7 +130,7 @@ json_t *view_status(struct engine *e)
 
 	return json_pack(
 		"{s:s, s:s, s:f, s:{s:o, s:I}, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o, "
-		"s:o}",
+		"s:o, s:o}",
 		"version", PACKAGE_VERSION, "mode", engine_enforcing(e) ? "enforce" : "observe",
 		"uptime_s", uptime_s, "policy", "path", view_text(e->policy->path), "generation",
 		(json_int_t)e->generation, "libvirt", virt_state_name(virt_state(e->virt)), "host",
@@ -139,7 +140,7 @@ json_t *view_status(struct engine *e)
 		"repaired", (json_int_t)e->repaired, "ticks", (json_int_t)e->protection->ticks,
 		"releasing", engine_releasing(e), "trouble",
 		view_text(trouble ? trouble->text : NULL), "throttles", view_throttles(e), "trial",
-		trial_view(e));
+		trial_view(e), "ceph", view_ceph(e));
 }
 
 /* ---- findings and changes ---- */
@@ -206,6 +207,7 @@ json_t *view_doctor(struct engine *e)
 	}
 	if (e->protection->sensor)
 		sensor_probe(e->protection->sensor, &findings);
+	rbd_doctor(e, &findings);
 	if (trouble)
 		diag_add(&findings, DIAG_ERROR, NULL, 0, "qosd", NULL, "%s", trouble->text);
 	list = view_findings(&findings);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "qosd/core/mem.h"
+#include "qosd/daemon/rbd.h"
 #include "qosd/daemon/view.h"
 #include "qosd/host/cgroup.h"
 #include "qosd/host/net.h"
@@ -176,20 +177,12 @@ static json_t *view_disk(const struct guest_disk *d)
 			 "rbd", d->rbd);
 }
 
-static json_t *view_rbd(const struct guest_disk *d)
-{
-	return json_pack("{s:o, s:o, s:s}", "device", view_text(d->target), "image",
-			 view_text(d->source), "ceph", "not built in");
-}
-
-static json_t *view_disks(const struct guest *g, bool rbd_only)
+static json_t *view_disks(const struct guest *g)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < g->ndisks; i++)
-		if (!rbd_only || g->disks[i].rbd)
-			json_array_append_new(list, rbd_only ? view_rbd(&g->disks[i])
-							     : view_disk(&g->disks[i]));
+		json_array_append_new(list, view_disk(&g->disks[i]));
 	return list;
 }
 
@@ -211,7 +204,7 @@ static json_t *view_guest(struct engine *e, size_t index)
 			 (json_int_t)g->vcpus, "memory_bytes", (json_int_t)g->memory_bytes,
 			 "degraded", view_text(trouble ? trouble->text : NULL), "cpu",
 			 view_cpu(e, g, row), "memory", view_memory(e, g), "net", net, "disk",
-			 view_disks(g, false), "rbd", view_disks(g, true), "throttle",
+			 view_disks(g), "rbd", view_rbd(e, index), "throttle",
 			 view_guest_throttle(e, index));
 }
 

@@ -401,7 +401,8 @@ static bool may_be_ceph(const struct ceph_asok *s)
 int ceph_asok_find(int pid, const struct guest_rbd *rbd, struct ceph_asok *ret, struct qerr *err)
 {
 	struct ceph_asok list[CEPH_ASOK_MAX];
-	int n = ceph_asok_list(pid, list, ARRAY_SIZE(list));
+	int n = ceph_asok_list(pid, list, ARRAY_SIZE(list)), r = 0;
+	struct qerr silent = { 0 };
 	json_t *perf;
 
 	if (n < 0)
@@ -409,8 +410,12 @@ int ceph_asok_find(int pid, const struct guest_rbd *rbd, struct ceph_asok *ret, 
 	for (int i = 0; i < n; i++) {
 		bool found;
 
-		if (!may_be_ceph(&list[i]) ||
-		    ceph_asok_command(&list[i], "perf dump", &perf, err) < 0)
+		if (!may_be_ceph(&list[i]))
+			continue;
+		r = ceph_asok_command(&list[i], "perf dump", &perf, &silent);
+		if (r == -ETIMEDOUT)
+			break; /* its other sockets are served by the same stopped process */
+		if (r < 0)
 			continue;
 		found = ceph_asok_has_image(perf, rbd);
 		json_decref(perf);
@@ -419,6 +424,8 @@ int ceph_asok_find(int pid, const struct guest_rbd *rbd, struct ceph_asok *ret, 
 			return 0;
 		}
 	}
+	if (r == -ETIMEDOUT)
+		return qerr_set(err, r, "%s", silent.text);
 	return qerr_set(err, -ENOENT,
 			"image %s/%s has no admin socket: set admin_socket for clients in "
 			"ceph.conf, in force from the guest's next start",

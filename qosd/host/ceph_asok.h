@@ -60,7 +60,10 @@ int ceph_asok_buffer_bytes(const struct ceph_asok *s, uint64_t *ret, struct qerr
 int ceph_asok_list(int pid, struct ceph_asok *list, size_t max);
 /* Does this socket's client have the image open? By its counters in `perf dump`. */
 bool ceph_asok_has_image(const json_t *perf, const struct guest_rbd *rbd);
-/* The socket for one RBD disk of process `pid`. -ENOENT with what to do: there is none. */
+/*
+ * The socket for one RBD disk of process `pid`. -ENOENT with what to do: there is none; -ETIMEDOUT:
+ * it may have one, but does not answer.
+ */
 int ceph_asok_find(int pid, const struct guest_rbd *rbd, struct ceph_asok *ret, struct qerr *err);
 
 #endif
