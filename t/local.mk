@@ -30,6 +30,7 @@ CORE_TESTS = \
 HOST_TESTS = \
 	t/conf/run_golden \
 	t/conf/test_roundtrip \
+	t/unit/test_ceph_asok \
 	t/unit/test_cgroup \
 	t/unit/test_cgroup_act \
 	t/unit/test_net \
@@ -95,6 +96,7 @@ LDADD = libqos-core.a $(CUNIT_LIBS)
 HOST_TEST_LIBS = libqos-host.a libqos-core.a $(HOST_LIBS) $(JANSSON_LIBS) $(CUNIT_LIBS) -lm
 t_conf_run_golden_LDADD = $(HOST_TEST_LIBS)
 t_conf_test_roundtrip_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_ceph_asok_LDADD = $(HOST_TEST_LIBS) -lpthread
 t_unit_test_cgroup_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_cgroup_act_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_LDADD = $(HOST_TEST_LIBS)

@@ -57,6 +57,14 @@ uint32_t guest_fixed_disks(const struct guest *g)
 	return n;
 }
 
+const struct guest_rbd *guest_rbd_of(const struct guest *g, uint32_t disk)
+{
+	for (size_t i = 0; i < g->nrbds; i++)
+		if (g->rbds[i].disk == disk)
+			return &g->rbds[i];
+	return NULL;
+}
+
 struct guest *guest_ref(struct guest *g)
 {
 	atomic_fetch_add_explicit(&g->refs, 1, memory_order_relaxed);
@@ -78,6 +86,7 @@ static void guest_free(struct guest *g)
 	free(g->vcpu_tids);
 	free(g->nics);
 	free(g->disks);
+	free(g->rbds);
 	free(g->cgroup);
 	free(g->cgroup_memory);
 	free(g);

@@ -44,6 +44,19 @@ struct guest_disk {
 	uint64_t tune[GUEST_TUNES];
 };
 
+/*
+ * Where an RBD disk's image lies and what QEMU's librbd reads at open; beside its guest_disk, so
+ * that guests without Ceph pay nothing. Texts are "" where the domain says nothing (or nothing
+ * sound).
+ */
+struct guest_rbd {
+	uint32_t disk;                                  /* place in guest->disks */
+	char pool[64], ns[64], image[96], snapshot[64]; /* ns: namespace in the pool */
+	char monitors[192]; /* "10.0.0.1:6789,10.0.0.2"; "": those of the configuration file */
+	char user[64];      /* without "client."; "": Ceph's default, admin */
+	char conf[128];     /* <config file>; "": /etc/ceph/ceph.conf */
+};
+
 enum guest_balloon {
 	GUEST_BALLOON_NONE,
 	GUEST_BALLOON_PLAIN,
@@ -76,6 +89,8 @@ struct guest {
 	size_t nnics;
 	struct guest_disk *disks;
 	size_t ndisks;
+	struct guest_rbd *rbds; /* one for each RBD disk, in the order of disks */
+	size_t nrbds;
 	char *cgroup;        /* VMTOP relative to the mount
 			      * ("/machine.slice/X.scope/libvirt"); v1: the cpu controller's
 			      * path; NULL unknown */
@@ -88,6 +103,8 @@ struct guest *guest_new(void); /* refs 1, zeroed; NULL when out of memory */
 const char *guest_nic_obstacle(const struct guest_nic *nic);
 /* How many of its disks can be limited. */
 uint32_t guest_fixed_disks(const struct guest *g);
+/* The image of a disk (a place in g->disks); NULL: it is no RBD disk. Borrowed. */
+const struct guest_rbd *guest_rbd_of(const struct guest *g, uint32_t disk);
 struct guest *guest_ref(struct guest *g);
 /* A copy (refs 1) of another class; class_name NULL: none named. NULL when out of memory. */
 struct guest *guest_with_class(const struct guest *g, const char *class_name);

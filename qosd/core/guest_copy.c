@@ -72,6 +72,8 @@ struct guest *guest_with_class(const struct guest *g, const char *class_name)
 	copy->nnics = copy->nics ? g->nnics : 0;
 	copy->disks = copy_bytes(g->disks, g->ndisks * sizeof(*g->disks), &ok);
 	copy->ndisks = copy->disks ? g->ndisks : 0;
+	copy->rbds = copy_bytes(g->rbds, g->nrbds * sizeof(*g->rbds), &ok);
+	copy->nrbds = copy->rbds ? g->nrbds : 0;
 	if (!ok) {
 		guest_unref(copy);
 		return NULL;

@@ -42,6 +42,7 @@ struct host {
 	unsigned int threads_per_core; /* of the widest core */
 	struct cpuset online;
 	uint64_t memory_bytes;
+	uint64_t services_bytes; /* of it: what services beside the guests may take (Ceph's) */
 };
 
 struct host *host_new(void);    /* NULL when out of memory */

@@ -29,7 +29,7 @@ static uint32_t dedicated_capacity(const struct host *host, const struct cpuset 
 
 void ledger_init(struct ledger *l, const struct policy *policy, const struct host *host)
 {
-	uint64_t reserve = policy->host.reserve.memory_bytes;
+	uint64_t reserve = policy->host.reserve.memory_bytes + host->services_bytes;
 	struct cpuset pool = ledger_pool(policy, host);
 
 	*l = (struct ledger){ 0 };

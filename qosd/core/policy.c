@@ -88,6 +88,7 @@ struct policy *policy_new(void)
 	p->mode = MODE_OBSERVE;
 	p->host.reserve.memory_bytes = GIB;
 	p->overload = overload_defaults;
+	p->ceph.timeout_us = 3 * SECOND;
 	return p;
 }
 

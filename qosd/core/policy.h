@@ -141,6 +141,16 @@ struct overload {
 	uint64_t lease_us; /* throttles of a qosd that is dead lapse after it; default 15s */
 };
 
+/* Where a class's cache settings are written for the next open of an image. */
+enum ceph_apply { CEPH_APPLY_NONE, CEPH_APPLY_FILE, CEPH_APPLY_IMAGE };
+
+struct ceph_policy {
+	char *conf; /* NULL: /etc/ceph/ceph.conf */
+	char *user; /* without "client."; NULL: no cluster is asked */
+	uint32_t apply;
+	uint64_t timeout_us; /* default 3s */
+};
+
 struct arena;
 
 /* Where a setting stands in the files: "classes[2].cpu.limit" came from line 17 of `file`. */
@@ -174,6 +184,7 @@ struct policy {
 	unsigned int default_class_line;
 	unsigned int mode_line;
 	struct overload overload;
+	struct ceph_policy ceph;
 	struct policy_origin *origins; /* texts in the arena; see policy_origin_* */
 	size_t norigins, origins_capacity;
 	bool origins_sorted;
@@ -184,6 +195,7 @@ enum key_type {
 	KEY_NAME,      /* char *: 1..63 of [A-Za-z0-9._-] */
 	KEY_PATTERN,   /* char *: a glob, 1..255 printable */
 	KEY_DEVICE,    /* char *: interface name, 1..15 */
+	KEY_PATH,      /* char *: absolute, 2..255 printable */
 	KEY_ENUM,      /* uint32_t, with words */
 	KEY_COUNT32,   /* uint32_t: bare integer */
 	KEY_COUNT64,   /* uint64_t: bare integer or string of digits */

@@ -32,6 +32,7 @@ static const char *const no_yes_words[] = { "no", "yes", NULL };
 static const char *const balloon_words[] = { "no", "safe", "yes", NULL };
 static const char *const admission_words[] = { "refuse", "degrade", NULL };
 static const char *const admission_overload_words[] = { "admit", "refuse", NULL };
+static const char *const ceph_apply_words[] = { "none", "file", "image", NULL };
 static const char *const rbd_cache_words[] = { "keep",      "none",        "writethrough",
 					       "writeback", "writearound", NULL };
 
@@ -375,6 +376,25 @@ static const struct policy_key overload_keys[] = {
 static const struct policy_group overload_group = { "overload", overload_keys,
 						    ARRAY_SIZE(overload_keys) };
 
+/* ---- Ceph ---- */
+
+static const struct policy_key ceph_keys[] = {
+	{ .name = "conf", .type = KEY_PATH, .offset = offsetof(struct ceph_policy, conf),
+	  .example = "\"/etc/ceph/ceph.conf\"",
+	  .help = "configuration of the cluster that is asked, and base of files made for guests" },
+	{ .name = "user", .type = KEY_NAME, .offset = offsetof(struct ceph_policy, user),
+	  .example = "\"qosd\"",
+	  .help = "Ceph user, without client., that looks at images; absent: no cluster is asked" },
+	{ .name = "apply", .type = KEY_ENUM, .offset = offsetof(struct ceph_policy, apply),
+	  .words = ceph_apply_words,
+	  .help = "where cache settings of classes are written for the next start of a guest" },
+	{ .name = "timeout", .type = KEY_TIME, .offset = offsetof(struct ceph_policy, timeout_us),
+	  .min = SECOND, .max = 60 * SECOND, .example = "\"3s\"",
+	  .help = "how long a cluster may take to answer" },
+};
+
+static const struct policy_group ceph_group = { "ceph", ceph_keys, ARRAY_SIZE(ceph_keys) };
+
 /* ---- the whole ---- */
 
 static const struct policy_key root_keys[] = {
@@ -402,6 +422,9 @@ static const struct policy_key root_keys[] = {
 	{ .name = "overload", .type = KEY_GROUP, .offset = offsetof(struct policy, overload),
 	  .group = &overload_group,
 	  .help = "when and how lower classes give way" },
+	{ .name = "ceph", .type = KEY_GROUP, .offset = offsetof(struct policy, ceph),
+	  .group = &ceph_group,
+	  .help = "the Ceph cluster behind RBD disks" },
 };
 
 const struct policy_group policy_root_group = { "", root_keys, ARRAY_SIZE(root_keys) };

@@ -61,7 +61,7 @@ static void put_quoted(struct text *t, const char *s)
 
 static bool is_string(enum key_type type)
 {
-	return type == KEY_NAME || type == KEY_PATTERN || type == KEY_DEVICE;
+	return type == KEY_NAME || type == KEY_PATTERN || type == KEY_DEVICE || type == KEY_PATH;
 }
 
 static bool is_bare(const struct policy_key *key, const char *value)

@@ -23,6 +23,7 @@ static const char *const type_nouns[] = {
 	[KEY_NAME] = "a name",
 	[KEY_PATTERN] = "a pattern",
 	[KEY_DEVICE] = "an interface name",
+	[KEY_PATH] = "an absolute path",
 	[KEY_ENUM] = "one of the words",
 	[KEY_COUNT32] = "a count",
 	[KEY_COUNT64] = "a count",
@@ -292,6 +293,9 @@ static int set_string(const struct policy_key *key, char **field, const char *te
 		return qerr_set(err, -EINVAL,
 				"\"%.40s\" is not an interface name of 1 to %d characters; %s",
 				text, DEVICE_LENGTH_MAX, advice);
+	if (key->type == KEY_PATH && (text[0] != '/' || !text[1] || !pattern_ok(text)))
+		return qerr_set(err, -EINVAL, "\"%.40s\" is not an absolute path; %s", text,
+				advice);
 	if (!arena)
 		return qerr_set(err, -EINVAL, "%s cannot be set here; leave it out", key->name);
 	copy = arena_strdup(arena, text);
@@ -310,6 +314,7 @@ int policy_key_set(const struct policy_key *key, void *base, const char *text, s
 	case KEY_NAME:
 	case KEY_PATTERN:
 	case KEY_DEVICE:
+	case KEY_PATH:
 		return set_string(key, field, text, arena, err);
 	case KEY_ENUM:
 		return set_enum(key, field, text, err);
@@ -365,6 +370,7 @@ char *policy_key_format(const struct policy_key *key, const void *base, char *bu
 	case KEY_NAME:
 	case KEY_PATTERN:
 	case KEY_DEVICE:
+	case KEY_PATH:
 		string = *(char *const *)field;
 		snprintf(buf, size, "%s", string ? string : "");
 		return buf;

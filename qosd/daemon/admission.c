@@ -16,6 +16,7 @@
 
 #include "qosd/core/mem.h"
 #include "qosd/daemon/overload.h"
+#include "qosd/daemon/rbd.h"
 
 #define PENDING_US 120000000ULL /* a start that took longer has failed */
 #define STOPPED_US 10000000ULL  /* the inventory has dropped it long before */
@@ -204,6 +205,8 @@ int engine_hook(struct engine *e, const char *phase, const char *xml, size_t len
 		if (e->virt)
 			virt_refresh(e->virt, g->uuid);
 	}
+	if (*ret_admit)
+		rbd_hook(e, g, phase);
 	guest_unref(g);
 	return 0;
 }

@@ -19,6 +19,7 @@
 #include "qosd/daemon/control.h"
 #include "qosd/daemon/episode.h"
 #include "qosd/daemon/overload.h"
+#include "qosd/daemon/rbd.h"
 #include "qosd/daemon/record.h"
 #include "qosd/daemon/trial.h"
 #include "qosd/host/cgroup.h"
@@ -399,6 +400,8 @@ int engine_new(const struct engine_options *options, struct engine **ret, struct
 	if (r >= 0)
 		bandwidth_start(e);
 	if (r >= 0)
+		r = rbd_start(e, err);
+	if (r >= 0)
 		r = methods_start(e, err);
 	if (r < 0) {
 		engine_free(e);
@@ -434,6 +437,7 @@ void engine_free(struct engine *e)
 	recorder_close(e->recorder);
 	for (size_t i = 0; i < ARRAY_SIZE(e->pending); i++)
 		guest_unref(e->pending[i].guest);
+	rbd_stop(e);
 	virt_free(e->virt, WORKER_STOP_US);
 	worker_free(e->systemd_worker, WORKER_STOP_US);
 	net_free(e->adapters[ADAPTER_NET]);

@@ -74,6 +74,7 @@ struct protection; /* overload.c: what the governor works with */
 struct bandwidth;  /* bandwidth.c: what NICs may have of the uplinks they share */
 struct episodes;   /* episode.c: what it remembers of overloads */
 struct recorder;   /* record.c: what the governor sees, to a file */
+struct rbd_watch;  /* rbd.h: what is known of RBD disks */
 struct trial;      /* trial.c: a policy that a part of the guests has first */
 
 struct engine {
@@ -104,6 +105,7 @@ struct engine {
 	struct virt *virt;
 	enum virt_state virt_before;
 	struct adapter *adapters[ADAPTER_COUNT];
+	struct rbd_watch *rbd; /* NULL: nobody looks (tests) */
 	struct control *control;
 	struct inventory *inventory; /* NULL until libvirt has answered once */
 

@@ -8,6 +8,7 @@
 
 #include "qosd/core/mem.h"
 #include "qosd/daemon/engine.h"
+#include "qosd/daemon/rbd.h"
 
 /*
  * A guest that is not in the inventory any more. Its baselines go with its process; while that
@@ -92,6 +93,7 @@ void engine_take_inventory(struct engine *e, struct inventory *fresh)
 	if (engine_releasing(e) != releasing)
 		engine_settle_mode(e); /* a release of before goes on, or its guest has stopped */
 	mark_changed_guests(e, before);
+	rbd_new_inventory(e);
 	inventory_free(before);
 	engine_mark(e);
 }

@@ -9,6 +9,7 @@
 #include "qosd/core/mem.h"
 #include "qosd/daemon/engine.h"
 #include "qosd/daemon/overload.h"
+#include "qosd/daemon/rbd.h"
 #include "qosd/daemon/trial.h"
 #include "qosd/host/conf.h"
 #include "qosd/host/net.h"
@@ -112,6 +113,7 @@ void engine_settle_mode(struct engine *e)
 	}
 	e->mode_overridden = e->mode != e->policy->mode;
 	overload_settle_mode(e);
+	rbd_settle(e);
 }
 
 static void set_mode(struct engine *e, enum policy_mode mode)

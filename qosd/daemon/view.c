@@ -8,6 +8,7 @@
 #include "qosd/core/mem.h"
 #include "qosd/daemon/episode.h"
 #include "qosd/daemon/overload.h"
+#include "qosd/daemon/rbd.h"
 #include "qosd/daemon/trial.h"
 #include "qosd/host/net.h"
 #include "qosd/host/sensor.h"
@@ -163,7 +164,7 @@ static json_t *view_status_now(struct engine *e)
 
 	return json_pack(
 		"{s:s, s:s, s:f, s:{s:o, s:I}, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:b, s:o, s:o, "
-		"s:o}",
+		"s:o, s:o}",
 		"version", PACKAGE_VERSION, "mode", engine_enforcing(e) ? "enforce" : "observe",
 		"uptime_s", uptime_s, "policy", "path", view_text(e->policy->path), "generation",
 		(json_int_t)e->generation, "libvirt", libvirt_state(e), "host", view_host(e),
@@ -173,7 +174,7 @@ static json_t *view_status_now(struct engine *e)
 		"repaired", (json_int_t)e->repaired, "ticks", (json_int_t)e->protection->ticks,
 		"releasing", engine_releasing(e), "trouble",
 		view_text(trouble ? trouble->text : NULL), "throttles", view_throttles(e), "trial",
-		trial_view(e));
+		trial_view(e), "ceph", view_ceph(e));
 }
 
 json_t *view_status(struct engine *e)
@@ -282,6 +283,7 @@ json_t *view_doctor(struct engine *e)
 	if (e->protection->sensor)
 		sensor_probe(e->protection->sensor, &findings);
 	find_obstacles(e, &findings);
+	rbd_doctor(e, &findings);
 	if (trouble)
 		diag_add(&findings, DIAG_ERROR, NULL, 0, "qosd", NULL, "%s", trouble->text);
 	list = view_findings(&findings);

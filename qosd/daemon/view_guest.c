@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "qosd/core/mem.h"
+#include "qosd/daemon/rbd.h"
 #include "qosd/daemon/view.h"
 #include "qosd/host/cgroup.h"
 
@@ -127,20 +128,12 @@ static json_t *view_disk(const struct guest_disk *d)
 			 "rbd", d->rbd);
 }
 
-static json_t *view_rbd(const struct guest_disk *d)
-{
-	return json_pack("{s:o, s:o, s:s}", "device", view_text(d->target), "image",
-			 view_text(d->source), "ceph", "not built in");
-}
-
-static json_t *view_disks(const struct guest *g, bool rbd_only)
+static json_t *view_disks(const struct guest *g)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < g->ndisks; i++)
-		if (!rbd_only || g->disks[i].rbd)
-			json_array_append_new(list, rbd_only ? view_rbd(&g->disks[i])
-							     : view_disk(&g->disks[i]));
+		json_array_append_new(list, view_disk(&g->disks[i]));
 	return list;
 }
 
@@ -173,8 +166,8 @@ static json_t *view_guest(struct engine *e, size_t index)
 
 	add_cpu_limits(json_object_get(guest, "cpu"), e, g);
 	json_object_set_new(guest, "memory", view_memory(e, g));
-	json_object_set_new(guest, "disk", view_disks(g, false));
-	json_object_set_new(guest, "rbd", view_disks(g, true));
+	json_object_set_new(guest, "disk", view_disks(g));
+	json_object_set_new(guest, "rbd", view_rbd(e, index));
 	return guest;
 }
 

@@ -35,7 +35,7 @@ static bool overrides_same(const struct guest *a, const struct guest *b)
 	return true;
 }
 
-/* Arrays of NICs and disks are zeroed before they are filled: bytes can be compared. */
+/* Arrays of NICs, disks and images are zeroed before they are filled: bytes can be compared. */
 static bool array_same(const void *a, size_t na, const void *b, size_t nb, size_t size)
 {
 	return na == nb && (na == 0 || memcmp(a, b, na * size) == 0);
@@ -55,7 +55,8 @@ static bool disks_same(const struct guest *a, const struct guest *b)
 static bool devices_same(const struct guest *a, const struct guest *b)
 {
 	return array_same(a->nics, a->nnics, b->nics, b->nnics, sizeof(*a->nics)) &&
-	       disks_same(a, b);
+	       disks_same(a, b) &&
+	       array_same(a->rbds, a->nrbds, b->rbds, b->nrbds, sizeof(*a->rbds));
 }
 
 static bool process_same(const struct guest *a, const struct guest *b)

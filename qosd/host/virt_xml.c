@@ -15,6 +15,7 @@
 
 #include "qosd/core/mem.h"
 #include "qosd/host/virt_priv.h"
+#include "qosd/host/virt_xml_node.h"
 
 #define TITLE_MAX        512
 #define CLASS_MAX        64
@@ -25,99 +26,6 @@
 #define NICS_MAX         128
 #define DISKS_MAX        512
 #define VCPUS_MAX        4096
-
-/* ---- reading nodes; `parent` may be NULL everywhere ---- */
-
-static bool is_element(const xmlNode *n, const char *ns, const char *name)
-{
-	if (n->type != XML_ELEMENT_NODE || strcmp((const char *)n->name, name) != 0)
-		return false;
-	if (!ns)
-		return !n->ns;
-	return n->ns && n->ns->href && strcmp((const char *)n->ns->href, ns) == 0;
-}
-
-static xmlNode *first_from(xmlNode *n, const char *ns, const char *name)
-{
-	while (n && !is_element(n, ns, name))
-		n = n->next;
-	return n;
-}
-
-static xmlNode *child(const xmlNode *parent, const char *name)
-{
-	return parent ? first_from(parent->children, NULL, name) : NULL;
-}
-
-static xmlNode *child_ns(const xmlNode *parent, const char *ns, const char *name)
-{
-	return parent ? first_from(parent->children, ns, name) : NULL;
-}
-
-/* Text as a malloc'ed string; NULL when empty, of `max` bytes or more, or with control characters.
- */
-static char *sound_text(xmlChar *text, size_t max)
-{
-	const unsigned char *p = text;
-	char *ret = NULL;
-
-	while (p && *p >= 0x20 && *p != 0x7f)
-		p++;
-	if (p && !*p && p > text && (size_t)(p - text) < max)
-		ret = strdup((const char *)text);
-	xmlFree(text);
-	return ret;
-}
-
-static char *attribute(const xmlNode *node, const char *name, size_t max)
-{
-	return node ? sound_text(xmlGetNoNsProp(node, BAD_CAST name), max) : NULL;
-}
-
-static char *content(const xmlNode *node, size_t max)
-{
-	return node ? sound_text(xmlNodeGetContent(node), max) : NULL;
-}
-
-/* Into a fixed field; false and "" when absent or not sound. */
-static bool copy_attribute(const xmlNode *node, const char *name, char *buf, size_t size)
-{
-	char *text CLEANUP_FREE = attribute(node, name, size);
-
-	strcpy(buf, text ? text : "");
-	return text != NULL;
-}
-
-static bool attribute_is(const xmlNode *node, const char *name, const char *value)
-{
-	char *text CLEANUP_FREE = attribute(node, name, 64);
-
-	return text && strcmp(text, value) == 0;
-}
-
-static int parse_number(const char *text, uint64_t max, uint64_t *ret)
-{
-	uint64_t value = 0;
-	const char *p = text;
-
-	while (*p == ' ')
-		p++;
-	if (!isdigit((unsigned char)*p))
-		return -EINVAL;
-	for (; isdigit((unsigned char)*p); p++) {
-		unsigned int digit = (unsigned int)(*p - '0');
-
-		if (value > (max - digit) / 10)
-			return -ERANGE;
-		value = value * 10 + digit;
-	}
-	while (*p == ' ')
-		p++;
-	if (*p)
-		return -EINVAL;
-	*ret = value;
-	return 0;
-}
 
 /* ---- size ---- */
 
@@ -152,11 +60,11 @@ static uint64_t unit_bytes(const char *unit)
 /* A size in bytes. 0 or -EINVAL. */
 static int read_size(const xmlNode *node, uint64_t *ret)
 {
-	char *text CLEANUP_FREE = content(node, 32);
-	char *unit CLEANUP_FREE = attribute(node, "unit", 8);
+	char *text CLEANUP_FREE = node_content(node, 32);
+	char *unit CLEANUP_FREE = node_attribute(node, "unit", 8);
 	uint64_t scale = unit_bytes(unit ? unit : "KiB"), value;
 
-	if (!text || !scale || parse_number(text, UINT64_MAX / scale, &value) < 0)
+	if (!text || !scale || node_parse_number(text, UINT64_MAX / scale, &value) < 0)
 		return -EINVAL;
 	*ret = value * scale;
 	return 0;
@@ -164,22 +72,22 @@ static int read_size(const xmlNode *node, uint64_t *ret)
 
 static int read_memory(const xmlNode *root, struct guest *g, struct qerr *err)
 {
-	if (read_size(child(root, "memory"), &g->memory_bytes) < 0)
+	if (read_size(node_child(root, "memory"), &g->memory_bytes) < 0)
 		return qerr_set(err, -EINVAL, "guest %s: its memory size is missing or malformed",
 				g->name);
-	if (read_size(child(root, "currentMemory"), &g->current_bytes) < 0)
+	if (read_size(node_child(root, "currentMemory"), &g->current_bytes) < 0)
 		g->current_bytes = g->memory_bytes;
 	return 0;
 }
 
 static int read_vcpus(const xmlNode *root, struct guest *g, struct qerr *err)
 {
-	const xmlNode *node = child(root, "vcpu");
-	char *most CLEANUP_FREE = content(node, 16);
-	char *now CLEANUP_FREE = attribute(node, "current", 16);
+	const xmlNode *node = node_child(root, "vcpu");
+	char *most CLEANUP_FREE = node_content(node, 16);
+	char *now CLEANUP_FREE = node_attribute(node, "current", 16);
 	uint64_t value;
 
-	if (!most || parse_number(now ? now : most, VCPUS_MAX, &value) < 0 || value == 0)
+	if (!most || node_parse_number(now ? now : most, VCPUS_MAX, &value) < 0 || value == 0)
 		return qerr_set(err, -EINVAL,
 				"guest %s: its number of vCPUs is missing or malformed", g->name);
 	g->vcpus = (uint32_t)value;
@@ -201,9 +109,9 @@ static bool uuid_sound(const char *uuid)
 
 static int read_identity(const xmlNode *root, struct guest *g, struct qerr *err)
 {
-	char *uuid CLEANUP_FREE = content(child(root, "uuid"), GUEST_UUID_MAX);
+	char *uuid CLEANUP_FREE = node_content(node_child(root, "uuid"), GUEST_UUID_MAX);
 
-	g->name = content(child(root, "name"), GUEST_NAME_MAX);
+	g->name = node_content(node_child(root, "name"), GUEST_NAME_MAX);
 	if (!g->name)
 		return qerr_set(
 			err, -EINVAL,
@@ -214,7 +122,7 @@ static int read_identity(const xmlNode *root, struct guest *g, struct qerr *err)
 				g->name);
 	for (size_t i = 0; i < GUEST_UUID_MAX; i++)
 		g->uuid[i] = (char)tolower((unsigned char)uuid[i]);
-	g->title = content(child(root, "title"), TITLE_MAX);
+	g->title = node_content(node_child(root, "title"), TITLE_MAX);
 	return 0;
 }
 
@@ -222,8 +130,8 @@ static int read_identity(const xmlNode *root, struct guest *g, struct qerr *err)
 
 static int add_override(struct guest *g, size_t *capacity, const xmlNode *node)
 {
-	struct guest_override o = { .key = attribute(node, "key", OVERRIDE_KEY_MAX),
-				    .value = attribute(node, "value", OVERRIDE_VAL_MAX) };
+	struct guest_override o = { .key = node_attribute(node, "key", OVERRIDE_KEY_MAX),
+				    .value = node_attribute(node, "value", OVERRIDE_VAL_MAX) };
 
 	if (!o.key || !o.value ||
 	    mem_grow(&g->overrides, capacity, g->noverrides + 1, sizeof(o)) < 0) {
@@ -240,16 +148,16 @@ static int add_override(struct guest *g, size_t *capacity, const xmlNode *node)
 /* <qosd:qos class="gold"><qosd:set key="cpu.limit" value="50%"/></qosd:qos> */
 static int read_qos(const xmlNode *metadata, struct guest *g)
 {
-	const xmlNode *qos = child_ns(metadata, VIRT_QOS_URI, "qos");
+	const xmlNode *qos = node_child_ns(metadata, VIRT_QOS_URI, "qos");
 	xmlNode *n;
 	size_t capacity = 0;
 	int r = 0;
 
 	if (!qos)
 		return 0;
-	g->class_name = attribute(qos, "class", CLASS_MAX);
+	g->class_name = node_attribute(qos, "class", CLASS_MAX);
 	for (n = qos->children; n && r == 0 && g->noverrides < OVERRIDES_MAX; n = n->next)
-		if (is_element(n, VIRT_QOS_URI, "set") || is_element(n, NULL, "set"))
+		if (node_is(n, VIRT_QOS_URI, "set") || node_is(n, NULL, "set"))
 			r = add_override(g, &capacity, n);
 	return r;
 }
@@ -263,15 +171,16 @@ static void read_nova(const xmlNode *metadata, struct guest *g)
 
 	for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++) {
 		const char *ns = namespaces[i];
-		const xmlNode *instance = child_ns(metadata, ns, "instance"), *project;
+		const xmlNode *instance = node_child_ns(metadata, ns, "instance"), *project;
 
 		if (!instance)
 			continue;
-		project = child_ns(child_ns(instance, ns, "owner"), ns, "project");
-		g->flavor = attribute(child_ns(instance, ns, "flavor"), "name", NOVA_NAME_MAX);
-		g->project = content(project, NOVA_NAME_MAX);
+		project = node_child_ns(node_child_ns(instance, ns, "owner"), ns, "project");
+		g->flavor = node_attribute(node_child_ns(instance, ns, "flavor"), "name",
+					   NOVA_NAME_MAX);
+		g->project = node_content(project, NOVA_NAME_MAX);
 		if (!g->project)
-			g->project = attribute(project, "uuid", NOVA_NAME_MAX);
+			g->project = node_attribute(project, "uuid", NOVA_NAME_MAX);
 		return;
 	}
 }
@@ -291,7 +200,7 @@ static bool device_sound(const char *name)
 
 static void copy_device(const xmlNode *node, const char *name, char buf[GUEST_DEVICE_MAX])
 {
-	if (!copy_attribute(node, name, buf, GUEST_DEVICE_MAX) || !device_sound(buf))
+	if (!node_copy_attribute(node, name, buf, GUEST_DEVICE_MAX) || !device_sound(buf))
 		buf[0] = '\0';
 }
 
@@ -307,101 +216,76 @@ static bool has_host_device(const char *type)
 
 static void read_nic(const xmlNode *node, struct guest_nic *nic)
 {
-	const xmlNode *source = child(node, "source");
+	const xmlNode *source = node_child(node, "source");
 
 	memset(nic, 0, sizeof(*nic));
-	copy_attribute(node, "type", nic->type, sizeof(nic->type));
-	copy_attribute(child(node, "mac"), "address", nic->mac, sizeof(nic->mac));
+	node_copy_attribute(node, "type", nic->type, sizeof(nic->type));
+	node_copy_attribute(node_child(node, "mac"), "address", nic->mac, sizeof(nic->mac));
 	if (!has_host_device(nic->type))
 		return;
-	copy_device(child(node, "target"), "dev", nic->device);
+	copy_device(node_child(node, "target"), "dev", nic->device);
 	copy_device(source, "bridge", nic->bridge);
 	if (!nic->bridge[0])
 		copy_device(source, "dev", nic->bridge);
 }
 
-/* 0 where there is none. */
-static uint64_t read_u64(const xmlNode *parent, const char *name)
-{
-	char *text CLEANUP_FREE = content(child(parent, name), 32);
-	uint64_t value = 0;
-
-	return text && parse_number(text, UINT64_MAX, &value) == 0 ? value : 0;
-}
-
-/* In the order of KNOB_DISK_READ_IOPS.. */
-static void read_tune(const xmlNode *iotune, uint64_t tune[GUEST_TUNES])
-{
-	static const char *const names[GUEST_TUNES] = { "read_iops_sec",   "write_iops_sec",
-							"total_iops_sec",  "read_bytes_sec",
-							"write_bytes_sec", "total_bytes_sec" };
-
-	for (size_t i = 0; iotune && i < GUEST_TUNES; i++)
-		tune[i] = read_u64(iotune, names[i]);
-}
-
-static bool is_fixed_disk(const xmlNode *node)
-{
-	char device[16], type[16];
-
-	copy_attribute(node, "type", type, sizeof(type));
-	if (copy_attribute(node, "device", device, sizeof(device)) && strcmp(device, "disk") != 0 &&
-	    strcmp(device, "lun") != 0)
-		return false;
-	return strcmp(type, "vhostuser") != 0 && strcmp(type, "vhostvdpa") != 0;
-}
-
-static void read_disk(const xmlNode *node, struct guest_disk *disk)
-{
-	static const char *const names[] = { "name", "file", "dev", "dir", "volume" };
-	const xmlNode *source = child(node, "source");
-
-	memset(disk, 0, sizeof(*disk));
-	copy_attribute(child(node, "target"), "dev", disk->target, sizeof(disk->target));
-	copy_attribute(child(node, "driver"), "cache", disk->cache, sizeof(disk->cache));
-	disk->rbd = attribute_is(source, "protocol", "rbd");
-	disk->fixed = is_fixed_disk(node);
-	read_tune(child(node, "iotune"), disk->tune);
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (copy_attribute(source, names[i], disk->source, sizeof(disk->source)))
-			break;
-}
-
 static uint32_t read_balloon(const xmlNode *balloon)
 {
-	if (!balloon || attribute_is(balloon, "model", "none"))
+	if (!balloon || node_attribute_is(balloon, "model", "none"))
 		return GUEST_BALLOON_NONE;
-	return attribute_is(balloon, "autodeflate", "on") ? GUEST_BALLOON_SAFE
-							  : GUEST_BALLOON_PLAIN;
+	return node_attribute_is(balloon, "autodeflate", "on") ? GUEST_BALLOON_SAFE
+							       : GUEST_BALLOON_PLAIN;
+}
+
+static int add_nic(const xmlNode *node, struct guest *g, size_t *capacity)
+{
+	if (g->nnics == NICS_MAX)
+		return 0;
+	if (mem_grow(&g->nics, capacity, g->nnics + 1, sizeof(*g->nics)) < 0)
+		return -ENOMEM;
+	read_nic(node, &g->nics[g->nnics++]);
+	return 0;
+}
+
+static int add_disk(const xmlNode *node, struct guest *g, size_t *capacity, size_t *rbd_capacity)
+{
+	struct guest_disk *disk;
+
+	if (g->ndisks == DISKS_MAX)
+		return 0;
+	if (mem_grow(&g->disks, capacity, g->ndisks + 1, sizeof(*g->disks)) < 0)
+		return -ENOMEM;
+	disk = &g->disks[g->ndisks];
+	virt_xml_read_disk(node, disk);
+	if (disk->rbd) {
+		if (mem_grow(&g->rbds, rbd_capacity, g->nrbds + 1, sizeof(*g->rbds)) < 0)
+			return -ENOMEM;
+		virt_xml_read_rbd(node, (uint32_t)g->ndisks, &g->rbds[g->nrbds++]);
+	}
+	g->ndisks++;
+	return 0;
 }
 
 static int read_devices(const xmlNode *devices, struct guest *g)
 {
-	size_t nic_capacity = 0, disk_capacity = 0;
-	xmlNode *n = devices ? devices->children : NULL;
+	size_t nics = 0, disks = 0, rbds = 0;
+	int r = 0;
 
-	g->balloon = read_balloon(child(devices, "memballoon"));
-
-	for (; n; n = n->next) {
-		if (is_element(n, NULL, "interface") && g->nnics < NICS_MAX) {
-			if (mem_grow(&g->nics, &nic_capacity, g->nnics + 1, sizeof(*g->nics)) < 0)
-				return -ENOMEM;
-			read_nic(n, &g->nics[g->nnics++]);
-		} else if (is_element(n, NULL, "disk") && g->ndisks < DISKS_MAX) {
-			if (mem_grow(&g->disks, &disk_capacity, g->ndisks + 1, sizeof(*g->disks)) <
-			    0)
-				return -ENOMEM;
-			read_disk(n, &g->disks[g->ndisks++]);
-		}
+	g->balloon = read_balloon(node_child(devices, "memballoon"));
+	for (const xmlNode *n = devices ? devices->children : NULL; n && r == 0; n = n->next) {
+		if (node_is(n, NULL, "interface"))
+			r = add_nic(n, g, &nics);
+		else if (node_is(n, NULL, "disk"))
+			r = add_disk(n, g, &disks, &rbds);
 	}
-	return 0;
+	return r;
 }
 
 /* ---- the whole ---- */
 
 static int read_domain(const xmlNode *root, struct guest *g, struct qerr *err)
 {
-	const xmlNode *metadata = child(root, "metadata");
+	const xmlNode *metadata = node_child(root, "metadata");
 	int r = read_identity(root, g, err);
 
 	if (r == 0)
@@ -413,7 +297,7 @@ static int read_domain(const xmlNode *root, struct guest *g, struct qerr *err)
 	read_nova(metadata, g);
 	r = read_qos(metadata, g);
 	if (r == 0)
-		r = read_devices(child(root, "devices"), g);
+		r = read_devices(node_child(root, "devices"), g);
 	return r == 0 ? 0 : qerr_set(err, r, "out of memory for guest %s", g->name);
 }
 
@@ -451,7 +335,7 @@ int virt_parse_domain_xml(const char *xml, size_t len, struct guest **ret, struc
 				VIRT_XML_MAX);
 	doc = parse_document(xml, len);
 	root = doc ? xmlDocGetRootElement(doc) : NULL;
-	if (!root || !is_element(root, NULL, "domain")) {
+	if (!root || !node_is(root, NULL, "domain")) {
 		xmlFreeDoc(doc);
 		return qerr_set(err, -EINVAL, "this is not a domain XML");
 	}

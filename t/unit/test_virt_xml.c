@@ -256,7 +256,84 @@ static void test_edit(void)
 	CU_ASSERT_EQUAL(virt_metadata_edit("<!DOCTYPE qos []><qos/>", "gold", &text), -EINVAL);
 }
 
+#define RBD_DOMAIN(devices)                                                                        \
+	"<domain><name>r</name><uuid>" UUID "</uuid><memory>1024</memory><vcpu>1</vcpu>"           \
+	"<devices>" devices "</devices></domain>"
+
+static struct guest *parse_rbd(const char *xml)
+{
+	struct guest *g = NULL;
+
+	CU_ASSERT_EQUAL(virt_parse_domain_xml(xml, strlen(xml), &g, NULL), 0);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(g);
+	return g;
+}
+
+static void test_rbd(void)
+{
+	struct guest *g = parse_rbd(RBD_DOMAIN(
+		"<disk type='file' device='disk'><source file='/a'/><target dev='vda'/></disk>"
+		"<disk type='network' device='disk'><driver name='qemu' cache='writeback'/>"
+		"<auth username='libvirt'><secret type='ceph' uuid='x'/></auth>"
+		"<source protocol='rbd' name='vms/disk-1'><host name='10.0.0.1' port='6789'/>"
+		"<host name='10.0.0.2'/><snapshot name='s1'/><config file='/etc/ceph/vm.conf'/>"
+		"</source><target dev='vdb'/></disk>"
+		"<disk type='network' device='disk'><source protocol='rbd' name='p/n/i'>"
+		"<auth username='cinder'/></source><target dev='vdc'/></disk>"
+		"<disk type='network' device='disk'><source protocol='nbd' name='x/y'/>"
+		"<target dev='vdd'/></disk>"));
+	struct guest *copy = guest_with_class(g, "gold");
+
+	CU_ASSERT_EQUAL(g->ndisks, 4);
+	CU_ASSERT_EQUAL_FATAL(g->nrbds, 2);
+	CU_ASSERT_PTR_NULL(guest_rbd_of(g, 0));
+	CU_ASSERT_PTR_NULL(guest_rbd_of(g, 3));
+	CU_ASSERT_PTR_EQUAL(guest_rbd_of(g, 1), &g->rbds[0]);
+	ASSERT_STR(g->rbds[0].pool, "vms");
+	ASSERT_STR(g->rbds[0].ns, "");
+	ASSERT_STR(g->rbds[0].image, "disk-1");
+	ASSERT_STR(g->rbds[0].snapshot, "s1");
+	ASSERT_STR(g->rbds[0].user, "libvirt");
+	ASSERT_STR(g->rbds[0].conf, "/etc/ceph/vm.conf");
+	ASSERT_STR(g->rbds[0].monitors, "10.0.0.1:6789,10.0.0.2");
+	ASSERT_STR(g->disks[1].cache, "writeback");
+	ASSERT_STR(g->rbds[1].ns, "n");
+	ASSERT_STR(g->rbds[1].image, "i");
+	ASSERT_STR(g->rbds[1].user, "cinder");
+	ASSERT_STR(g->rbds[1].conf, "");
+	CU_ASSERT_EQUAL_FATAL(copy->nrbds, 2);
+	CU_ASSERT_EQUAL(memcmp(copy->rbds, g->rbds, 2 * sizeof(*g->rbds)), 0);
+	guest_unref(copy);
+	guest_unref(g);
+}
+
+/* Names that do not fit, or are none, leave the disk without a place: nothing is looked up. */
+static void test_rbd_odd(void)
+{
+	char xml[1024], longest[128];
+	struct guest *g = parse_rbd(
+		RBD_DOMAIN("<disk type='network'><source protocol='rbd' name='alone'/></disk>"
+			   "<disk type='network'><source protocol='rbd'/></disk>"));
+
+	CU_ASSERT_EQUAL(g->nrbds, 2);
+	ASSERT_STR(g->rbds[0].pool, "");
+	ASSERT_STR(g->rbds[1].image, "");
+	guest_unref(g);
+	memset(longest, 'a', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	snprintf(xml, sizeof(xml),
+		 RBD_DOMAIN("<disk type='network'><source protocol='rbd' name='p/%s'/></disk>"),
+		 longest);
+	g = parse_rbd(xml);
+	ASSERT_STR(g->rbds[0].pool, "p");
+	ASSERT_STR(g->rbds[0].image, "");
+	guest_unref(g);
+}
+
 static const struct test tests[] = {
+	{ "where RBD images lie", test_rbd },
+	{ "odd RBD names", test_rbd_odd },
+
 	{ "identity and size", test_identity },
 	{ "class, overrides, flavor and project", test_metadata },
 	{ "network devices", test_nics },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The disk load: a virtio disk written and read in turn, start to end over and over, with QUEUE
- * requests under way.
+ * The disk loads: a virtio disk written and read in turn (or only one of these), start to end over
+ * and over, with QUEUE requests under way.
  */
 #include "t/lab/guest/guest.h"
 
@@ -18,12 +18,13 @@ struct request {
 	uint8_t status;
 	uint8_t busy, write;
 	char *data;
+	uint64_t began; /* ticks */
 };
 
 static struct virtq queue;
 static struct request *requests;
 static uint32_t disk_sectors, next_sector;
-static int writing;
+static int reading;
 static struct lab_page *counters;
 
 void disk_setup(struct lab_page *page)
@@ -46,19 +47,22 @@ void disk_setup(struct lab_page *page)
 	disk_sectors = in32(found[i].io + VIRTIO_CONFIG_MSIX);
 }
 
-static void submit(int i)
+static void submit(int i, uint32_t load)
 {
 	struct request *r = &requests[i];
 	struct virtq_desc *d = &queue.desc[3 * i];
 
 	if (next_sector + SECTORS > disk_sectors) {
 		next_sector = 0;
-		writing = !writing;
+		reading = !reading;
 	}
-	r->write = !writing; /* the first pass over the disk writes */
+	if (load != LAB_DISK)
+		reading = load == LAB_DISK_READ;
+	r->write = !reading; /* the first pass over the disk writes */
 	r->head.type = r->write;
 	r->head.sector = next_sector;
 	r->busy = 1;
+	r->began = ticks();
 	next_sector += SECTORS;
 	d[0] = (struct virtq_desc){ (uint32_t)&r->head, sizeof(r->head), DESC_NEXT, 3 * i + 1 };
 	d[1] = (struct virtq_desc){ (uint32_t)r->data, LAB_DISK_BYTES,
@@ -67,25 +71,34 @@ static void submit(int i)
 	virtq_offer(&queue, 3 * i);
 }
 
-void disk_turn(int wanted)
+/* One that was made has ended. */
+static void complete(struct request *r)
 {
+	r->busy = 0;
+	if (r->status != 0)
+		return;
+	if (r->write)
+		counters->disk_writes++;
+	else
+		counters->disk_reads++;
+	counters->disk_latency[lab_latency_bucket(ticks() - r->began)]++;
+}
+
+void disk_turn(uint32_t load)
+{
+	int wanted = load == LAB_DISK || load == LAB_DISK_READ || load == LAB_DISK_WRITE;
 	uint32_t id, bytes;
 	int i, n = 0;
 
 	if (disk_sectors < SECTORS)
 		return;
-	while (virtq_take(&queue, &id, &bytes)) {
-		struct request *r = &requests[id / 3];
-
-		r->busy = 0;
-		if (r->status == 0 && r->write)
-			counters->disk_writes++;
-		else if (r->status == 0)
-			counters->disk_reads++;
-	}
+	while (virtq_take(&queue, &id, &bytes))
+		complete(&requests[id / 3]);
+	if (wanted)
+		service_calibrate(counters);
 	for (i = 0; wanted && i < QUEUE; i++)
 		if (!requests[i].busy) {
-			submit(i);
+			submit(i, load);
 			n++;
 		}
 	if (n)

@@ -66,6 +66,14 @@ static inline uint32_t in32(uint16_t port)
 	return value;
 }
 
+static inline uint64_t ticks(void) /* the CPU's counter */
+{
+	uint64_t t;
+
+	__asm__ volatile("rdtsc" : "=A"(t));
+	return t;
+}
+
 static inline void fence(void)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -82,7 +90,8 @@ void *memset(void *to, int value, size_t bytes);
 
 /* service.c: the load of that name, on vCPU 0 */
 void service_set(struct lab_page *page, int wanted);
-int service_turn(struct lab_page *page); /* 1 when it served a request */
+int service_turn(struct lab_page *page);       /* 1 when it served a request */
+void service_calibrate(struct lab_page *page); /* how many ticks a millisecond has, once */
 
 /* main.c */
 void spin_chunk(uint32_t cpu);
@@ -141,7 +150,7 @@ void net_setup(struct lab_page *page);
 int net_forward(void); /* moves what is there; 1 when something moved */
 int net_rest(void);    /* asks for interrupts; 1 when something came meanwhile */
 void disk_setup(struct lab_page *page);
-void disk_turn(int wanted); /* collects finished requests; starts new ones when wanted */
+void disk_turn(uint32_t load); /* collects finished requests; starts new ones of a disk load */
 
 /* balloon.c */
 void balloon_setup(void);

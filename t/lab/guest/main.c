@@ -127,9 +127,14 @@ static int same(const char *a, const char *b)
 static void obey(const char *line)
 {
 	static const char *const commands[] = {
-		[LAB_IDLE] = "load idle", [LAB_CPU] = "load cpu",
-		[LAB_NET] = "load net",   [LAB_MEMORY] = "load memory",
-		[LAB_DISK] = "load disk", [LAB_SERVICE] = "load service",
+		[LAB_IDLE] = "load idle",
+		[LAB_CPU] = "load cpu",
+		[LAB_NET] = "load net",
+		[LAB_MEMORY] = "load memory",
+		[LAB_DISK] = "load disk",
+		[LAB_SERVICE] = "load service",
+		[LAB_DISK_READ] = "load disk-read",
+		[LAB_DISK_WRITE] = "load disk-write",
 	};
 	uint32_t i;
 
@@ -153,7 +158,7 @@ static void look_after_devices(void)
 		devices_pending = 0;
 		while (serial_line(line, sizeof(line)))
 			obey(line);
-		disk_turn(load == LAB_DISK);
+		disk_turn(load);
 		ram_left = balloon_turn(ram_end);
 		while (net_forward())
 			;

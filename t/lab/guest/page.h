@@ -12,12 +12,22 @@
 
 #define LAB_PAGE_ADDRESS 0x9000u /* offset in guest RAM */
 #define LAB_PAGE_MAGIC   0x51304c61u
-#define LAB_PAGE_VERSION 2u
+#define LAB_PAGE_VERSION 3u
 #define LAB_MAX_CPUS     64
 #define LAB_TOUCH_BYTES  4096u  /* what one count of `pages` stands for */
 #define LAB_DISK_BYTES   16384u /* what one count of `disk_*` stands for */
 
-enum lab_load { LAB_IDLE, LAB_CPU, LAB_NET, LAB_MEMORY, LAB_DISK, LAB_SERVICE, LAB_LOADS };
+enum lab_load {
+	LAB_IDLE,
+	LAB_CPU,
+	LAB_NET,
+	LAB_MEMORY,
+	LAB_DISK,
+	LAB_SERVICE,
+	LAB_DISK_READ,
+	LAB_DISK_WRITE,
+	LAB_LOADS
+};
 
 typedef unsigned long long lab_count __attribute__((aligned(8))); /* alike in 32 and 64 bits */
 
@@ -70,6 +80,8 @@ struct lab_page {
 	lab_count disk_reads, disk_writes;
 	struct lab_work work[LAB_MAX_CPUS];
 	struct lab_service service;
+	/* Of disk requests, from when they were made; in ticks as service's. */
+	lab_count disk_latency[LAB_LATENCY_BUCKETS];
 };
 
 #endif

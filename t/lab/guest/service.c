@@ -13,14 +13,6 @@
 
 static uint64_t next_tick, period_ticks;
 
-static uint64_t ticks(void)
-{
-	uint64_t t;
-
-	__asm__ volatile("rdtsc" : "=A"(t));
-	return t;
-}
-
 /* a / b where the result fits in 32 bits. */
 static uint32_t divide(uint64_t a, uint32_t b)
 {
@@ -58,14 +50,19 @@ static uint32_t calibrate(void)
 	return divide((to - from) * 1000000u, to_ns - from_ns);
 }
 
+void service_calibrate(struct lab_page *page)
+{
+	if (!page->service.ticks_per_ms)
+		page->service.ticks_per_ms = calibrate();
+}
+
 void service_set(struct lab_page *page, int wanted)
 {
 	if (!wanted) {
 		cpu_timer(0);
 		return;
 	}
-	if (!page->service.ticks_per_ms)
-		page->service.ticks_per_ms = calibrate();
+	service_calibrate(page);
 	period_ticks = page->service.ticks_per_ms * LAB_SERVICE_PERIOD_MS;
 	next_tick = ticks() + period_ticks;
 }

@@ -11,9 +11,14 @@
 static const char *obey(struct light *light, const char *line)
 {
 	static const char *const commands[] = {
-		[LAB_IDLE] = "load idle\n", [LAB_CPU] = "load cpu\n",
-		[LAB_NET] = "load net\n",   [LAB_MEMORY] = "load memory\n",
-		[LAB_DISK] = "load disk\n", [LAB_SERVICE] = "load service\n",
+		[LAB_IDLE] = "load idle\n",
+		[LAB_CPU] = "load cpu\n",
+		[LAB_NET] = "load net\n",
+		[LAB_MEMORY] = "load memory\n",
+		[LAB_DISK] = "load disk\n",
+		[LAB_SERVICE] = "load service\n",
+		[LAB_DISK_READ] = "load disk-read\n",
+		[LAB_DISK_WRITE] = "load disk-write\n",
 	};
 	size_t i;
 

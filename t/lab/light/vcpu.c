@@ -80,7 +80,7 @@ static void memory_step(struct vcpu *v)
 	}
 }
 
-/* The first vCPU writes and reads the disk file in turn, start to end. */
+/* The first vCPU writes and reads the disk file in turn, start to end, or does only one of them. */
 static void disk_step(struct vcpu *v)
 {
 	static char data[LAB_DISK_BYTES];
@@ -95,6 +95,8 @@ static void disk_step(struct vcpu *v)
 		usleep(1000);
 		return;
 	}
+	if (page->load != LAB_DISK)
+		v->disk_reading = page->load == LAB_DISK_READ;
 	n = v->disk_reading ? pread(v->disk_fd, data, sizeof(data), v->disk_at)
 			    : pwrite(v->disk_fd, data, sizeof(data), v->disk_at);
 	v->disk_at += LAB_DISK_BYTES;

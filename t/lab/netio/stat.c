@@ -161,19 +161,18 @@ static void read_bytes(const char *netns, uint64_t *rx, uint64_t *tx)
 		fclose(f);
 }
 
-/* Latency of requests as a list of [microseconds, how many]. */
-static void print_service(const struct lab_service *s)
+/* Latency as a list of [microseconds, how many]. */
+static void print_latency(const char *name, const lab_count *counts, lab_count ticks_per_ms)
 {
 	const char *comma = "";
 	unsigned int i;
 
-	printf(", \"requests\": %llu, \"skipped_requests\": %llu, \"latency_us\": [", s->requests,
-	       s->skipped);
-	for (i = 0; s->ticks_per_ms && i < LAB_LATENCY_BUCKETS; i++) {
-		if (!s->latency[i])
+	printf(", \"%s\": [", name);
+	for (i = 0; ticks_per_ms && i < LAB_LATENCY_BUCKETS; i++) {
+		if (!counts[i])
 			continue;
-		printf("%s [%.0f, %llu]", comma,
-		       lab_latency_ticks(i) * 1000 / (double)s->ticks_per_ms, s->latency[i]);
+		printf("%s [%.0f, %llu]", comma, lab_latency_ticks(i) * 1000 / (double)ticks_per_ms,
+		       counts[i]);
 		comma = ",";
 	}
 	printf(" ]");
@@ -182,8 +181,9 @@ static void print_service(const struct lab_service *s)
 static void print(const char *guest, pid_t pid, const struct threads *t,
 		  const struct lab_page *page, uint64_t rx, uint64_t tx)
 {
-	static const char *const loads[LAB_LOADS] = { "idle",   "cpu",  "net",
-						      "memory", "disk", "service" };
+	static const char *const loads[LAB_LOADS] = {
+		"idle", "cpu", "net", "memory", "disk", "service", "disk-read", "disk-write"
+	};
 	double cpu_s = 0, wait_s = 0;
 	uint64_t pages = 0, spins = 0;
 	int i;
@@ -203,7 +203,10 @@ static void print(const char *guest, pid_t pid, const struct threads *t,
 	       ", \"packets_in\": %llu, \"packets_out\": %llu, \"fault\": %u",
 	       spins, page->disk_reads * LAB_DISK_BYTES, page->disk_writes * LAB_DISK_BYTES,
 	       page->packets_in, page->packets_out, page->fault);
-	print_service(&page->service);
+	printf(", \"requests\": %llu, \"skipped_requests\": %llu", page->service.requests,
+	       page->service.skipped);
+	print_latency("latency_us", page->service.latency, page->service.ticks_per_ms);
+	print_latency("disk_latency_us", page->disk_latency, page->service.ticks_per_ms);
 	printf(", \"resident_bytes\": %" PRIu64 ", \"swapped_bytes\": %" PRIu64,
 	       status_kib(pid, "VmRSS:") * 1024, status_kib(pid, "VmSwap:") * 1024);
 	for (i = 0; i < t->vcpus; i++)

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ceph_look - all that can be known of one image: file, socket, cluster, plugins.
+ */
+#include <errno.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "qosd/core/mem.h"
+#include "qosd/host/ceph_asok.h"
+#include "qosd/host/ceph_conf.h"
+#include "qosd/host/ceph_priv.h"
+
+/* ---- the file ---- */
+
+static int take_file(const struct ceph_conf *conf, const struct guest_rbd *rbd,
+		     struct rbd_layers *layers)
+{
+	char entity[sizeof(rbd->user) + 8];
+	int r = 0;
+
+	rbd_entity(rbd, entity, sizeof(entity));
+	for (int k = 0; r == 0 && k < RBD_KEYS; k++) {
+		const char *text = ceph_conf_get(conf, entity, rbd_keys[k].name);
+
+		if (text)
+			r = rbd_layers_set(layers, RBD_FILE, rbd_keys[k].name, text);
+	}
+	layers->known[RBD_FILE] = r == 0;
+	return r;
+}
+
+/* `ret_fsid`: of the cluster that the file is about; "" where it does not say. */
+static int look_file(const struct guest_rbd *rbd, struct ceph_image *ret, char ret_fsid[64])
+{
+	struct ceph_conf *conf = NULL;
+	struct qerr err = { 0 };
+	const char *fsid;
+	int r = ceph_conf_load(rbd_conf_path(rbd), &conf, &ret->file_line, &err);
+
+	ret_fsid[0] = '\0';
+	if (r < 0) {
+		snprintf(ret->file_trouble, sizeof(ret->file_trouble), "%.*s",
+			 (int)sizeof(ret->file_trouble) - 1, err.text);
+		ret->file = r == -ENOENT   ? RBD_FILE_MISSING
+			    : r == -EINVAL ? RBD_FILE_BROKEN
+					   : RBD_FILE_UNKNOWN;
+		/* A file that is not there sets nothing: that is known. */
+		ret->layers.known[RBD_FILE] = r == -ENOENT;
+		return r == -ENOMEM ? r : 0;
+	}
+	ret->file = RBD_FILE_READ;
+	r = take_file(conf, rbd, &ret->layers);
+	fsid = ceph_conf_get(conf, "client", "fsid");
+	if (fsid)
+		snprintf(ret_fsid, 64, "%s", fsid);
+	ceph_conf_free(conf);
+	return r;
+}
+
+/* ---- the running client ---- */
+
+static const char *json_as_text(const json_t *value, char *buf, size_t size)
+{
+	if (json_is_string(value))
+		return json_string_value(value);
+	if (json_is_boolean(value))
+		return json_is_true(value) ? "true" : "false";
+	if (!json_is_number(value))
+		return NULL;
+	snprintf(buf, size, "%.15g", json_number_value(value));
+	return buf;
+}
+
+static int take_value(struct rbd_layers *layers, enum rbd_layer layer, int key,
+		      const json_t *values, const char *name)
+{
+	char buf[48];
+	const char *text = json_as_text(json_object_get(values, name), buf, sizeof(buf));
+
+	return text ? rbd_layers_set(layers, layer, rbd_keys[key].name, text) : 0;
+}
+
+/*
+ * `config diff` names every layer but image and pool. What is overridden was set by QEMU at the
+ * open (rbd_cache alone), or through the socket since then.
+ */
+static int take_diff(const json_t *diff, struct ceph_image *ret)
+{
+	char buf[48];
+	int r = 0;
+
+	for (int k = 0; r == 0 && k < RBD_KEYS; k++) {
+		const json_t *values = json_object_get(diff, rbd_keys[k].name);
+		const char *live =
+			json_as_text(json_object_get(values, "override"), buf, sizeof(buf));
+
+		r = take_value(&ret->open, RBD_FILE, k, values, "file");
+		if (r == 0)
+			r = take_value(&ret->open, RBD_MON, k, values, "mon");
+		if (r == 0 && k == RBD_CACHE)
+			r = take_value(&ret->open, RBD_QEMU, k, values, "override");
+		else if (live)
+			snprintf(ret->live[k], sizeof(ret->live[k]), "%.*s", RBD_TEXT_MAX - 1,
+				 live);
+	}
+	ret->open.known[RBD_FILE] = ret->open.known[RBD_MON] = ret->open.known[RBD_QEMU] = r == 0;
+	ret->open_known = r == 0;
+	return r;
+}
+
+/* "objectcacher-librbd-<image id>-<pool>-<image>" is there where the cache serves reads. */
+static bool has_object_cacher(const json_t *perf, const struct guest_rbd *rbd)
+{
+	static const char prefix[] = "objectcacher-";
+	json_t *inner = json_object(), *counters;
+	const char *name;
+	bool found;
+
+	json_object_foreach ((json_t *)perf, name, counters)
+		if (strncmp(name, prefix, strlen(prefix)) == 0)
+			json_object_set(inner, name + strlen(prefix), counters);
+	found = ceph_asok_has_image(inner, rbd);
+	json_decref(inner);
+	return found;
+}
+
+static int look_socket(const struct guest *g, const struct guest_rbd *rbd, struct ceph_image *ret)
+{
+	struct ceph_asok asok;
+	json_t *answer = NULL;
+	int r = g->pid ? ceph_asok_find(g->pid, rbd, &asok, NULL) : -ESRCH;
+
+	if (r < 0) {
+		ret->socket = r == -ENOENT      ? RBD_SOCKET_NONE
+			      : r == -ETIMEDOUT ? RBD_SOCKET_SILENT
+						: RBD_SOCKET_UNKNOWN;
+		return 0;
+	}
+	ret->socket = RBD_SOCKET_FINE;
+	memcpy(ret->socket_path, asok.path, sizeof(ret->socket_path));
+	if (ceph_asok_command(&asok, "perf dump", &answer, NULL) == 0) {
+		ret->object_cacher = has_object_cacher(answer, rbd);
+		json_decref(answer);
+	}
+	(void)ceph_asok_buffer_bytes(&asok, &ret->buffer_bytes, NULL);
+	if (ceph_asok_command(&asok, "config diff", &answer, NULL) < 0)
+		return 0;
+	r = take_diff(json_object_get(answer, "diff"), ret);
+	json_decref(answer);
+	return r;
+}
+
+/* ---- the cluster ---- */
+
+static void note_trouble(struct ceph_image *ret, enum rbd_cluster_state state, const char *text)
+{
+	ret->cluster = state;
+	snprintf(ret->cluster_trouble, sizeof(ret->cluster_trouble), "%.*s",
+		 (int)sizeof(ret->cluster_trouble) - 1, text);
+}
+
+static enum rbd_cluster_state state_of(int r)
+{
+	if (r == -ENOENT)
+		return RBD_CLUSTER_GONE;
+	return r == -EPERM || r == -EACCES ? RBD_CLUSTER_DENIED : RBD_CLUSTER_AWAY;
+}
+
+static int look_cluster(const struct ceph_asked *asked, const struct guest_rbd *rbd,
+			const char *fsid, struct ceph_image *ret)
+{
+	char entity[sizeof(rbd->user) + 8];
+	const char *ours;
+	struct qerr err = { 0 };
+	int r;
+
+	if (!asked->cluster) {
+		note_trouble(ret, asked->state, asked->trouble);
+		return 0;
+	}
+	ours = ceph_cluster_fsid(asked->cluster);
+	if (fsid[0] && ours[0] && strcmp(fsid, ours) != 0) {
+		note_trouble(ret, RBD_CLUSTER_OTHER, fsid);
+		return 0;
+	}
+	ret->cluster = RBD_CLUSTER_FINE;
+	ret->cluster_full = asked->full;
+	ret->cluster_strong = asked->strong;
+	rbd_entity(rbd, entity, sizeof(entity));
+	r = ceph_cluster_mon(asked->cluster, entity, &ret->layers, &err);
+	if (r == 0)
+		r = ceph_cluster_image(asked->cluster, rbd, &ret->layers, &ret->size_bytes, &err);
+	if (r < 0)
+		note_trouble(ret, state_of(r), err.text);
+	return r == -ENOMEM ? r : 0;
+}
+
+/* The client takes image and pool from the cluster at its open; what they were then is not kept. */
+static int copy_overrides(struct ceph_image *ret)
+{
+	int r = 0;
+
+	for (int layer = RBD_POOL; layer <= RBD_IMAGE; layer++) {
+		ret->open.known[layer] = ret->layers.known[layer];
+		for (int k = 0; r == 0 && k < RBD_KEYS; k++)
+			if (ret->layers.values[layer][k])
+				r = rbd_layers_set(&ret->open, (enum rbd_layer)layer,
+						   rbd_keys[k].name, ret->layers.values[layer][k]);
+	}
+	return r;
+}
+
+/* ---- plugins ---- */
+
+static bool plugin_installed(const char *name)
+{
+	static const char *const places[] = { "/usr/lib*/ceph/librbd", "/usr/lib/*/ceph/librbd" };
+	char pattern[128];
+	glob_t found;
+	bool any = false;
+
+	for (size_t i = 0; !any && i < ARRAY_SIZE(places); i++) {
+		snprintf(pattern, sizeof(pattern), "%s/libceph_librbd_%s.so*", places[i], name);
+		any = glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
+		if (any)
+			globfree(&found);
+	}
+	return any;
+}
+
+static void look_plugins(struct ceph_image *ret)
+{
+	struct rbd_effective e;
+	const char *list;
+
+	rbd_resolve(&ret->layers, &e);
+	list = e.values[RBD_PLUGINS].text;
+	while (list && *list && !ret->plugin_missing) {
+		size_t len = strcspn(list, ", ");
+		bool plain = len && len < sizeof(ret->plugin) && !memchr(list, '*', len) &&
+			     !memchr(list, '/', len);
+
+		if (plain) {
+			memcpy(ret->plugin, list, len);
+			ret->plugin[len] = '\0';
+			ret->plugin_missing = !plugin_installed(ret->plugin);
+		}
+		list += len + (list[len] != '\0');
+	}
+}
+
+int ceph_look_image(const struct ceph_asked *asked, const struct guest *g,
+		    const struct guest_rbd *rbd, struct ceph_image *ret)
+{
+	char fsid[64];
+	int r = look_file(rbd, ret, fsid);
+
+	rbd_layers_qemu(&ret->layers, g->disks[rbd->disk].cache);
+	if (r == 0)
+		r = look_socket(g, rbd, ret);
+	if (r == 0)
+		r = look_cluster(asked, rbd, fsid, ret);
+	if (r == 0)
+		r = copy_overrides(ret);
+	look_plugins(ret);
+	return r;
+}
