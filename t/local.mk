@@ -29,6 +29,7 @@ HOST_TESTS = \
 	t/conf/run_golden \
 	t/conf/test_roundtrip \
 	t/unit/test_ceph_asok \
+	t/unit/test_ceph_qos \
 	t/unit/test_cgroup \
 	t/unit/test_cgroup_act \
 	t/unit/test_net \
@@ -88,6 +89,7 @@ HOST_TEST_LIBS = libqos-host.a libqos-core.a $(HOST_LIBS) $(JANSSON_LIBS) $(CUNI
 t_conf_run_golden_LDADD = $(HOST_TEST_LIBS)
 t_conf_test_roundtrip_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_ceph_asok_LDADD = $(HOST_TEST_LIBS) -lpthread
+t_unit_test_ceph_qos_LDADD = $(HOST_TEST_LIBS) -lpthread
 t_unit_test_cgroup_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_cgroup_act_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_LDADD = $(HOST_TEST_LIBS)
@@ -207,13 +209,16 @@ t_sim_sim_SOURCES = \
 t_sim_sim_LDADD = libqos-core.a -lm
 
 # ---- benchmarks: built and run by hand or by t/bench/run ----------------------------------------
-EXTRA_PROGRAMS = t/bench/bench_engine t/bench/bench_plan t/bench/bench_tick t/bench/bench_sensor $(LAB_TOOLS)
+EXTRA_PROGRAMS = t/bench/bench_engine t/bench/bench_plan t/bench/bench_tick t/bench/bench_sensor \
+	t/bench/rbd_call $(LAB_TOOLS)
 CLEANFILES += $(EXTRA_PROGRAMS)
 t_bench_bench_engine_LDADD = $(DAEMON_TEST_LIBS)
 t_bench_bench_tick_LDADD = $(DAEMON_TEST_LIBS)
 t_bench_bench_plan_LDADD = libqos-core.a
 t_bench_bench_sensor_LDADD = $(HOST_TEST_LIBS) -lpthread
-bench: t/bench/bench_engine t/bench/bench_plan t/bench/bench_tick t/bench/bench_sensor
+t_bench_rbd_call_LDADD = $(HOST_TEST_LIBS)
+bench: t/bench/bench_engine t/bench/bench_plan t/bench/bench_tick t/bench/bench_sensor \
+	t/bench/rbd_call
 .PHONY: bench
 
 # ---- for developers ------------------------------------------------------------------------------

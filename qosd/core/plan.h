@@ -50,6 +50,7 @@ enum reason_kind {                     /* S the class; operands a, b, c, d */
 		   WHY_NET_LIMIT,     /* a bit/s, b: 1 towards the guest, 0 from it */
 		   WHY_CPU_IDLE,      /* its class runs on what others leave */
 		   WHY_DISK_LIMIT,    /* a value, b enum knob_id */
+		   WHY_DISK_BURST,    /* a value, b enum knob_id */
 		   WHY_NO_DISK_LIMIT, /* b enum knob_id: another one limits its unit */
 		   /* overload; d level in permille: */
 		   WHY_CPU_THROTTLED,    /* a cap in mcpu */
@@ -111,6 +112,8 @@ struct plan_input {
 	const struct placement *placement;
 	const uint8_t *treatment;      /* one enum guest_treatment per guest; NULL: all managed */
 	const struct guest_caps *caps; /* one per guest: what overload leaves it; NULL: none */
+	const uint64_t *rbd_live;      /* one per guest: bit per RBD disk (place in g->disks,
+					* below 64) whose librbd can be asked; NULL: none */
 	bool cgroup_v1;                /* reservations by soft limit: no entries for groups above
 					* guests, and no memory.low */
 };
