@@ -31,6 +31,7 @@ HOST_TESTS = \
 	t/conf/run_golden \
 	t/conf/test_roundtrip \
 	t/unit/test_ceph_asok \
+	t/unit/test_ceph_qos \
 	t/unit/test_cgroup \
 	t/unit/test_cgroup_act \
 	t/unit/test_net \
@@ -97,6 +98,7 @@ HOST_TEST_LIBS = libqos-host.a libqos-core.a $(HOST_LIBS) $(JANSSON_LIBS) $(CUNI
 t_conf_run_golden_LDADD = $(HOST_TEST_LIBS)
 t_conf_test_roundtrip_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_ceph_asok_LDADD = $(HOST_TEST_LIBS) -lpthread
+t_unit_test_ceph_qos_LDADD = $(HOST_TEST_LIBS) -lpthread
 t_unit_test_cgroup_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_cgroup_act_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_LDADD = $(HOST_TEST_LIBS)
@@ -229,7 +231,7 @@ t_sim_sim_LDADD = libqos-core.a -lm
 
 # ---- benchmarks: built and run by hand or by t/bench/run ----------------------------------------
 BENCHMARKS = t/bench/bench_engine t/bench/bench_plan t/bench/bench_scrape t/bench/bench_sensor \
-	t/bench/bench_tick t/bench/bench_watch
+	t/bench/bench_tick t/bench/bench_watch t/bench/rbd_call
 EXTRA_PROGRAMS = $(BENCHMARKS) $(LAB_TOOLS)
 CLEANFILES += $(EXTRA_PROGRAMS)
 t_bench_bench_engine_LDADD = $(DAEMON_TEST_LIBS)
@@ -239,6 +241,7 @@ t_bench_bench_plan_LDADD = libqos-core.a
 t_bench_bench_scrape_SOURCES = t/bench/bench_scrape.c tools/exporter_metrics.c tools/json.c
 t_bench_bench_scrape_LDADD = $(DAEMON_TEST_LIBS)
 t_bench_bench_sensor_LDADD = $(HOST_TEST_LIBS) -lpthread
+t_bench_rbd_call_LDADD = $(HOST_TEST_LIBS)
 bench: $(BENCHMARKS)
 .PHONY: bench
 

@@ -38,6 +38,8 @@ const struct qosctl_verb qosctl_verbs[] = {
 	  verb_plan },
 	{ "check", "FILE...", 1, 1000, 0, "check policy files; needs no daemon", verb_check },
 	{ "episodes", "", 0, 0, OPTION_FOLLOW, "overloads, past and present", verb_episodes },
+	{ "capacity", "", 0, 0, 0, "what the host has, what is promised, and what is left",
+	  verb_capacity },
 	{ "doctor", "", 0, 0, 0, "what this host can and cannot do, and the fix", verb_doctor },
 	{ "policy", "", 0, 0, 0, "the policy in force, in normal form", verb_policy },
 	{ "version", "", 0, 0, 0, "versions of qosctl, qosd and what they run on", verb_version },

@@ -8,6 +8,7 @@
  *   qosctl_read.c     verbs that show the host and its policy
  *   qosctl_guest.c    verbs that show guests
  *   qosctl_nic.c      cards of guests: what each may, wants and gets
+ *   qosctl_capacity.c what the host has and has promised
  *   qosctl_episodes.c the overloads, past and present
  *   qosctl_throttle.c levels, trials and throttles in words
  *   qosctl_write.c    verbs that change something
@@ -132,6 +133,7 @@ void json_print(const json_t *object, bool one_line);
 int verb_status(struct qosctl *ctl, int argc, char **argv);
 int verb_plan(struct qosctl *ctl, int argc, char **argv);
 int verb_episodes(struct qosctl *ctl, int argc, char **argv);
+int verb_capacity(struct qosctl *ctl, int argc, char **argv);
 int verb_doctor(struct qosctl *ctl, int argc, char **argv);
 int verb_policy(struct qosctl *ctl, int argc, char **argv);
 int verb_version(struct qosctl *ctl, int argc, char **argv);

@@ -4,6 +4,7 @@
  */
 #include "qosd/core/classify.h"
 #include "qosd/core/mem.h"
+#include "qosd/core/rbd.h"
 #include "qosd/core/unit.h"
 
 #define QUOTA_MIN_US UINT64_C(1000)
@@ -15,6 +16,9 @@
  */
 #define DISK_FLOOR_IOPS     UINT64_C(50)
 #define DISK_FLOOR_BYTES_PS UINT64_C(4000000)
+/* Ceph's defaults of a cache. */
+#define RBD_SIZE_DEFAULT  (UINT64_C(32) << 20)
+#define RBD_DIRTY_DEFAULT (UINT64_C(24) << 20)
 
 static uint64_t sum(uint64_t a, uint64_t b)
 {
@@ -38,17 +42,42 @@ uint64_t class_memory_overhead(const struct qclass *c, const struct guest *g)
 	return amount_of(&c->memory.overhead, g->memory_bytes);
 }
 
+/* What an image gets at its open: QEMU says whether there is a cache, the class of what kind. */
+static void expect_cache(const struct class_rbd *wish, const char *cache_mode,
+			 struct rbd_effective *ret)
+{
+	static const enum rbd_mode modes[] = {
+		[RBD_CACHE_KEEP] = RBD_MODE_WRITEAROUND, /* Ceph's own choice */
+		[RBD_CACHE_NONE] = RBD_MODE_NONE,
+		[RBD_CACHE_WRITETHROUGH] = RBD_MODE_WRITETHROUGH,
+		[RBD_CACHE_WRITEBACK] = RBD_MODE_WRITEBACK,
+		[RBD_CACHE_WRITEAROUND] = RBD_MODE_WRITEAROUND,
+	};
+
+	*ret = (struct rbd_effective){ .mode = rbd_qemu_cached(cache_mode) ? modes[wish->cache]
+									   : RBD_MODE_NONE };
+	ret->values[RBD_CACHE_SIZE].number = wish->cache_size_bytes != POLICY_NONE_U64
+						     ? wish->cache_size_bytes
+						     : RBD_SIZE_DEFAULT;
+	ret->values[RBD_CACHE_MAX_DIRTY].number = wish->max_dirty_bytes != POLICY_NONE_U64
+							  ? wish->max_dirty_bytes
+							  : RBD_DIRTY_DEFAULT;
+}
+
 uint64_t class_memory_rbd_caches(const struct qclass *c, const struct guest *g)
 {
+	struct rbd_effective expected;
 	uint64_t bytes = 0;
 
-	if (c->rbd.cache == RBD_CACHE_KEEP || c->rbd.cache == RBD_CACHE_NONE ||
-	    c->rbd.cache_size_bytes == POLICY_NONE_U64)
-		return 0;
-	for (size_t i = 0; i < g->ndisks; i++)
-		if (g->disks[i].rbd)
-			bytes = sum(bytes, c->rbd.cache_size_bytes);
-	return bytes;
+	for (size_t i = 0; i < g->ndisks; i++) {
+		if (!g->disks[i].rbd)
+			continue;
+		expect_cache(&c->rbd, g->disks[i].cache, &expected);
+		bytes = sum(bytes, rbd_memory_bytes(&expected, RBD_INFLIGHT_BYTES));
+	}
+	if (bytes && c->rbd.in_force_bytes != POLICY_NONE_U64)
+		return c->rbd.in_force_bytes;
+	return bytes ? sum(bytes, RBD_FIRST_BYTES) : 0;
 }
 
 uint64_t class_memory_reservation(const struct qclass *c, const struct guest *g)

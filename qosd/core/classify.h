@@ -31,7 +31,10 @@ void classify_none(const char *from, struct assignment *ret);
 
 /* The guest's own sizes applied to a class (units as named). All sums saturate. */
 
-/* Bytes reserved of the guest's memory, with QEMU's overhead and RBD caches; 0: nothing. */
+/*
+ * Bytes reserved of the guest's memory, with QEMU's overhead and what its RBD clients may take; 0:
+ * nothing. The latter is a bound that held for every load measured, far above cache_size.
+ */
 uint64_t class_memory_reservation(const struct qclass *c, const struct guest *g);
 uint64_t class_memory_overhead(const struct qclass *c, const struct guest *g);
 uint64_t class_memory_rbd_caches(const struct qclass *c, const struct guest *g);

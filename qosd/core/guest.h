@@ -29,7 +29,8 @@ struct guest_nic {
 	char type[16]; /* libvirt's: bridge, network, ethernet, direct, vhostuser, hostdev */
 };
 
-#define GUEST_TUNES 6 /* limits of a disk, in the order of KNOB_DISK_READ_IOPS.. */
+#define GUEST_LIMITS 6                  /* of a disk, in the order of KNOB_DISK_READ_IOPS.. */
+#define GUEST_TUNES  (GUEST_LIMITS + 3) /* then its bursts */
 
 struct guest_disk {
 	char target[16];  /* "vda" */

@@ -106,12 +106,29 @@ enum knob_id {
 	KNOB_DISK_READ_BPS, /* bytes/s */
 	KNOB_DISK_WRITE_BPS,
 	KNOB_DISK_TOTAL_BPS,
+	/* while it has credit, each limit of the unit for the time of KNOB_DISK_BURST_S */
+	KNOB_DISK_BURST_IOPS,
+	KNOB_DISK_BURST_BPS, /* bytes/s */
+	KNOB_DISK_BURST_S,   /* seconds */
+	/* disk, by librbd inside QEMU: as the six limits and three bursts above, in their order */
+	KNOB_RBD_READ_IOPS,
+	KNOB_RBD_WRITE_IOPS,
+	KNOB_RBD_TOTAL_IOPS,
+	KNOB_RBD_READ_BPS,
+	KNOB_RBD_WRITE_BPS,
+	KNOB_RBD_TOTAL_BPS,
+	KNOB_RBD_BURST_IOPS,
+	KNOB_RBD_BURST_BPS,
+	KNOB_RBD_BURST_S,
 	KNOB_BALLOON, /* guest: bytes that it is asked to get along with, by libvirt */
 	KNOB_FREEZE,  /* guest: 1 all its threads stand still (v2 only) */
 	KNOB_COUNT
 };
 
-enum adapter_id { ADAPTER_CGROUP, ADAPTER_LIBVIRT, ADAPTER_NET, ADAPTER_COUNT };
+/* A disk has so many knobs of each kind, from KNOB_DISK_READ_IOPS and KNOB_RBD_READ_IOPS on. */
+#define KNOB_OF_DISK (KNOB_DISK_BURST_S - KNOB_DISK_READ_IOPS + 1)
+
+enum adapter_id { ADAPTER_CGROUP, ADAPTER_LIBVIRT, ADAPTER_NET, ADAPTER_CEPH, ADAPTER_COUNT };
 
 struct knob {
 	const char *name; /* "cpu.weight": what people see */

@@ -35,6 +35,7 @@ void ledger_init(struct ledger *l, const struct policy *policy, const struct hos
 	*l = (struct ledger){ 0 };
 	if (host->memory_bytes > reserve)
 		l->memory_capacity_bytes = host->memory_bytes - reserve;
+	l->rbd_capacity_bytes = policy->ceph.cache_budget_bytes;
 	l->dedicated_capacity_cpus = dedicated_capacity(host, &pool);
 	l->shared_capacity_mcpu = (uint64_t)cpuset_count(&pool) * 1000;
 }
@@ -66,6 +67,19 @@ static int check_memory(const struct ledger *l, const struct guest *g, uint64_t 
 	return qerr_set(err, -ENOSPC, "memory: %s asks for %s, %s of %s can still be reserved",
 			name_of(g), human_size(ask, asked), human_size(left, free_text),
 			human_size(l->memory_capacity_bytes, all));
+}
+
+static int check_rbd(const struct ledger *l, const struct guest *g, uint64_t ask, struct qerr *err)
+{
+	uint64_t left = l->rbd_capacity_bytes - l->rbd_used_bytes;
+	char asked[HUMAN_TEXT_MAX], free_text[HUMAN_TEXT_MAX], all[HUMAN_TEXT_MAX];
+
+	if (l->rbd_capacity_bytes == POLICY_NONE_U64 || ask <= left)
+		return 0;
+	return qerr_set(err, -ENOSPC,
+			"RBD caches: those of %s may take %s, %s of ceph.cache_budget %s are left",
+			name_of(g), human_size(ask, asked), human_size(left, free_text),
+			human_size(l->rbd_capacity_bytes, all));
 }
 
 static int check_dedicated(const struct ledger *l, const struct guest *g, uint32_t ask,
@@ -108,9 +122,11 @@ int ledger_admit(struct ledger *l, const struct host *host, const struct guest *
 	bool dedicated = c->cpu.placement == PLACEMENT_DEDICATED;
 	uint32_t cpus = dedicated ? ledger_dedicated_cpus(host, g, c) : 0;
 	uint64_t mcpu = dedicated ? 0 : class_cpu_reservation_mcpu(c, g);
-	uint64_t memory = class_memory_reservation(c, g);
+	uint64_t memory = class_memory_reservation(c, g), rbd = class_memory_rbd_caches(c, g);
 	int r = check_memory(l, g, memory, err);
 
+	if (r == 0)
+		r = check_rbd(l, g, rbd, err);
 	if (r == 0 && dedicated)
 		r = check_dedicated(l, g, cpus, err);
 	else if (r == 0)
@@ -118,6 +134,7 @@ int ledger_admit(struct ledger *l, const struct host *host, const struct guest *
 	if (r < 0)
 		return r;
 	l->memory_reserved_bytes += memory;
+	l->rbd_used_bytes += rbd;
 	l->dedicated_used_cpus += cpus;
 	l->shared_capacity_mcpu -= (uint64_t)cpus * 1000;
 	l->shared_reserved_mcpu += mcpu;

@@ -2,11 +2,12 @@
 /*
  * ledger - what is promised against what there is.
  *
- * Memory: sum of reservations <= RAM - host reserve - services (Ceph's daemons on the host). CPU:
- * dedicated guests need whole cores (or threads) outside the housekeeping CPUs; the others'
- * reserved shares must fit the shared pool. The rule of admission is the same for a guest that asks
- * at the hook and for one that runs: guests are entered in order of rank, then of age (id), so that
- * a newcomer never takes from those that were there before it within its rank.
+ * Memory: sum of reservations <= RAM - host reserve - services (Ceph's daemons on the host). RBD
+ * clients of all guests together: within ceph.cache_budget. CPU: dedicated guests need whole cores
+ * (or threads) outside the housekeeping CPUs; the others' reserved shares must fit the shared pool.
+ * The rule of admission is the same for a guest that asks at the hook and for one that runs:
+ * guests are entered in order of rank, then of age (id), so that a newcomer never takes from those
+ * that were there before it within its rank.
  */
 #ifndef QOSD_CORE_LEDGER_H
 #define QOSD_CORE_LEDGER_H
@@ -17,8 +18,10 @@
 #include "qosd/core/policy.h"
 
 struct ledger {
-	uint64_t memory_capacity_bytes;   /* RAM - host reserve - services */
-	uint64_t memory_reserved_bytes;   /* of admitted guests */
+	uint64_t memory_capacity_bytes; /* RAM - host reserve - services */
+	uint64_t memory_reserved_bytes; /* of admitted guests */
+	uint64_t rbd_capacity_bytes;    /* the budget; POLICY_NONE_U64: none */
+	uint64_t rbd_used_bytes;        /* of admitted guests, whether they reserve memory or not */
 	uint32_t dedicated_capacity_cpus; /* logical CPUs that may be dedicated */
 	uint32_t dedicated_used_cpus;
 	uint64_t shared_capacity_mcpu; /* what is left for the shared pool, 1/1000 CPU */

@@ -53,6 +53,7 @@ enum reason_kind {                     /* S the class; operands a, b, c, d */
 		   WHY_NET_SHARED,    /* a bit/s of b, c reservation, d weight; `network` */
 		   WHY_CPU_IDLE,      /* its class runs on what others leave */
 		   WHY_DISK_LIMIT,    /* a value, b enum knob_id */
+		   WHY_DISK_BURST,    /* a value, b enum knob_id */
 		   WHY_NO_DISK_LIMIT, /* b enum knob_id: another one limits its unit */
 		   /* overload; d level in permille: */
 		   WHY_CPU_THROTTLED,    /* a cap in mcpu */
@@ -116,6 +117,8 @@ struct plan_input {
 	const uint8_t *treatment;      /* one enum guest_treatment per guest; NULL: all managed */
 	const struct guest_caps *caps; /* one per guest: what overload leaves it; NULL: none */
 	const struct nic_parts *parts; /* of NICs in what they share; NULL: nothing is shared */
+	const uint64_t *rbd_live;      /* one per guest: bit per RBD disk (place in g->disks,
+					* below 64) whose librbd can be asked; NULL: none */
 	bool cgroup_v1;                /* reservations by soft limit: no entries for groups above
 					* guests, and no memory.low */
 };

@@ -67,6 +67,7 @@ int plan_add_balloon(struct build *b, const struct target *t, uint32_t i);
 int plan_add_freeze(struct build *b, const struct target *t, uint32_t i);
 /* plan_device.c */
 int plan_add_nics(struct build *b, uint32_t i);
+/* plan_disk.c */
 int plan_add_disks(struct build *b, uint32_t i);
 
 #endif

@@ -62,6 +62,9 @@ static const struct qclass class_defaults = {
 		.read_bps = POLICY_NONE_U64,
 		.write_bps = POLICY_NONE_U64,
 		.total_bps = POLICY_NONE_U64,
+		.burst_iops = POLICY_NONE_U64,
+		.burst_bps = POLICY_NONE_U64,
+		.burst_us = SECOND,
 		.floor_iops = POLICY_NONE_U64,
 		.floor_bps = POLICY_NONE_U64,
 		.weight = 100,
@@ -72,6 +75,7 @@ static const struct qclass class_defaults = {
 		.max_dirty_bytes = POLICY_NONE_U64,
 		.target_dirty_bytes = POLICY_NONE_U64,
 		.max_dirty_age_us = POLICY_NONE_U64,
+		.in_force_bytes = POLICY_NONE_U64,
 	},
 };
 
@@ -87,6 +91,7 @@ struct policy *policy_new(void)
 	p->arena = arena;
 	p->mode = MODE_OBSERVE;
 	p->host.reserve.memory_bytes = GIB;
+	p->ceph.cache_budget_bytes = POLICY_NONE_U64;
 	p->overload = overload_defaults;
 	p->ceph.timeout_us = 3 * SECOND;
 	return p;

@@ -34,6 +34,8 @@ enum admission_rule { ADMIT_REFUSE, ADMIT_DEGRADE };
 /* A guest that wants to start while the host is pressed: let in, under its class's level; or not.
  */
 enum admission_overload_rule { OVERLOAD_ADMIT, OVERLOAD_REFUSE };
+/* Who holds an RBD disk's limits: QEMU, by libvirt; or librbd, where it has an admin socket. */
+enum rbd_qos_rule { RBD_QOS_LIBVIRT, RBD_QOS_RBD };
 enum rbd_cache_mode {
 	RBD_CACHE_KEEP, /* whatever Ceph and QEMU say */
 	RBD_CACHE_NONE,
@@ -83,6 +85,9 @@ struct class_net {
 struct class_disk { /* limits: 1.., or NONE (the default) = no limit; 0 never comes out of a file */
 	uint64_t read_iops, write_iops, total_iops;
 	uint64_t read_bps, write_bps, total_bps; /* bytes/s */
+	uint64_t burst_iops,
+		burst_bps;   /* above each limit of the unit, for a time; NONE (default) */
+	uint64_t burst_us;   /* whole seconds; default 1s */
 	uint64_t floor_iops; /* never throttled below, reads and writes together; NONE = auto */
 	uint64_t floor_bps;  /* bytes/s; see class_disk_floor_iops() */
 	uint32_t weight;     /* 1..10000; default 100 */
@@ -90,8 +95,14 @@ struct class_disk { /* limits: 1.., or NONE (the default) = no limit; 0 never co
 
 struct class_rbd {      /* numbers: NONE (the default) = whatever Ceph says */
 	uint32_t cache; /* enum rbd_cache_mode; default keep */
+	uint32_t qos;   /* enum rbd_qos_rule; default libvirt */
 	uint64_t cache_size_bytes, max_dirty_bytes, target_dirty_bytes;
 	uint64_t max_dirty_age_us;
+	/*
+	 * No key: the most that librbd may take for all of this guest's disks, as they are open;
+	 * NONE: not known, so what the class and QEMU's cache mode make of Ceph's defaults counts.
+	 */
+	uint64_t in_force_bytes;
 };
 
 struct qclass { /* one service class ("class" for people) */
@@ -148,7 +159,8 @@ struct ceph_policy {
 	char *conf; /* NULL: /etc/ceph/ceph.conf */
 	char *user; /* without "client."; NULL: no cluster is asked */
 	uint32_t apply;
-	uint64_t timeout_us; /* default 3s */
+	uint64_t timeout_us;         /* default 3s */
+	uint64_t cache_budget_bytes; /* all RBD clients of this host; NONE (default): no bound */
 };
 
 struct arena;

@@ -13,6 +13,7 @@
 #include "qosd/core/policy_report.h"
 #include "qosd/core/unit.h"
 
+#define SECOND_US              UINT64_C(1000000)
 #define CPU_PERIOD_US          100000 /* the kernel's default; a burst must fit its quota */
 #define CEPH_MAX_DIRTY_DEFAULT (UINT64_C(24) << 20)
 
@@ -204,6 +205,28 @@ static void check_disk_floor(const struct class_report *r, const char *key, uint
 	say(r, DIAG_ERROR, key, fix, "%s is above what reads and writes together may take", name);
 }
 
+/* A burst goes above limits: QEMU and librbd refuse one that is below them. */
+static void check_disk_burst(const struct class_report *r, const char *key, uint64_t burst,
+			     const uint64_t limits[3])
+{
+	const char *name = strchr(key, '.') + 1;
+	bool limited = false;
+
+	if (!is_set(burst))
+		return;
+	for (int i = 0; i < 3; i++) {
+		limited |= is_set(limits[i]);
+		if (is_set(limits[i]) && burst < limits[i]) {
+			say(r, DIAG_ERROR, key, "raise it above the limits, or leave it out",
+			    "%s is below a limit of its unit", name);
+			return;
+		}
+	}
+	if (!limited)
+		say(r, DIAG_WARNING, key, "set a limit of its unit too, or leave it out",
+		    "%s without a limit has no effect", name);
+}
+
 static void check_disk(const struct class_report *r, const struct class_disk *disk)
 {
 	check_disk_floor(r, "disk.floor_iops", disk->floor_iops,
@@ -212,6 +235,13 @@ static void check_disk(const struct class_report *r, const struct class_disk *di
 	check_disk_floor(r, "disk.floor_bps", disk->floor_bps,
 			 is_set(disk->total_bps) ? disk->total_bps
 						 : both(disk->read_bps, disk->write_bps));
+	check_disk_burst(r, "disk.burst_iops", disk->burst_iops,
+			 (const uint64_t[]){ disk->read_iops, disk->write_iops, disk->total_iops });
+	check_disk_burst(r, "disk.burst_bps", disk->burst_bps,
+			 (const uint64_t[]){ disk->read_bps, disk->write_bps, disk->total_bps });
+	if (disk->burst_us % SECOND_US)
+		say(r, DIAG_ERROR, "disk.burst_time", "write whole seconds",
+		    "burst_time has a part of a second");
 	if (is_set(disk->total_iops) && (is_set(disk->read_iops) || is_set(disk->write_iops)))
 		say(r, DIAG_ERROR, "disk.total_iops",
 		    "keep either total_iops, or read_iops and write_iops",

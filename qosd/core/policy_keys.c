@@ -33,6 +33,7 @@ static const char *const balloon_words[] = { "no", "safe", "yes", NULL };
 static const char *const admission_words[] = { "refuse", "degrade", NULL };
 static const char *const admission_overload_words[] = { "admit", "refuse", NULL };
 static const char *const ceph_apply_words[] = { "none", "file", "image", NULL };
+static const char *const rbd_qos_words[] = { "libvirt", "rbd", NULL };
 static const char *const rbd_cache_words[] = { "keep",      "none",        "writethrough",
 					       "writeback", "writearound", NULL };
 
@@ -153,6 +154,17 @@ static const struct policy_key disk_keys[] = {
 	  .offset = offsetof(struct class_disk, total_bps), .min = 1, .max = BLOCK_LIMIT,
 	  .optional_none = true, .per_guest = true, .example = "\"400MB/s\"",
 	  .help = "most bytes a second read and written together of each disk" },
+	{ .name = "burst_iops", .type = KEY_COUNT64,
+	  .offset = offsetof(struct class_disk, burst_iops), .min = 1, .max = BLOCK_LIMIT,
+	  .optional_none = true, .per_guest = true, .example = "40000",
+	  .help = "operations a second of each disk for burst_time, after it did less than its limit" },
+	{ .name = "burst_bps", .type = KEY_BYTE_RATE,
+	  .offset = offsetof(struct class_disk, burst_bps), .min = 1, .max = BLOCK_LIMIT,
+	  .optional_none = true, .per_guest = true, .example = "\"800MB/s\"",
+	  .help = "bytes a second of each disk for burst_time, after it did less than its limit" },
+	{ .name = "burst_time", .type = KEY_TIME, .offset = offsetof(struct class_disk, burst_us),
+	  .min = SECOND, .max = HOUR, .per_guest = true, .example = "\"10s\"",
+	  .help = "how long a burst may last, in whole seconds" },
 	{ .name = "floor_iops", .type = KEY_COUNT64,
 	  .offset = offsetof(struct class_disk, floor_iops), .min = 1, .max = BLOCK_LIMIT,
 	  .optional_none = true, .none_word = "auto", .per_guest = true, .example = "50",
@@ -167,6 +179,9 @@ static const struct policy_key disk_keys[] = {
 };
 
 static const struct policy_key rbd_keys[] = {
+	{ .name = "qos", .type = KEY_ENUM, .offset = offsetof(struct class_rbd, qos),
+	  .words = rbd_qos_words,
+	  .help = "who holds disk limits of RBD images: libvirt, or librbd by its admin socket" },
 	{ .name = "cache", .type = KEY_ENUM, .offset = offsetof(struct class_rbd, cache),
 	  .words = rbd_cache_words,
 	  .help = "librbd's cache mode; keep: whatever Ceph says" },
@@ -391,6 +406,10 @@ static const struct policy_key ceph_keys[] = {
 	{ .name = "timeout", .type = KEY_TIME, .offset = offsetof(struct ceph_policy, timeout_us),
 	  .min = SECOND, .max = 60 * SECOND, .example = "\"3s\"",
 	  .help = "how long a cluster may take to answer" },
+	{ .name = "cache_budget", .type = KEY_SIZE, .offset = offsetof(struct ceph_policy,
+	  cache_budget_bytes),
+	  .min = 0, .max = SIZE_LIMIT, .optional_none = true, .example = "\"16GiB\"",
+	  .help = "memory that the RBD clients of all guests together may take" },
 };
 
 static const struct policy_group ceph_group = { "ceph", ceph_keys, ARRAY_SIZE(ceph_keys) };

@@ -3,6 +3,7 @@
  * reason - reasons as sentences, made only when a person asks.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "qosd/core/human.h"
 #include "qosd/core/mem.h"
@@ -149,14 +150,18 @@ static void say_net(const struct reason *r, char *buf, size_t size)
 /* "100 reads a second", "4MiB a second written" */
 static void say_disk(const struct reason *r, char *buf, size_t size, const char *before)
 {
-	static const char *const what[] = { "reads", "writes",  "operations",
-					    "read",  "written", "in all" };
-	uint64_t which = r->b - KNOB_DISK_READ_IOPS;
+	static const char *const what[KNOB_OF_DISK] = { "reads",      "writes",  "operations",
+							"read",       "written", "in all",
+							"operations", "in all",  "s" };
+	bool by_rbd = r->b >= KNOB_RBD_READ_IOPS;
+	uint64_t which = r->b - (by_rbd ? KNOB_RBD_READ_IOPS : KNOB_DISK_READ_IOPS);
 	char bytes[HUMAN_TEXT_MAX];
 
 	if (which >= ARRAY_SIZE(what))
 		snprintf(buf, size, "%s?", before);
-	else if (r->b < KNOB_DISK_READ_BPS)
+	else if (strcmp(what[which], "s") == 0)
+		snprintf(buf, size, "%s%llu s long", before, num(r->a));
+	else if (strcmp(knob_get((enum knob_id)r->b)->unit, "1/s") == 0)
 		snprintf(buf, size, "%s%llu %s a second", before, num(r->a), what[which]);
 	else
 		snprintf(buf, size, "%s%s a second %s", before, human_size(r->a, bytes),
@@ -184,6 +189,11 @@ static void say_net_shared(const struct reason *r, char *buf, size_t size)
 	snprintf(buf, size, "shares network %s: %s of %s (reservation %s, weight %llu)", r->network,
 		 human_rate(r->a, rate), unit_format_rate(r->b, of),
 		 unit_format_rate(r->c, reserved), num(r->d));
+}
+
+static void say_disk_burst(const struct reason *r, char *buf, size_t size)
+{
+	say_disk(r, buf, size, "burst ");
 }
 
 /* ---- overload ---- */
@@ -267,6 +277,7 @@ static const struct {
 	[WHY_NET_SHARED] = { NULL, say_net_shared },
 	[WHY_CPU_IDLE] = { "idle: runs only when no other guest wants the CPU", NULL },
 	[WHY_DISK_LIMIT] = { NULL, say_disk_limit },
+	[WHY_DISK_BURST] = { NULL, say_disk_burst },
 	[WHY_NO_DISK_LIMIT] = { "no limit of its own", NULL },
 	[WHY_CPU_THROTTLED] = { NULL, say_cpu_throttled },
 	[WHY_BURST_THROTTLED] = { "no burst while throttled", NULL },

@@ -99,6 +99,10 @@ static void note_read_error(struct engine *e, const struct plan_entry *entry, st
 	}
 	if (r == -EOPNOTSUPP && !wants_something(entry))
 		return;
+	if (r == -EAGAIN) { /* not known yet */
+		lane->dirty = true;
+		return;
+	}
 	if (lane->told != r && (!entry->target.guest || grown_up(e, entry))) {
 		log_error(&e->log, LOG_WARNING, &about, name, err);
 		lane->told = r;

@@ -175,6 +175,18 @@ static int on_worker(sd_event_source *s, int fd, uint32_t events, void *user)
 	return 0;
 }
 
+static int on_ceph(sd_event_source *s, int fd, uint32_t events, void *user)
+{
+	struct engine *e = user;
+
+	(void)s;
+	(void)fd;
+	(void)events;
+	if (ceph_qos_collect(e->ceph_qos, engine_change_done, e))
+		engine_mark(e); /* other disks have librbd's lever than before */
+	return 0;
+}
+
 /* Values of guests that ended unseen (before a restart of qosd) are of no use to anybody. */
 static void sweep_baselines(struct engine *e)
 {
@@ -190,6 +202,8 @@ static int on_drift(sd_event_source *s, uint64_t usec, void *user)
 	(void)usec;
 	sweep_baselines(e);
 	note_virt_state(e);
+	if (e->inventory && e->ceph_qos)
+		ceph_qos_watch(e->ceph_qos, e->inventory);
 	engine_mark_all(e);
 	return rearm(s, e, DRIFT_PERIOD_US);
 }
@@ -325,6 +339,10 @@ static int start_adapters(struct engine *e, struct qerr *err)
 	if (r < 0)
 		return r;
 	e->adapters[ADAPTER_LIBVIRT] = virt_adapter(e->virt);
+	r = ceph_qos_new(&e->ceph_qos, err);
+	if (r < 0)
+		return r;
+	e->adapters[ADAPTER_CEPH] = ceph_qos_adapter(e->ceph_qos);
 	return 0;
 }
 
@@ -336,6 +354,8 @@ static int watch_adapters(struct engine *e, struct qerr *err)
 	if (r >= 0)
 		r = sd_event_add_io(e->event, NULL, worker_fd(e->systemd_worker), EPOLLIN,
 				    on_worker, e);
+	if (r >= 0)
+		r = sd_event_add_io(e->event, NULL, ceph_qos_fd(e->ceph_qos), EPOLLIN, on_ceph, e);
 	if (r >= 0 && net_fd >= 0)
 		r = sd_event_add_io(e->event, NULL, net_fd, EPOLLIN, on_net, e);
 	if (r < 0)
@@ -440,6 +460,7 @@ void engine_free(struct engine *e)
 	rbd_stop(e);
 	virt_free(e->virt, WORKER_STOP_US);
 	worker_free(e->systemd_worker, WORKER_STOP_US);
+	ceph_qos_free(e->ceph_qos, WORKER_STOP_US);
 	net_free(e->adapters[ADAPTER_NET]);
 	cgroup_adapter_free(e->adapters[ADAPTER_CGROUP]);
 	picture_free(e->picture);

@@ -21,6 +21,7 @@
 #include "qosd/daemon/guests.h"
 #include "qosd/daemon/log.h"
 #include "qosd/daemon/picture.h"
+#include "qosd/host/ceph_qos.h"
 #include "qosd/host/virt.h"
 #include "qosd/host/worker.h"
 
@@ -103,6 +104,7 @@ struct engine {
 	bool cgroup_v1;
 	struct worker *systemd_worker;
 	struct virt *virt;
+	struct ceph_qos *ceph_qos; /* NULL: none (tests) */
 	enum virt_state virt_before;
 	struct adapter *adapters[ADAPTER_COUNT];
 	struct rbd_watch *rbd; /* NULL: nobody looks (tests) */

@@ -94,6 +94,8 @@ void engine_take_inventory(struct engine *e, struct inventory *fresh)
 		engine_settle_mode(e); /* a release of before goes on, or its guest has stopped */
 	mark_changed_guests(e, before);
 	rbd_new_inventory(e);
+	if (e->ceph_qos)
+		ceph_qos_watch(e->ceph_qos, fresh);
 	inventory_free(before);
 	engine_mark(e);
 }

@@ -21,6 +21,7 @@
 
 #include "qosd/core/mem.h"
 #include "qosd/daemon/log.h"
+#include "qosd/host/ceph_qos.h"
 #include "qosd/host/cgroup.h"
 #include "qosd/host/net.h"
 #include "qosd/host/virt.h"
@@ -47,6 +48,7 @@ struct giving {
 	struct plan *plan;
 	struct inventory *running; /* as libvirt tells; NULL: it has not */
 	struct worker *worker;
+	struct ceph_qos *ceph_qos;
 	struct virt *virt;
 	struct adapter *adapters[ADAPTER_COUNT];
 	size_t written, waiting, failed;
@@ -146,14 +148,28 @@ static void wait_fd(int fd)
 	(void)poll(&p, 1, POLL_MS);
 }
 
-static void wait_worker(struct giving *g)
+static void wait_workers(struct giving *g)
 {
 	for (int ms = 0; g->waiting && ms < WORKER_WAIT_MS; ms += POLL_MS) {
-		wait_fd(worker_fd(g->worker));
+		struct pollfd p[] = { { .fd = worker_fd(g->worker), .events = POLLIN },
+				      { .fd = ceph_qos_fd(g->ceph_qos), .events = POLLIN } };
+
+		(void)poll(p, ARRAY_SIZE(p), POLL_MS);
 		worker_collect(g->worker, on_done, g);
+		ceph_qos_collect(g->ceph_qos, on_done, g);
 	}
 	g->failed += g->waiting;
 	g->waiting = 0;
+}
+
+/* Those whose librbd holds a limit are known after a look. */
+static void look_for_disks(struct giving *g)
+{
+	ceph_qos_watch(g->ceph_qos, g->inv);
+	for (int ms = 0; !ceph_qos_looked(g->ceph_qos) && ms < WORKER_WAIT_MS; ms += POLL_MS) {
+		wait_fd(ceph_qos_fd(g->ceph_qos));
+		ceph_qos_collect(g->ceph_qos, on_done, g);
+	}
 }
 
 static bool libvirt_has_any(const struct giving *g)
@@ -196,13 +212,20 @@ static int open_adapters(struct giving *g, const struct keeper_config *config, s
 		return qerr_set(err, r, "cannot start a thread: %s", strerror(-r));
 	cc.worker = g->worker;
 	r = cgroup_new(&cc, &g->adapters[ADAPTER_CGROUP], err);
-	return r < 0 ? r : net_new(&nc, &g->adapters[ADAPTER_NET], err);
+	if (r >= 0)
+		r = net_new(&nc, &g->adapters[ADAPTER_NET], err);
+	if (r >= 0)
+		r = ceph_qos_new(&g->ceph_qos, err);
+	if (r >= 0)
+		g->adapters[ADAPTER_CEPH] = ceph_qos_adapter(g->ceph_qos);
+	return r;
 }
 
 static void close_adapters(struct giving *g)
 {
 	virt_free(g->virt, POLL_MS * 1000);
 	worker_free(g->worker, POLL_MS * 1000);
+	ceph_qos_free(g->ceph_qos, POLL_MS * 1000);
 	net_free(g->adapters[ADAPTER_NET]);
 	cgroup_adapter_free(g->adapters[ADAPTER_CGROUP]);
 	plan_free(g->plan);
@@ -224,8 +247,9 @@ static void give_back(const struct lease *l, const struct keeper_config *config)
 		r = open_adapters(&g, config, &err);
 	if (r == 0) {
 		forget_ended(&g);
+		look_for_disks(&g);
 		write_back(&g, false);
-		wait_worker(&g);
+		wait_workers(&g);
 		write_libvirt(&g, config);
 		log_message(&log, LOG_WARNING, NULL,
 			    "the throttles were not renewed in time and have lapsed: %zu values "

@@ -5,6 +5,7 @@
  *	qosd-lease 1
  *	guest ID PID START_TICKS VCPUS UUID
  *	nic ID DEVICE IFINDEX         disk ID TARGET       (in the guest's order)
+ *	rbd ID DISK POOL NAMESPACE IMAGE SNAPSHOT          ("-": none)
  *	set ID KIND INDEX KNOB VALUE
  *
  * Left out are the knobs that no throttle moves: pins, and what is reserved.
@@ -36,6 +37,24 @@ static bool lapses(enum knob_id knob)
 
 /* ---- printing ---- */
 
+static bool word_safe(const char *word)
+{
+	for (; *word; word++)
+		if (*word <= ' ' || *word == '/' || *word == 0x7f)
+			return false;
+	return true;
+}
+
+/* Where librbd's lever of a disk is found; images of other names keep what they have. */
+static void print_rbd(FILE *f, const struct guest *g, const struct guest_rbd *rbd)
+{
+	if (!rbd->pool[0] || !rbd->image[0] || !word_safe(rbd->pool) || !word_safe(rbd->ns) ||
+	    !word_safe(rbd->image) || !word_safe(rbd->snapshot))
+		return;
+	fprintf(f, "rbd %u %u %s %s %s %s\n", g->id, rbd->disk, rbd->pool,
+		rbd->ns[0] ? rbd->ns : "-", rbd->image, rbd->snapshot[0] ? rbd->snapshot : "-");
+}
+
 static void print_guest(FILE *f, const struct guest *g)
 {
 	fprintf(f, "guest %u %d %" PRIu64 " %u %s\n", g->id, g->pid, g->start_ticks, g->vcpus,
@@ -45,6 +64,8 @@ static void print_guest(FILE *f, const struct guest *g)
 			g->nics[i].ifindex);
 	for (size_t i = 0; i < g->ndisks; i++)
 		fprintf(f, "disk %u %s\n", g->id, g->disks[i].target[0] ? g->disks[i].target : "-");
+	for (size_t i = 0; i < g->nrbds; i++)
+		print_rbd(f, g, &g->rbds[i]);
 }
 
 char *lease_text_print(const struct plan *steady, const struct inventory *inv, size_t *ret_len)
@@ -74,14 +95,6 @@ char *lease_text_print(const struct plan *steady, const struct inventory *inv, s
 }
 
 /* ---- parsing ---- */
-
-static bool word_safe(const char *word)
-{
-	for (; *word; word++)
-		if (*word <= ' ' || *word == '/' || *word == 0x7f)
-			return false;
-	return true;
-}
 
 static int parse_guest(const char *line, struct inventory *inv)
 {
@@ -140,6 +153,35 @@ static int parse_disk(const char *line, struct inventory *inv)
 	return 0;
 }
 
+static void clear_dash(char *word)
+{
+	if (strcmp(word, "-") == 0)
+		word[0] = '\0';
+}
+
+static int parse_rbd(const char *line, struct inventory *inv)
+{
+	struct guest_rbd rbd = { 0 }, *all;
+	struct guest *g;
+	uint32_t id;
+	int end = 0;
+
+	if (sscanf(line, "rbd %" SCNu32 " %" SCNu32 " %63s %63s %95s %63s%n", &id, &rbd.disk,
+		   rbd.pool, rbd.ns, rbd.image, rbd.snapshot, &end) != 6 ||
+	    line[end] || !word_safe(rbd.pool) || !word_safe(rbd.ns) || !word_safe(rbd.image) ||
+	    !word_safe(rbd.snapshot) || !(g = inventory_by_id(inv, id)) || rbd.disk >= g->ndisks ||
+	    guest_rbd_of(g, rbd.disk))
+		return -EINVAL;
+	clear_dash(rbd.ns);
+	clear_dash(rbd.snapshot);
+	all = reallocarray(g->rbds, g->nrbds + 1, sizeof(*all));
+	if (!all)
+		return -ENOMEM;
+	g->rbds = all;
+	g->rbds[g->nrbds++] = rbd;
+	return 0;
+}
+
 static bool target_exists(const struct target *t, enum knob_id knob)
 {
 	if (t->kind > 31 || !(knob_get(knob)->targets & 1U << t->kind))
@@ -181,6 +223,8 @@ static int parse_line(const char *line, struct inventory *inv, struct plan *plan
 		return parse_nic(line, inv);
 	if (strncmp(line, "disk ", 5) == 0)
 		return parse_disk(line, inv);
+	if (strncmp(line, "rbd ", 4) == 0)
+		return parse_rbd(line, inv);
 	return parse_guest(line, inv);
 }
 

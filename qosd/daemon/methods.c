@@ -89,6 +89,7 @@ const struct control_method methods_table[METHODS_COUNT] = {
 	  .params = { { "text", CONTROL_STRING, REQUIRED },
 		      { "name", CONTROL_STRING, OPTIONAL } } },
 	{ .name = "Episodes", .right = CONTROL_READ, .handler = m_episodes },
+	{ .name = "Capacity", .right = CONTROL_READ, .handler = m_capacity },
 	{ .name = "Doctor", .right = CONTROL_READ, .handler = m_doctor },
 	{ .name = "Policy", .right = CONTROL_READ, .handler = m_policy },
 	{ .name = "Version", .right = CONTROL_READ, .handler = m_version },

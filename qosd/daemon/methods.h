@@ -8,7 +8,7 @@
 
 #include "qosd/daemon/control.h"
 
-#define METHODS_COUNT 19
+#define METHODS_COUNT 20
 
 extern const struct control_method methods_table[METHODS_COUNT];
 

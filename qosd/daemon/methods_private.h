@@ -46,6 +46,7 @@ int m_explain(struct control_call *call, json_t *parameters, void *user);
 int m_plan(struct control_call *call, json_t *parameters, void *user);
 int m_check(struct control_call *call, json_t *parameters, void *user);
 int m_episodes(struct control_call *call, json_t *parameters, void *user);
+int m_capacity(struct control_call *call, json_t *parameters, void *user);
 int m_doctor(struct control_call *call, json_t *parameters, void *user);
 int m_policy(struct control_call *call, json_t *parameters, void *user);
 int m_version(struct control_call *call, json_t *parameters, void *user);

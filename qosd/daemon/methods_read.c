@@ -108,6 +108,16 @@ int m_episodes(struct control_call *call, json_t *parameters, void *user)
 	return control_reply(call, episode_view_all(user));
 }
 
+int m_capacity(struct control_call *call, json_t *parameters, void *user)
+{
+	struct engine *e = user;
+
+	(void)parameters;
+	if (!e->picture || !e->picture->plan)
+		return not_ready(call, e);
+	return control_reply(call, view_capacity(e));
+}
+
 int m_doctor(struct control_call *call, json_t *parameters, void *user)
 {
 	(void)parameters;

@@ -58,6 +58,7 @@ static struct plan *make_plan(const struct picture *p, const struct picture_inpu
 		.admitted = p->admitted,
 		.placement = p->placement,
 		.treatment = in->treatment,
+		.rbd_live = in->rbd_live,
 		.cgroup_v1 = in->cgroup_v1,
 		.caps = p->caps,
 		.parts = p->parts,
@@ -148,8 +149,11 @@ struct picture *picture_make(const struct picture_input *in)
 		picture_free(p);
 		return NULL;
 	}
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		classify_one(in, p->inventory->guests[i], &p->assign[i]);
+		if (in->rbd_bytes)
+			p->assign[i].effective.rbd.in_force_bytes = in->rbd_bytes[i];
+	}
 	if (compose(p, in) < 0) {
 		picture_free(p);
 		return NULL;

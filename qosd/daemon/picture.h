@@ -42,7 +42,9 @@ struct picture_input {
 	const uint8_t *treatment; /* enum guest_treatment, one per guest; NULL: all managed */
 	const struct placement *previous; /* NULL: none */
 	const struct baseline
-		*baseline; /* groups touched before get their value back; NULL: none */
+		*baseline;         /* groups touched before get their value back; NULL: none */
+	const uint64_t *rbd_live;  /* see plan_input; NULL: none */
+	const uint64_t *rbd_bytes; /* class_rbd.in_force_bytes, one per guest; NULL: not known */
 	bool cgroup_v1;
 	struct guest_caps *caps; /* one per guest, malloc'd: taken over; NULL: none throttled */
 	struct nic_parts *parts; /* malloc'd: taken over; NULL: nothing is shared */

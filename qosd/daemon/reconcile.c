@@ -49,17 +49,22 @@ static struct picture *make_picture(struct engine *e, const struct policy *polic
 		.caps = caps,
 		.parts = parts,
 	};
-	uint64_t now_s = (uint64_t)time(NULL);
+	uint64_t now_s = (uint64_t)time(NULL), *rbd_live CLEANUP_FREE = NULL;
 
 	treatment = calloc(e->inventory->count + 1, sizeof(*treatment));
-	if (!treatment) {
+	rbd_live = calloc(e->inventory->count + 1, sizeof(*rbd_live));
+	if (!treatment || !rbd_live) {
 		free(caps);
 		nic_parts_free(parts);
 		return NULL;
 	}
-	for (size_t i = 0; i < e->inventory->count; i++)
+	for (size_t i = 0; i < e->inventory->count; i++) {
 		treatment[i] = treatment_of(e, e->inventory->guests[i], now_s);
+		if (e->ceph_qos)
+			rbd_live[i] = ceph_qos_live(e->ceph_qos, e->inventory->guests[i]);
+	}
 	in.treatment = treatment;
+	in.rbd_live = rbd_live;
 	return picture_make(&in);
 }
 

@@ -80,6 +80,9 @@ static const struct part {
 	[KNOB_DISK_READ_BPS] = { virt_tune_read, virt_tune_apply },
 	[KNOB_DISK_WRITE_BPS] = { virt_tune_read, virt_tune_apply },
 	[KNOB_DISK_TOTAL_BPS] = { virt_tune_read, virt_tune_apply },
+	[KNOB_DISK_BURST_IOPS] = { virt_tune_read, virt_tune_apply },
+	[KNOB_DISK_BURST_BPS] = { virt_tune_read, virt_tune_apply },
+	[KNOB_DISK_BURST_S] = { virt_tune_read, virt_tune_apply },
 	[KNOB_BALLOON] = { virt_balloon_read, virt_balloon_apply },
 };
 

@@ -59,10 +59,13 @@ static void on_device(virConnectPtr conn, virDomainPtr dom, const char *alias, v
 	mark_domain(opaque, dom);
 }
 
-/* Of a disk's limits, if it is about them: are they other than we know? Ours are known already. */
+/*
+ * Of a disk's limits, if it is about them: are they other than we know? Ours are known already.
+ * Bursts come with the next look at the guest.
+ */
 static bool disk_differs(struct virt *v, virDomainPtr dom, virTypedParameterPtr params, int nparams)
 {
-	static const char *const names[GUEST_TUNES] = {
+	static const char *const names[GUEST_LIMITS] = {
 		VIR_DOMAIN_TUNABLE_BLKDEV_READ_IOPS_SEC,
 		VIR_DOMAIN_TUNABLE_BLKDEV_WRITE_IOPS_SEC,
 		VIR_DOMAIN_TUNABLE_BLKDEV_TOTAL_IOPS_SEC,
@@ -83,7 +86,7 @@ static bool disk_differs(struct virt *v, virDomainPtr dom, virTypedParameterPtr 
 	k = virt_known_by_uuid(v, uuid);
 	disk = k ? virt_known_disk(k, target) : NULL;
 	differs = !disk;
-	for (unsigned int i = 0; disk && i < GUEST_TUNES; i++) {
+	for (unsigned int i = 0; disk && i < GUEST_LIMITS; i++) {
 		unsigned long long value = disk->tune[i];
 
 		virTypedParamsGetULLong(params, nparams, names[i], &value);

@@ -5,7 +5,8 @@
  * libvirt knows three limits for each unit (operations and bytes a second): reading, writing, and
  * both together, and refuses a total beside one of the others. Changes arrive one by one, so a
  * limit that is set puts away those of its unit that cannot stand beside it (virt_tune_resolve). A
- * burst (`*_max`) that somebody gave the disk stays as long as it is above the limit.
+ * burst (`*_max` for `*_max_length` seconds) belongs to one limit in libvirt, and to all of a unit
+ * in qosd. One that somebody else gave the disk stays as long as it is above the limit.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -17,16 +18,21 @@
 #define TUNE_MAX UINT64_C(1000000000000000) /* QEMU's own bound */
 
 enum { TUNE_READ, TUNE_WRITE, TUNE_TOTAL, TUNE_OF_UNIT };
+enum { TUNE_BURST = GUEST_LIMITS, TUNE_BURST_S = TUNE_BURST + 2 }; /* of each unit; for how long */
+
+#define BURST_BITS (7u << TUNE_BURST)
 
 static const struct {
-	const char *name, *burst;
-} fields[GUEST_TUNES] = {
-	{ VIR_DOMAIN_BLOCK_IOTUNE_READ_IOPS_SEC, VIR_DOMAIN_BLOCK_IOTUNE_READ_IOPS_SEC_MAX },
-	{ VIR_DOMAIN_BLOCK_IOTUNE_WRITE_IOPS_SEC, VIR_DOMAIN_BLOCK_IOTUNE_WRITE_IOPS_SEC_MAX },
-	{ VIR_DOMAIN_BLOCK_IOTUNE_TOTAL_IOPS_SEC, VIR_DOMAIN_BLOCK_IOTUNE_TOTAL_IOPS_SEC_MAX },
-	{ VIR_DOMAIN_BLOCK_IOTUNE_READ_BYTES_SEC, VIR_DOMAIN_BLOCK_IOTUNE_READ_BYTES_SEC_MAX },
-	{ VIR_DOMAIN_BLOCK_IOTUNE_WRITE_BYTES_SEC, VIR_DOMAIN_BLOCK_IOTUNE_WRITE_BYTES_SEC_MAX },
-	{ VIR_DOMAIN_BLOCK_IOTUNE_TOTAL_BYTES_SEC, VIR_DOMAIN_BLOCK_IOTUNE_TOTAL_BYTES_SEC_MAX },
+	const char *name, *burst, *length;
+} fields[GUEST_LIMITS] = {
+#define FIELD(what)                                                                                \
+	{                                                                                          \
+		VIR_DOMAIN_BLOCK_IOTUNE_##what##_SEC, VIR_DOMAIN_BLOCK_IOTUNE_##what##_SEC_MAX,    \
+			VIR_DOMAIN_BLOCK_IOTUNE_##what##_SEC_MAX_LENGTH                            \
+	}
+	FIELD(READ_IOPS),  FIELD(WRITE_IOPS),  FIELD(TOTAL_IOPS),
+	FIELD(READ_BYTES), FIELD(WRITE_BYTES), FIELD(TOTAL_BYTES),
+#undef FIELD
 };
 
 /* ---- on the loop ---- */
@@ -118,22 +124,44 @@ void virt_tune_resolve(const uint64_t now[GUEST_TUNES], const uint64_t wanted[GU
 	resolve_unit(ret + TUNE_OF_UNIT, set >> TUNE_OF_UNIT);
 }
 
-static int set_tune(struct virt *v, virDomainPtr dom, const char *disk,
-		    const uint64_t tune[GUEST_TUNES], bool without_bursts)
-{
-	virTypedParameterPtr params = NULL;
-	int n = 0, room = 0, r = 0;
+struct params {
+	virTypedParameterPtr items;
+	int count, room;
+	int failed; /* 0, or -1 for ever */
+};
 
-	for (unsigned int i = 0; r == 0 && i < GUEST_TUNES; i++) {
-		r = virTypedParamsAddULLong(&params, &n, &room, fields[i].name, tune[i]);
-		if (r == 0 && without_bursts)
-			r = virTypedParamsAddULLong(&params, &n, &room, fields[i].burst, 0);
+static void add_param(struct params *p, const char *name, uint64_t value)
+{
+	if (p->failed == 0)
+		p->failed = virTypedParamsAddULLong(&p->items, &p->count, &p->room, name, value);
+}
+
+/* The burst that limit `i` is to have; 0: none, as libvirt refuses one without a limit. */
+static uint64_t burst_of(const uint64_t tune[GUEST_TUNES], unsigned int i)
+{
+	return tune[i] ? tune[TUNE_BURST + i / TUNE_OF_UNIT] : 0;
+}
+
+static int set_tune(struct virt *v, virDomainPtr dom, const char *disk,
+		    const uint64_t tune[GUEST_TUNES], bool bursts)
+{
+	struct params p = { 0 };
+	int r;
+
+	for (unsigned int i = 0; i < GUEST_LIMITS; i++) {
+		uint64_t burst = burst_of(tune, i);
+
+		add_param(&p, fields[i].name, tune[i]);
+		if (!bursts)
+			continue;
+		add_param(&p, fields[i].burst, burst);
+		add_param(&p, fields[i].length, burst ? tune[TUNE_BURST_S] : 0);
 	}
 	virt_calling(v);
-	if (r == 0)
-		r = virDomainSetBlockIoTune(dom, disk, params, (unsigned int)n,
-					    VIR_DOMAIN_AFFECT_LIVE);
-	virTypedParamsFree(params, n);
+	r = p.failed ? p.failed
+		     : virDomainSetBlockIoTune(dom, disk, p.items, (unsigned int)p.count,
+					       VIR_DOMAIN_AFFECT_LIVE);
+	virTypedParamsFree(p.items, p.count);
 	return r;
 }
 
@@ -174,15 +202,17 @@ static int tune_domain(struct virt *v, virDomainPtr dom, const char *name,
 		return qerr_set(err, -ESRCH, "guest:%s/%s: it has gone", name, job->disk);
 	virt_tune_resolve(now, job->tune, job->tune_set, tune);
 	remember(v, job, tune); /* before: so our own event, which may come first, is known */
-	if (set_tune(v, dom, job->disk, tune, false) < 0) {
+	if (set_tune(v, dom, job->disk, tune, job->tune_set & BURST_BITS) < 0) {
 		int r = virt_failed(v, err, "guest:%s/%s: limits cannot be set", name, job->disk);
 
-		/* A burst below the new limit is refused. */
+		/* A burst below the new limit is refused: without bursts, then. */
+		memset(&tune[TUNE_BURST], 0, sizeof(tune) - TUNE_BURST * sizeof(tune[0]));
 		if ((r != -EINVAL && r != -EOPNOTSUPP) ||
 		    set_tune(v, dom, job->disk, tune, true) < 0) {
 			remember(v, job, now);
 			return r;
 		}
+		remember(v, job, tune);
 	}
 	return 0;
 }

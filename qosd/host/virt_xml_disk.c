@@ -17,15 +17,27 @@ static uint64_t read_u64(const xmlNode *parent, const char *name)
 	return text && node_parse_number(text, UINT64_MAX, &value) == 0 ? value : 0;
 }
 
-/* In the order of KNOB_DISK_READ_IOPS.. */
+/* In the order of KNOB_DISK_READ_IOPS..; a burst of one of a unit's limits is the unit's. */
 static void read_tune(const xmlNode *iotune, uint64_t tune[GUEST_TUNES])
 {
-	static const char *const names[GUEST_TUNES] = { "read_iops_sec",   "write_iops_sec",
-							"total_iops_sec",  "read_bytes_sec",
-							"write_bytes_sec", "total_bytes_sec" };
+	static const struct {
+		const char *name, *burst, *length;
+	} names[GUEST_LIMITS] = {
+#define NAMES(what) { what, what "_max", what "_max_length" }
+		NAMES("read_iops_sec"),  NAMES("write_iops_sec"),  NAMES("total_iops_sec"),
+		NAMES("read_bytes_sec"), NAMES("write_bytes_sec"), NAMES("total_bytes_sec"),
+#undef NAMES
+	};
 
-	for (size_t i = 0; iotune && i < GUEST_TUNES; i++)
-		tune[i] = read_u64(iotune, names[i]);
+	for (size_t i = 0; iotune && i < GUEST_LIMITS; i++) {
+		uint64_t *burst = &tune[GUEST_LIMITS + i / 3], *length = &tune[GUEST_TUNES - 1];
+
+		tune[i] = read_u64(iotune, names[i].name);
+		if (!*burst)
+			*burst = read_u64(iotune, names[i].burst);
+		if (!*length)
+			*length = read_u64(iotune, names[i].length);
+	}
 }
 
 static bool is_fixed_disk(const xmlNode *node)

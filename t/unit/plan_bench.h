@@ -16,6 +16,7 @@
 struct hot { /* a scene under overload */
 	struct scene *scene;
 	struct guest_caps caps[GUESTS_MAX];
+	uint64_t rbd_live[GUESTS_MAX];
 };
 
 static inline struct guest_caps no_caps(void)
@@ -81,6 +82,7 @@ static inline struct plan *plan_of(struct hot *h)
 {
 	scene_settle(h->scene);
 	h->scene->input.caps = h->caps;
+	h->scene->input.rbd_live = h->rbd_live;
 	return must(plan_build(&h->scene->input));
 }
 

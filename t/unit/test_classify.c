@@ -201,6 +201,7 @@ static void test_memory(void)
 	struct policy *p = make_policy();
 	struct qclass gold = *policy_class(p, "gold");
 	struct guest *g = make_guest("a", 1, 2, 2 * GIB);
+	uint64_t each;
 
 	CU_ASSERT_EQUAL(class_memory_reservation(&gold, g), 2 * GIB + 128 * MIB);
 	gold.memory.reservation = (struct amount){ .relative = false, .value = GIB };
@@ -210,7 +211,16 @@ static void test_memory(void)
 	g->disks = must(calloc(3, sizeof(*g->disks)));
 	g->ndisks = 3;
 	g->disks[0].rbd = g->disks[2].rbd = true;
-	CU_ASSERT_EQUAL(class_memory_reservation(&gold, g), GIB + 256 * MIB);
+	/* Requests under way, 2.1 times the cache and 1.4 times what may be dirty. */
+	each = 3 * MIB + 32 * MIB * 23 / 10 + 64 * MIB * 21 / 10 + 24 * MIB * 14 / 10;
+	CU_ASSERT_EQUAL(class_memory_rbd_caches(&gold, g), 24 * MIB + 2 * each);
+	CU_ASSERT_EQUAL(class_memory_reservation(&gold, g), GIB + 152 * MIB + 2 * each);
+	/* QEMU has the word on whether there is a cache. */
+	strcpy(g->disks[0].cache, "none");
+	CU_ASSERT_EQUAL(class_memory_rbd_caches(&gold, g), 27 * MIB + 32 * MIB * 23 / 10 + each);
+	/* What was found goes before what is expected. */
+	gold.rbd.in_force_bytes = 100 * MIB;
+	CU_ASSERT_EQUAL(class_memory_rbd_caches(&gold, g), 100 * MIB);
 	gold.memory.reservation.value = 0;
 	CU_ASSERT_EQUAL(class_memory_reservation(&gold, g), 0);
 	gold.memory.reservation.value = UINT64_MAX - 1;

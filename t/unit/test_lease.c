@@ -225,6 +225,28 @@ static void test_text(void)
 	scene_close(&s);
 }
 
+/* librbd's lever is found again by the image. */
+static void test_rbd_text(void)
+{
+	static const char text[] = "qosd-lease 1\nguest 1 50 1239 2 " UUID "\n"
+				   "disk 1 vda\ndisk 1 vdb\nrbd 1 1 rbd - vm1 -\n"
+				   "set 1 5 1 rbd.total_iops max\n";
+	struct inventory *inv = NULL;
+	struct plan *plan = NULL;
+	char *again;
+	size_t len;
+
+	CU_ASSERT_EQUAL_FATAL(lease_text_parse(text, &inv, &plan, NULL), 0);
+	CU_ASSERT_PTR_NULL(guest_rbd_of(inv->guests[0], 0));
+	ASSERT_STR(guest_rbd_of(inv->guests[0], 1)->image, "vm1");
+	ASSERT_STR(guest_rbd_of(inv->guests[0], 1)->ns, "");
+	again = lease_text_print(plan, inv, &len);
+	ASSERT_STR(again, text);
+	free(again);
+	plan_free(plan);
+	inventory_free(inv);
+}
+
 static void test_bad_text(void)
 {
 #define GUEST "qosd-lease 1\nguest 1 50 1239 2 " UUID "\n"
@@ -246,6 +268,12 @@ static void test_bad_text(void)
 		GUEST "set 1 4 0 net.in 1000\n",
 		GUEST "set 1 5 0 disk.total_iops 100\n",
 		GUEST "disk 1 vda\nset 1 5 1 disk.total_iops 100\n",
+		GUEST "rbd 1 0 rbd - vm1 -\n",
+		GUEST "disk 1 vda\nrbd 1 0 rbd - vm1\n",
+		GUEST "disk 1 vda\nrbd 1 1 rbd - vm1 -\n",
+		GUEST "disk 1 vda\nrbd 2 0 rbd - vm1 -\n",
+		GUEST "disk 1 vda\nrbd 1 0 rbd - ../vm1 -\n",
+		GUEST "disk 1 vda\nrbd 1 0 rbd - vm1 -\nrbd 1 0 rbd - vm2 -\n",
 		GUEST "set 1 99 0 cpu.max max 100000\n",
 		GUEST "set 1 1 0 cpu.max max 1000", /* torn */
 		GUEST "anything\n",
@@ -364,6 +392,7 @@ static const struct test tests[] = {
 	{ "damaged and foreign files", test_damaged },
 	{ "two places", test_two_places },
 	{ "text there and back", test_text },
+	{ "RBD disks in the text", test_rbd_text },
 	{ "bad texts", test_bad_text },
 	{ "lapses when the daemon is dead", test_lapse },
 	{ "lapses when the daemon stands still", test_lapse_alive },

@@ -45,6 +45,38 @@ static void test_dedicated_cpus(void)
 	policy_free(p);
 }
 
+static void test_rbd_budget(void)
+{
+	struct policy *p = make_policy();
+	struct host *h = host_regular(1, 4, 1, 8 * GIB);
+	struct guest *g = make_guest("web1", 1, 1, GIB);
+	struct qclass c = *policy_class(p, "bronze");
+	struct qerr err = { 0 };
+	struct ledger l;
+
+	g->disks = must(calloc(1, sizeof(*g->disks)));
+	g->ndisks = 1;
+	g->disks[0].rbd = true;
+	c.rbd.in_force_bytes = 300 * MIB;
+	h->services_bytes = GIB;
+	p->ceph.cache_budget_bytes = 512 * MIB;
+	ledger_init(&l, p, h);
+	CU_ASSERT_EQUAL(l.memory_capacity_bytes, 6 * GIB);
+	CU_ASSERT_EQUAL(ledger_admit(&l, h, g, &c, &err), 0);
+	CU_ASSERT_EQUAL(l.rbd_used_bytes, 300 * MIB);
+	CU_ASSERT_EQUAL(ledger_admit(&l, h, g, &c, &err), -ENOSPC);
+	ASSERT_STR(err.text, "RBD caches: those of web1 may take 300MiB, 212MiB of "
+			     "ceph.cache_budget 512MiB are left");
+	CU_ASSERT_EQUAL(l.rbd_used_bytes, 300 * MIB);
+	p->ceph.cache_budget_bytes = POLICY_NONE_U64;
+	ledger_init(&l, p, h);
+	for (int i = 0; i < 5; i++)
+		CU_ASSERT_EQUAL(ledger_admit(&l, h, g, &c, &err), 0);
+	guest_unref(g);
+	host_free(h);
+	policy_free(p);
+}
+
 static void test_sentences(void)
 {
 	struct policy *p = make_policy();
@@ -119,6 +151,7 @@ static void test_build(void)
 
 static const struct test tests[] = {
 	{ "capacity", test_capacity },
+	{ "RBD caches within their budget, memory without services", test_rbd_budget },
 	{ "dedicated guests take whole cores", test_dedicated_cpus },
 	{ "refusals say what is left", test_sentences },
 	{ "the shared pool", test_shared },

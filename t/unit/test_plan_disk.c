@@ -92,6 +92,93 @@ static void test_disk_cap_reason(void)
 	hot_free(h);
 }
 
+/* ---- an RBD disk whose librbd can be asked ---- */
+
+static void make_live(struct hot *h, const char *name, bool live)
+{
+	h->rbd_live[scene_index(h->scene, name)] = live;
+}
+
+static void test_rbd_caps(void)
+{
+	struct hot *h = hot_new();
+	struct plan *p;
+
+	class_of(h, "bronze")->disk.read_iops = 500;
+	caps_of(h, "batch")->disk_iops = 60;
+	caps_of(h, "batch")->level[RESOURCE_DISK] = 10;
+	make_live(h, "batch", true);
+	p = plan_of(h);
+	/* The class's limit stays with libvirt, the throttle is librbd's. */
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_DISK_READ_IOPS),
+		   "500 (class bronze: limit 500 reads a second)");
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_DISK_TOTAL_IOPS),
+		   "max (class bronze: no limit of its own)");
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_RBD_TOTAL_IOPS),
+		   "60 (class bronze: throttled to 60 operations a second, level 10 of 1000)");
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_RBD_READ_BPS), "-");
+	plan_free(p);
+	/* Without its socket both are libvirt's. */
+	make_live(h, "batch", false);
+	p = plan_of(h);
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_RBD_TOTAL_IOPS), "-");
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_DISK_TOTAL_IOPS),
+		   "60 (class bronze: throttled to 60 operations a second, level 10 of 1000)");
+	plan_free(p);
+	hot_free(h);
+}
+
+static void test_rbd_limits(void)
+{
+	struct hot *h = hot_new();
+	struct plan *p;
+
+	class_of(h, "bronze")->disk.write_bps = 3000000;
+	class_of(h, "bronze")->rbd.qos = RBD_QOS_RBD;
+	make_live(h, "batch", true);
+	p = plan_of(h);
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_RBD_WRITE_BPS),
+		   "3000000 (class bronze: limit 2.8MiB a second written)");
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_DISK_WRITE_BPS), "-");
+	plan_free(p);
+	/* A limit holds, also where librbd cannot be asked. */
+	make_live(h, "batch", false);
+	p = plan_of(h);
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_RBD_WRITE_BPS), "-");
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_DISK_WRITE_BPS),
+		   "3000000 (class bronze: limit 2.8MiB a second written)");
+	plan_free(p);
+	hot_free(h);
+}
+
+static void test_bursts(void)
+{
+	struct hot *h = hot_new();
+	struct class_disk *d = &class_of(h, "bronze")->disk;
+	struct plan *p;
+
+	d->burst_iops = 900;
+	d->burst_us = 5000000;
+	p = plan_of(h);
+	/* Nothing to go above. */
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_DISK_BURST_IOPS), "-");
+	plan_free(p);
+	d->total_iops = 300;
+	p = plan_of(h);
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_DISK_BURST_IOPS),
+		   "900 (class bronze: burst 900 operations a second)");
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_DISK_BURST_S),
+		   "5 (class bronze: burst 5 s long)");
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_DISK_BURST_BPS), "-");
+	plan_free(p);
+	/* Who is throttled has no burst. */
+	caps_of(h, "batch")->disk_iops = 60;
+	p = plan_of(h);
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_DISK_BURST_IOPS), "-");
+	plan_free(p);
+	hot_free(h);
+}
+
 static void test_disk_floor(void)
 {
 	struct qclass c = { .disk = { .read_iops = POLICY_NONE_U64,
@@ -137,6 +224,9 @@ static const struct test tests[] = {
 	{ "disk limits of the class", test_disk_limits },
 	{ "disk caps never widen, and suit libvirt", test_disk_caps },
 	{ "disk caps say why", test_disk_cap_reason },
+	{ "throttles of RBD disks go to librbd", test_rbd_caps },
+	{ "limits of RBD disks where the class says so", test_rbd_limits },
+	{ "bursts", test_bursts },
 	{ "a disk always keeps something", test_disk_floor },
 	{ "a disk's key in the baseline", test_disk_key },
 };

@@ -153,6 +153,7 @@ golden plan-file 5 plan new.conf
 golden episodes 0 episodes
 golden episodes-follow 0 episodes -f
 golden episodes-follow-json 0 --json episodes --follow
+golden capacity 0 capacity
 golden doctor 5 doctor
 golden policy 0 policy
 golden class-clear 0 class web1 --clear
@@ -168,6 +169,7 @@ json 0 Show show web1
 json 0 Explain explain web1
 json 5 Plan plan
 json 0 Episodes episodes
+json 0 Capacity capacity
 json 5 Doctor doctor
 json 0 Policy policy
 json 0 Version version

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The disk loads: a virtio disk written and read in turn (or only one of these), start to end over
- * and over, with QUEUE requests under way.
+ * The disk loads, with QUEUE requests under way: a virtio disk written and read in turn, start to
+ * end over and over; or only one of these, in steps of STRIDE requests. QEMU makes one request of
+ * neighbours that come together, so only the latter are counted there one by one.
  */
 #include "t/lab/guest/guest.h"
 
 #define VIRTIO_VENDOR 0x1af4
 #define VIRTIO_BLOCK  0x1001
 #define QUEUE         4
+#define STRIDE        5
 #define SECTORS       (LAB_DISK_BYTES / 512)
 
 struct request {
@@ -47,23 +49,32 @@ void disk_setup(struct lab_page *page)
 	disk_sectors = in32(found[i].io + VIRTIO_CONFIG_MSIX);
 }
 
+/* Where the next request goes. */
+static uint32_t take_sector(uint32_t load)
+{
+	uint32_t sector, step = load == LAB_DISK ? SECTORS : STRIDE * SECTORS;
+
+	if (next_sector + SECTORS > disk_sectors) {
+		next_sector = load == LAB_DISK ? 0 : next_sector - disk_sectors / SECTORS * SECTORS;
+		reading = !reading;
+	}
+	sector = next_sector;
+	next_sector += step;
+	return sector;
+}
+
 static void submit(int i, uint32_t load)
 {
 	struct request *r = &requests[i];
 	struct virtq_desc *d = &queue.desc[3 * i];
 
-	if (next_sector + SECTORS > disk_sectors) {
-		next_sector = 0;
-		reading = !reading;
-	}
+	r->head.sector = take_sector(load);
 	if (load != LAB_DISK)
 		reading = load == LAB_DISK_READ;
 	r->write = !reading; /* the first pass over the disk writes */
 	r->head.type = r->write;
-	r->head.sector = next_sector;
 	r->busy = 1;
 	r->began = ticks();
-	next_sector += SECTORS;
 	d[0] = (struct virtq_desc){ (uint32_t)&r->head, sizeof(r->head), DESC_NEXT, 3 * i + 1 };
 	d[1] = (struct virtq_desc){ (uint32_t)r->data, LAB_DISK_BYTES,
 				    DESC_NEXT | (r->write ? 0 : DESC_WRITE), 3 * i + 2 };

@@ -28,7 +28,7 @@ layers_prepare() {
 # idle time. So the lab host is a steady machine of that speed, however busy this one is. (One CPU
 # only. sleep=on would not skip, but let every delay of this machine into the lab host's clock.)
 accelerator() {
-	local model=qemu64
+	local model=qemu64${LAB_CPU:+,$LAB_CPU}
 	if [ "${LAB_CLOCK:-}" = virtual ]; then
 		QEMU+=(-accel "tcg,thread=single,tb-size=512" -icount shift=0,sleep=off
 			-cpu "$model")

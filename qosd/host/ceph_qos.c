@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ceph_qos - the table of disks on the loop's side, and the two jobs of the worker's side: look and
+ * set. The table is shared under `lock`, which is never held over a call.
+ */
+#include "qosd/host/ceph_qos.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "qosd/core/mem.h"
+#include "qosd/host/ceph_asok.h"
+
+#define QUEUE_MAX    8192
+#define RETRY_MIN_US UINT64_C(10000000)
+#define RETRY_MAX_US UINT64_C(600000000)
+#define SICK_US      UINT64_C(2000000) /* after a call that timed out: not before */
+
+/* What a knob sets, and what it is read from: a burst is set for all limits of its unit. */
+#define KEYS_MAX 6
+static const char *const knob_keys[KNOB_OF_DISK][KEYS_MAX] = {
+	{ "rbd_qos_read_iops_limit" },
+	{ "rbd_qos_write_iops_limit" },
+	{ "rbd_qos_iops_limit" },
+	{ "rbd_qos_read_bps_limit" },
+	{ "rbd_qos_write_bps_limit" },
+	{ "rbd_qos_bps_limit" },
+	{ "rbd_qos_iops_burst", "rbd_qos_read_iops_burst", "rbd_qos_write_iops_burst" },
+	{ "rbd_qos_bps_burst", "rbd_qos_read_bps_burst", "rbd_qos_write_bps_burst" },
+	{ "rbd_qos_iops_burst_seconds", "rbd_qos_read_iops_burst_seconds",
+	  "rbd_qos_write_iops_burst_seconds", "rbd_qos_bps_burst_seconds",
+	  "rbd_qos_read_bps_burst_seconds", "rbd_qos_write_bps_burst_seconds" },
+};
+
+static const uint64_t knob_defaults[KNOB_OF_DISK] = { [KNOB_RBD_BURST_S - KNOB_RBD_READ_IOPS] = 1 };
+
+enum disk_state { DISK_UNKNOWN, DISK_LIVE, DISK_ABSENT };
+
+struct disk {
+	uint32_t guest_id, index; /* sorted by both */
+	struct guest *guest;      /* a reference */
+	enum disk_state state;
+	bool looking; /* a job is on its way */
+	struct ceph_asok asok;
+	uint64_t values[KNOB_OF_DISK]; /* in force; 0: none */
+	uint64_t bases[KNOB_OF_DISK];  /* without our override */
+	uint64_t looked_us, retry_us, sick_us;
+};
+
+struct ceph_qos {
+	atomic_uint refs; /* the loop's, and one for each job */
+	struct adapter adapter;
+	struct worker *worker;
+	pthread_mutex_t lock; /* guards all below */
+	struct disk *disks;
+	size_t count, capacity;
+	bool changed; /* other disks are live */
+};
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void drop(struct ceph_qos *c)
+{
+	if (atomic_fetch_sub(&c->refs, 1) != 1)
+		return;
+	for (size_t i = 0; i < c->count; i++)
+		guest_unref(c->disks[i].guest);
+	free(c->disks);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+/* ---- the table, under lock ---- */
+
+/* Where the disk is, or would be. */
+static size_t place_of(const struct ceph_qos *c, uint32_t guest_id, uint32_t index)
+{
+	size_t low = 0, high = c->count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		const struct disk *d = &c->disks[mid];
+
+		if (d->guest_id < guest_id || (d->guest_id == guest_id && d->index < index))
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static struct disk *find(const struct ceph_qos *c, uint32_t guest_id, uint32_t index)
+{
+	size_t at = place_of(c, guest_id, index);
+
+	if (at == c->count || c->disks[at].guest_id != guest_id || c->disks[at].index != index)
+		return NULL;
+	return &c->disks[at];
+}
+
+static struct disk *insert(struct ceph_qos *c, struct guest *g, uint32_t index)
+{
+	size_t at = place_of(c, g->id, index);
+
+	if (mem_grow(&c->disks, &c->capacity, c->count + 1, sizeof(*c->disks)) < 0)
+		return NULL;
+	memmove(&c->disks[at + 1], &c->disks[at], (c->count - at) * sizeof(*c->disks));
+	c->count++;
+	c->disks[at] = (struct disk){ .guest_id = g->id, .index = index, .guest = guest_ref(g) };
+	return &c->disks[at];
+}
+
+static void drop_guest(struct ceph_qos *c, uint32_t guest_id)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < c->count; i++) {
+		if (c->disks[i].guest_id == guest_id)
+			guest_unref(c->disks[i].guest);
+		else
+			c->disks[kept++] = c->disks[i];
+	}
+	c->count = kept;
+}
+
+/* ---- the worker's side ---- */
+
+struct job {
+	struct ceph_qos *c; /* a reference: a job that hangs may outlive the loop */
+	struct guest *guest;
+	uint32_t index;
+	struct ceph_asok asok; /* empty path: not known */
+	/* set */
+	unsigned int knob;
+	uint64_t value, base;
+};
+
+static void job_free(void *arg)
+{
+	struct job *job = arg;
+
+	guest_unref(job->guest);
+	drop(job->c);
+	free(job);
+}
+
+struct look { /* what a look finds */
+	int result;
+	struct ceph_asok asok;
+	uint64_t values[KNOB_OF_DISK], bases[KNOB_OF_DISK];
+};
+
+/* Numbers come as reals (ceph_asok.c), exact to 2^53: far above any limit. */
+static bool is_limit(const json_t *value)
+{
+	return json_is_number(value) && json_number_value(value) >= 0 &&
+	       json_number_value(value) < 9e15;
+}
+
+/* A setting as `config diff` tells: in which layers it stands. What is not there is the default. */
+static void read_layers(const json_t *diff, const char *key, uint64_t *value, uint64_t *base)
+{
+	static const char *const layers[] = { "cmdline", "env", "file", "mon", "default" };
+	const json_t *entry = json_object_get(diff, key), *layer;
+
+	layer = json_object_get(entry, "final");
+	if (is_limit(layer))
+		*value = (uint64_t)json_number_value(layer);
+	for (size_t i = 0; i < ARRAY_SIZE(layers); i++) {
+		layer = json_object_get(entry, layers[i]);
+		if (!is_limit(layer))
+			continue;
+		*base = (uint64_t)json_number_value(layer);
+		return;
+	}
+}
+
+static void read_diff(const json_t *answer, struct look *look)
+{
+	const json_t *diff = json_object_get(answer, "diff");
+
+	memcpy(look->values, knob_defaults, sizeof(look->values));
+	memcpy(look->bases, knob_defaults, sizeof(look->bases));
+	for (unsigned int k = 0; k < KNOB_OF_DISK; k++)
+		read_layers(diff, knob_keys[k][0], &look->values[k], &look->bases[k]);
+}
+
+static void look_at(const struct job *job, struct look *look)
+{
+	const struct guest_rbd *rbd = guest_rbd_of(job->guest, job->index);
+	json_t *answer = NULL;
+
+	*look = (struct look){ .result = -ENOENT, .asok = job->asok };
+	if (look->asok.path[0])
+		look->result = ceph_asok_command(&look->asok, "config diff", &answer, NULL);
+	if (look->result == -ENOENT || look->result == -ECONNREFUSED || look->result == -EPERM) {
+		look->result = ceph_asok_find(job->guest->pid, rbd, &look->asok, NULL);
+		if (look->result == 0)
+			look->result = ceph_asok_command(&look->asok, "config diff", &answer, NULL);
+	}
+	if (look->result == 0)
+		read_diff(answer, look);
+	json_decref(answer);
+}
+
+static void note_absent(struct ceph_qos *c, struct disk *d, uint64_t now)
+{
+	uint64_t waited = d->retry_us > d->looked_us ? d->retry_us - d->looked_us : 0;
+
+	waited = waited ? waited * 2 : RETRY_MIN_US;
+	c->changed |= d->state == DISK_LIVE;
+	d->state = DISK_ABSENT;
+	d->retry_us = now + (waited < RETRY_MAX_US ? waited : RETRY_MAX_US);
+}
+
+static int run_look(void *arg, struct qerr *err)
+{
+	struct job *job = arg;
+	struct ceph_qos *c = job->c;
+	uint64_t now;
+	struct look look;
+	struct disk *d;
+
+	(void)err;
+	look_at(job, &look);
+	now = now_us();
+	pthread_mutex_lock(&c->lock);
+	d = find(c, job->guest->id, job->index);
+	if (d && look.result == 0) {
+		c->changed |= d->state != DISK_LIVE;
+		d->state = DISK_LIVE;
+		d->asok = look.asok;
+		memcpy(d->values, look.values, sizeof(d->values));
+		memcpy(d->bases, look.bases, sizeof(d->bases));
+	} else if (d && (d->state != DISK_LIVE || look.result != -ETIMEDOUT)) {
+		note_absent(c, d, now);
+	}
+	if (d) {
+		d->looking = false;
+		d->looked_us = now;
+	}
+	pthread_mutex_unlock(&c->lock);
+	return 0;
+}
+
+static int set_keys(const struct job *job, struct qerr *err)
+{
+	char text[24];
+	int r = 0;
+
+	snprintf(text, sizeof(text), "%" PRIu64, job->value);
+	for (unsigned int i = 0; r == 0 && i < KEYS_MAX && knob_keys[job->knob][i]; i++) {
+		const char *key = knob_keys[job->knob][i];
+
+		r = job->value == job->base ? ceph_asok_config_unset(&job->asok, key, err)
+					    : ceph_asok_config_set(&job->asok, key, text, err);
+	}
+	return r;
+}
+
+/* Is it in force? "Success" is said of what has no effect, too. */
+static int verify(const struct job *job, uint64_t *ret, struct qerr *err)
+{
+	const char *key = knob_keys[job->knob][0];
+	char text[CEPH_ASOK_VALUE_MAX];
+	int r = ceph_asok_config_get(&job->asok, key, text, sizeof(text), err);
+
+	if (r < 0)
+		return r;
+	*ret = strtoull(text, NULL, 10);
+	return 0;
+}
+
+/* A QEMU that stands still costs its time limit once, not once for each value. */
+static bool is_sick(struct ceph_qos *c, const struct job *job)
+{
+	struct disk *d;
+	bool sick;
+
+	pthread_mutex_lock(&c->lock);
+	d = find(c, job->guest->id, job->index);
+	sick = d && now_us() < d->sick_us;
+	pthread_mutex_unlock(&c->lock);
+	return sick;
+}
+
+static int run_set(void *arg, struct qerr *err)
+{
+	struct job *job = arg;
+	struct ceph_qos *c = job->c;
+	uint64_t value = 0;
+	struct disk *d;
+	int r;
+
+	if (is_sick(c, job))
+		return qerr_set(err, -ETIMEDOUT, "librbd in QEMU does not answer");
+	r = set_keys(job, err);
+	if (r == 0)
+		r = verify(job, &value, err);
+	pthread_mutex_lock(&c->lock);
+	d = find(c, job->guest->id, job->index);
+	if (d && r == 0)
+		d->values[job->knob] = value;
+	else if (d && r == -ETIMEDOUT)
+		d->sick_us = now_us() + SICK_US;
+	pthread_mutex_unlock(&c->lock);
+	return r;
+}
+
+/* ---- the loop's side ---- */
+
+static struct job *new_job(struct ceph_qos *c, const struct disk *d)
+{
+	struct job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return NULL;
+	atomic_fetch_add(&c->refs, 1);
+	*job = (struct job){ .c = c, .guest = guest_ref(d->guest), .index = d->index };
+	if (d->state == DISK_LIVE)
+		job->asok = d->asok;
+	return job;
+}
+
+/* Under lock. */
+static void start_look(struct ceph_qos *c, struct disk *d)
+{
+	struct job *job = d->looking ? NULL : new_job(c, d);
+
+	if (job)
+		d->looking = worker_submit(c->worker, run_look, job, job_free, 0) == 0;
+}
+
+static void watch_disk(struct ceph_qos *c, struct guest *g, uint32_t index, uint64_t now)
+{
+	struct disk *d = find(c, g->id, index);
+
+	if (!d)
+		d = insert(c, g, index);
+	if (!d)
+		return;
+	if (d->guest != g) {
+		guest_unref(d->guest);
+		d->guest = guest_ref(g);
+	}
+	if (d->state == DISK_UNKNOWN || (d->state == DISK_ABSENT && now >= d->retry_us))
+		start_look(c, d);
+}
+
+void ceph_qos_watch(struct ceph_qos *c, const struct inventory *inv)
+{
+	uint64_t now = now_us();
+
+	pthread_mutex_lock(&c->lock);
+	for (size_t i = 0; i < inv->count; i++) {
+		struct guest *g = inv->guests[i];
+
+		for (size_t k = 0; g->pid && k < g->nrbds; k++)
+			if (g->rbds[k].disk < CEPH_QOS_DISKS_MAX)
+				watch_disk(c, g, g->rbds[k].disk, now);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+uint64_t ceph_qos_live(const struct ceph_qos *c, const struct guest *g)
+{
+	struct ceph_qos *locked = (struct ceph_qos *)c;
+	uint64_t bits = 0;
+
+	pthread_mutex_lock(&locked->lock);
+	for (size_t at = place_of(c, g->id, 0); at < c->count && c->disks[at].guest_id == g->id;
+	     at++)
+		if (c->disks[at].state == DISK_LIVE)
+			bits |= UINT64_C(1) << c->disks[at].index;
+	pthread_mutex_unlock(&locked->lock);
+	return bits;
+}
+
+bool ceph_qos_looked(const struct ceph_qos *c)
+{
+	struct ceph_qos *locked = (struct ceph_qos *)c;
+	bool looking = false;
+
+	pthread_mutex_lock(&locked->lock);
+	for (size_t i = 0; i < c->count; i++)
+		looking |= c->disks[i].looking;
+	pthread_mutex_unlock(&locked->lock);
+	return !looking;
+}
+
+struct collect {
+	worker_done done;
+	void *user;
+};
+
+static void on_done(void *user, uint64_t ticket, int result, const struct qerr *err)
+{
+	struct collect *collect = user;
+
+	if (ticket) /* else a look */
+		collect->done(collect->user, ticket, result, err);
+}
+
+bool ceph_qos_collect(struct ceph_qos *c, worker_done done, void *user)
+{
+	struct collect collect = { done, user };
+	bool changed;
+
+	worker_collect(c->worker, on_done, &collect);
+	pthread_mutex_lock(&c->lock);
+	changed = c->changed;
+	c->changed = false;
+	pthread_mutex_unlock(&c->lock);
+	return changed;
+}
+
+/* ---- the adapter ---- */
+
+static void qos_probe(struct adapter *a, struct diag_list *findings)
+{
+	struct ceph_qos *c = a->ctx;
+	unsigned int live = 0, absent = 0;
+
+	pthread_mutex_lock(&c->lock);
+	for (size_t i = 0; i < c->count; i++) {
+		live += c->disks[i].state == DISK_LIVE;
+		absent += c->disks[i].state == DISK_ABSENT;
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (live)
+		diag_add(findings, DIAG_INFO, NULL, 0, "ceph", NULL,
+			 "%u RBD disk%s can be limited without libvirt", live,
+			 live == 1 ? "" : "s");
+	if (absent)
+		diag_add(findings, DIAG_INFO, NULL, 0, "ceph",
+			 "set admin_socket under [client] in ceph.conf, and start the guests anew",
+			 "%u RBD disk%s no admin socket: limits go through libvirt alone", absent,
+			 absent == 1 ? " has" : "s have");
+}
+
+/* Under lock: the disk of a target, if it can be asked. */
+static int live_disk(struct ceph_qos *c, const struct target *t, struct disk **ret,
+		     struct qerr *err)
+{
+	struct disk *d = t->kind == TARGET_DISK ? find(c, t->guest_id, t->index) : NULL;
+
+	if (!d || d->state == DISK_ABSENT)
+		return qerr_set(err, -EOPNOTSUPP,
+				"librbd of this disk has no admin socket; set admin_socket under "
+				"[client] in ceph.conf, and start the guest anew");
+	if (d->state == DISK_UNKNOWN)
+		return qerr_set(err, -EAGAIN, "the disk's admin socket is being looked for");
+	*ret = d;
+	return 0;
+}
+
+static int qos_read(struct adapter *a, const struct target *t, enum knob_id knob,
+		    struct knob_value *ret, struct qerr *err)
+{
+	struct ceph_qos *c = a->ctx;
+	struct disk *d;
+	uint64_t value = 0;
+	int r;
+
+	pthread_mutex_lock(&c->lock);
+	r = live_disk(c, t, &d, err);
+	if (r == 0) {
+		value = d->values[knob - KNOB_RBD_READ_IOPS];
+		if (now_us() - d->looked_us > CEPH_QOS_FRESH_US)
+			start_look(c, d);
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (r == 0)
+		*ret = knob_u64(value ? value : KNOB_MAX);
+	return r;
+}
+
+static int qos_apply(struct adapter *a, const struct change *change, uint64_t ticket,
+		     struct qerr *err)
+{
+	struct ceph_qos *c = a->ctx;
+	struct job *job = NULL;
+	struct disk *d;
+	int r;
+
+	pthread_mutex_lock(&c->lock);
+	r = live_disk(c, &change->target, &d, err);
+	if (r == 0) {
+		job = new_job(c, d);
+		if (job) {
+			job->knob = change->knob - KNOB_RBD_READ_IOPS;
+			job->value = change->to.u64 == KNOB_MAX ? 0 : change->to.u64;
+			job->base = d->bases[job->knob];
+		}
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (r < 0)
+		return r;
+	if (!job)
+		return qerr_set(err, -ENOMEM, "out of memory");
+	r = worker_submit(c->worker, run_set, job, job_free, ticket);
+	return r < 0 ? qerr_set(err, r, "too many changes wait for librbd") : -EINPROGRESS;
+}
+
+static void qos_forget(struct adapter *a, const struct guest *g)
+{
+	struct ceph_qos *c = a->ctx;
+
+	pthread_mutex_lock(&c->lock);
+	drop_guest(c, g->id);
+	pthread_mutex_unlock(&c->lock);
+}
+
+static const struct adapter_ops qos_ops = {
+	.name = "ceph",
+	.probe = qos_probe,
+	.read = qos_read,
+	.apply = qos_apply,
+	.forget = qos_forget,
+};
+
+struct adapter *ceph_qos_adapter(struct ceph_qos *c)
+{
+	return &c->adapter;
+}
+
+/* ---- life ---- */
+
+int ceph_qos_new(struct ceph_qos **ret, struct qerr *err)
+{
+	struct ceph_qos *c = calloc(1, sizeof(*c));
+	int r = c ? worker_new("qosd-rbd-qos", QUEUE_MAX, &c->worker) : -ENOMEM;
+
+	if (r < 0) {
+		free(c);
+		return qerr_set(err, r, "cannot start a worker thread: %s", strerror(-r));
+	}
+	atomic_init(&c->refs, 1);
+	pthread_mutex_init(&c->lock, NULL);
+	c->adapter = (struct adapter){ .ops = &qos_ops, .ctx = c };
+	*ret = c;
+	return 0;
+}
+
+void ceph_qos_free(struct ceph_qos *c, uint64_t timeout_us)
+{
+	if (!c)
+		return;
+	worker_free(c->worker, timeout_us);
+	drop(c);
+}
+
+int ceph_qos_fd(const struct ceph_qos *c)
+{
+	return worker_fd(c->worker);
+}

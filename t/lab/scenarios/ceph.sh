@@ -1,0 +1,250 @@
+#!/usr/bin/env bash
+# ceph - real guests on RBD disks of a small Ceph cluster in the lab host: limits by libvirt and by
+# librbd, a storm, the memory of RBD caches, and a cluster that stands still. The lab's CPU needs
+# LAB_CPU=+ssse3,+sse4.1,+sse4.2,+popcnt for Ceph. Measures are of what guests get; times are real.
+here=$(dirname "$(readlink -f "$0")")
+# shellcheck source=lib.sh
+. "$here/lib.sh"
+# shellcheck source=../host/root/usr/lib/qosd-lab/clock
+. /usr/lib/qosd-lab/clock
+
+cluster=$here/../ceph-cluster
+export LAB_CEPH=/run/lab-ceph
+table=${LAB_OUT:-/run}/ceph.txt
+bronze=(bronze1 bronze2)
+cache_mib=${LAB_CEPH_CACHE_MIB:-32} # of each of four disks; the bound is proven with 128
+
+# ---- classes: fast limits are far below what an emulated host can do (150 requests a second) ----
+write_ceph_conf() { # write_ceph_conf QOS [TARGET_LATENCY]
+	cat >"$conf" <<-EOF2
+		mode = "enforce";
+		host = { reserve = { memory = "128MiB"; }; };
+		classes = (
+		  { name = "gold"; rank = 0; },
+		  { name = "steady"; rank = 1; disk = { read_iops = 30; write_iops = 20; }; rbd = { qos = "$1"; }; },
+		  { name = "bytes"; rank = 1; disk = { total_bps = "320000B/s"; }; rbd = { qos = "$1"; }; },
+		  { name = "bronze"; rank = 2; disk = { floor_iops = 4; }; rbd = { qos = "$1"; }; } );
+		match = ( { name = "gold*"; class = "gold"; } );
+		default_class = "bronze";
+		overload = { tick = "100ms"; cpu = { target_wait = "100%"; };
+		             memory = { low = "1MiB"; target_pressure = "100%"; }; disk = { target_latency = "${2:-10s}"; };
+		             release = { hold = "2s"; step = "20%"; }; };
+	EOF2
+}
+
+bytes_of() { # bytes_of GUEST: read and written
+	lab-guest stat "$1" | jq '.disk_read_bytes + .disk_write_bytes'
+}
+
+# rate_of GUEST SECONDS: bytes a second
+rate_of() {
+	local from to t0 t1
+	from=$(bytes_of "$1") t0=${EPOCHREALTIME/[.,]/}
+	nap "$2"
+	to=$(bytes_of "$1") t1=${EPOCHREALTIME/[.,]/}
+	calc "($to - $from) * 1e6 / ($t1 - $t0)"
+}
+
+iops_of() {
+	calc "$(rate_of "$@") / 16384"
+}
+
+# limited GUEST LOAD NAME WANTED COMMAND...: the load's rate under a limit, within 10 %, in one of three
+limited() {
+	local guest=$1 name=$3 wanted=$4
+	lab-guest load "$guest" "$2"
+	shift 4
+	nap 1.5 # what it had saved up
+	settles "$name" "$(calc "0.9 * $wanted")" "$(calc "1.1 * $wanted")" "$@" "$guest" 6
+}
+
+sockets_of() { # sockets of a guest's librbd, one for each RBD disk
+	ls "$LAB_CEPH/asok/"*".$(<"/run/libvirt/qemu/$1.pid")."* 2>/dev/null
+}
+
+# overrides GUEST: settings of rbd_qos_* that librbd has by its socket, as a list
+overrides() {
+	local socket
+	for socket in $(sockets_of "$1"); do
+		ceph --admin-daemon "$socket" config diff |
+			jq -r '.diff | to_entries[] | select(.key | startswith("rbd_qos")) | select(.value | has("override")) | "\(.key)=\(.value.override)"'
+	done | sort | tr '\n' ' '
+}
+
+iotune() { # iotune GUEST: limits that libvirt has set
+	virsh blkdeviotune "$1" vda | awk '/_sec *:/ && $NF { printf "%s=%s ", $1, $NF }'
+}
+
+# ---- limits ----
+limits_by() { # limits_by libvirt|rbd
+	local who=$1
+	write_ceph_conf "$who"
+	qosctl_reload || return 1
+	check "$who: class steady" "$qosctl" class bronze1 steady
+	note "$who: libvirt has $(iotune bronze1), librbd has $(overrides bronze1)"
+	limited bronze1 disk-read "$who: 30 reads a second" 30 iops_of
+	limited bronze1 disk-write "$who: 20 writes a second" 20 iops_of
+	check "$who: class bytes, live" "$qosctl" class bronze1 bytes
+	limited bronze1 disk-read "$who: 320000 bytes a second read" 320000 rate_of
+	limited bronze1 disk-write "$who: 320000 bytes a second written" 320000 rate_of
+	check "$who: class bronze, live" "$qosctl" class bronze1 bronze
+	within "$who: without a limit again" "$(iops_of bronze1 4)" 40 100000
+	is "$who: nothing of the limits is left" "$(iotune bronze1)$(overrides bronze1)" ""
+}
+
+qosctl_reload() {
+	check "reload" "$qosctl" reload
+}
+
+throttle_by_hand() {
+	lab-guest load bronze1 disk-write
+	check "throttle bronze disk" "$qosctl" throttle bronze disk 0% --for 10min
+	note "libvirt has $(iotune bronze1), librbd has $(overrides bronze1)"
+	is "the throttle is librbd's, not libvirt's" "$(iotune bronze1)" ""
+	nap 1
+	settles "a throttled guest's requests a second" 3 5 iops_of bronze1 8
+}
+
+is_free() {
+	[ -z "$(overrides bronze1)" ]
+}
+
+libvirt_is() {
+	[ "$($qosctl --json status | jq -r .libvirt)" = "$1" ]
+}
+
+# A hung libvirtd does not keep a throttle from being set.
+throttle_without_libvirt() {
+	local pid
+	pid=$(pidof libvirtd)
+	check "no throttle" "$qosctl" throttle bronze disk 100% --for 0s
+	check "librbd is free again" until_true 20 is_free
+	kill -STOP "$pid"
+	check "qosd sees that libvirtd hangs" until_true 60 libvirt_is hung
+	"$qosctl" throttle bronze disk 0% --for 10min >/dev/null 2>&1
+	check "the throttle is in force with libvirtd hung" until_true 20 fails is_free
+	note "librbd has $(overrides bronze1)"
+	kill -CONT "$pid"
+	check "libvirtd is back" until_true 60 settled
+	check "no throttle" "$qosctl" throttle bronze disk 100% --for 0s
+	check "all is given back" until_true 20 is_free
+}
+
+# ---- a storm of bronze guests on the same cluster ----
+# p99_ms GUEST SECONDS: of its disk requests in that time; and how many a second
+p99_ms() {
+	local before
+	before=$(lab-guest stat "$1")
+	nap "$2"
+	lab-guest stat "$1" | jq -r --argjson before "$before" --argjson s "$2" '
+		($before.disk_latency_us | map({ key: (.[0] | tostring), value: .[1] }) | from_entries) as $old |
+		[.disk_latency_us[] | [.[0], .[1] - ($old[.[0] | tostring] // 0)] | select(.[1] > 0)] as $new |
+		($new | map(.[1]) | add // 0) as $all |
+		(reduce $new[] as $x ({ n: 0, at: null };
+			if .at == null and .n + $x[1] >= 0.99 * $all then .at = $x[0] else .n += $x[1] end) | .at) as $p99 |
+		"\(($p99 // 0) / 1000) \($all / $s)"'
+}
+
+# phase NAME SECONDS: a row of the table; sets `rate`
+phase() {
+	local p99 others
+	nap 3
+	others=$(bytes_of bronze1)
+	read -r p99 rate < <(p99_ms gold1 "$2")
+	others=$(calc "($(bytes_of bronze1) - $others) / 16384 / $2")
+	printf '%-24s gold %5.0f requests/s, p99 %6.0f ms; each bronze %5.0f requests/s\n' \
+		"$1" "$rate" "$p99" "$others" | tee -a "$table"
+}
+
+storm() {
+	local g alone none static with target
+	for g in "${bronze[@]}"; do lab-guest load "$g" idle; done
+	lab-guest load gold1 disk-write
+	phase "alone" 8
+	alone=$rate
+	for g in "${bronze[@]}"; do lab-guest load "$g" disk-write; done
+	phase "storm, no QoS" 8
+	none=$rate
+	write_ceph_conf libvirt
+	sed -i 's/name = "bronze"; rank = 2; disk = {/& total_iops = 20;/' "$conf"
+	qosctl_reload
+	phase "storm, static limits" 8
+	static=$rate
+	# Requests under way over requests a second: what gold's latency was alone, and a half more.
+	target=$(calc "int(1.5 * 4 / $alone * 1000)")
+	write_ceph_conf libvirt "${target}ms"
+	qosctl_reload
+	nap 12
+	phase "storm, qosd" 8
+	with=$rate
+	note "target ${target} ms; $("$qosctl" --json status | jq -c .pressure.disk); librbd of bronze1 has $(overrides bronze1)"
+	within "gold in the storm with qosd against none" "$(calc "$with / $none")" 1.2 100
+	within "... and against alone (static limits: $(calc "$static / $alone"))" "$(calc "$with / $alone")" 0.5 1.5
+	for g in gold1 "${bronze[@]}"; do lab-guest load "$g" idle; done
+	check "calm returns" until_true 120 disk_is calm
+	check "nothing of the throttle is left" until_true 20 is_free
+}
+
+disk_is() {
+	[ "$("$qosctl" --json status | jq -r .pressure.disk.state)" = "$1" ]
+}
+
+# ---- a cluster that stands still ----
+ticks() {
+	"$qosctl" --json status | jq .ticks
+}
+
+away() {
+	local before after
+	lab-guest load gold1 disk-write
+	lab-guest load bronze1 disk-write
+	nap 2
+	"$cluster" stop "$LAB_CEPH"
+	nap 3
+	before=$(bytes_of gold1)
+	note "with the cluster standing still: $(lab-askctl 10 200)"
+	is "guests wait for the cluster" "$(bytes_of gold1)" "$before"
+	before=$(ticks)
+	nap 5
+	after=$(ticks)
+	within "ticks of qosd a second with the cluster away" "$(calc "($after - $before) / 5")" 0.5 20
+	check "a throttle is set with the cluster away" "$qosctl" throttle bronze disk 0% --for 10min
+	check "librbd has it" until_true 20 fails is_free
+	check "... and gives it back" "$qosctl" throttle bronze disk 100% --for 0s
+	check "nothing is left" until_true 20 is_free
+	"$cluster" go "$LAB_CEPH"
+	before=$(bytes_of gold1)
+	check "gold's disk goes on" until_true 60 moved gold1 "$before"
+	is "no request was lost" "$(virsh -q domblkerror gold1; virsh -q domblkerror bronze1)" ""
+	is "no guest is degraded" "$("$qosctl" --json status | jq .degraded)" 0
+}
+
+moved() { # moved GUEST BYTES: it did more than that
+	[ "$(bytes_of "$1")" -gt "$2" ]
+}
+
+main() {
+	[ -n "$(command -v ceph-mon)" ] || {
+		skip "RBD disks" "Ceph is not installed (ceph-mon ceph-osd ceph-common qemu-block-extra)"
+		return 0
+	}
+	: >"$table"
+	hold_clock "$cluster" up "$LAB_CEPH" || { not_ok "the cluster starts"; return 1; }
+	ok "a Ceph cluster, after $SECONDS s"
+	for g in gold1 "${bronze[@]}"; do
+		hold_clock "$cluster" image "$LAB_CEPH" "$g" 64 || return 1
+		lab-guest start "$g" --rbd "$g" --memory 32 || return 1
+	done
+	note "guests after $SECONDS s"
+	write_ceph_conf libvirt
+	start_qosd || return 1
+	limits_by libvirt
+	limits_by rbd
+	throttle_by_hand
+	throttle_without_libvirt
+	note "limits after $SECONDS s"
+	storm
+	note "storm after $SECONDS s"
+	away
+}
+main
