@@ -104,8 +104,8 @@ t_unit_test_virt_xml_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_worker_LDADD = $(HOST_TEST_LIBS)
 
 # Adapters on the command line, for the lab: one step is one process, as after a restart.
-LAB_TOOLS = t/lab/lab-askctl t/lab/lab-cgctl t/lab/lab-netctl t/lab/lab-sensorctl \
-	t/lab/lab-virtctl
+LAB_TOOLS = t/lab/lab-askctl t/lab/lab-cgctl t/lab/lab-netctl t/lab/lab-rbdctl \
+	t/lab/lab-sensorctl t/lab/lab-virtctl
 LAB_TOOL_LIBS = libqos-host.a libqos-core.a $(HOST_LIBS) $(JANSSON_LIBS)
 t_lab_lab_askctl_SOURCES = t/lab/askctl.c
 t_lab_lab_askctl_LDADD = libqos-daemon.a $(LAB_TOOL_LIBS) -lm
@@ -113,6 +113,8 @@ t_lab_lab_cgctl_SOURCES = t/lab/cgctl.c
 t_lab_lab_cgctl_LDADD = $(LAB_TOOL_LIBS)
 t_lab_lab_netctl_SOURCES = t/lab/netctl.c
 t_lab_lab_netctl_LDADD = $(LAB_TOOL_LIBS)
+t_lab_lab_rbdctl_SOURCES = t/lab/rbdctl.c
+t_lab_lab_rbdctl_LDADD = libqos-daemon.a $(LAB_TOOL_LIBS) -lm
 t_lab_lab_sensorctl_SOURCES = t/lab/sensorctl.c
 t_lab_lab_sensorctl_LDADD = $(LAB_TOOL_LIBS)
 t_lab_lab_virtctl_SOURCES = t/lab/virtctl.c
