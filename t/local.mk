@@ -21,6 +21,7 @@ CORE_TESTS = \
 	t/unit/test_plan_disk \
 	t/unit/test_plan_throttle \
 	t/unit/test_policy \
+	t/unit/test_rbd \
 	t/unit/test_sample_text \
 	t/unit/test_signal \
 	t/unit/test_throttle \
@@ -29,6 +30,7 @@ HOST_TESTS = \
 	t/conf/run_golden \
 	t/conf/test_roundtrip \
 	t/unit/test_ceph_asok \
+	t/unit/test_ceph_conf \
 	t/unit/test_cgroup \
 	t/unit/test_cgroup_act \
 	t/unit/test_net \
@@ -62,6 +64,7 @@ DAEMON_TESTS = \
 	t/unit/test_lease \
 	t/unit/test_varlink
 FUZZ_TESTS = \
+	t/fuzz/fuzz_ceph_conf \
 	t/fuzz/fuzz_conf \
 	t/fuzz/fuzz_cpuset \
 	t/fuzz/fuzz_domain_xml \
@@ -88,6 +91,7 @@ HOST_TEST_LIBS = libqos-host.a libqos-core.a $(HOST_LIBS) $(JANSSON_LIBS) $(CUNI
 t_conf_run_golden_LDADD = $(HOST_TEST_LIBS)
 t_conf_test_roundtrip_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_ceph_asok_LDADD = $(HOST_TEST_LIBS) -lpthread
+t_unit_test_ceph_conf_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_cgroup_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_cgroup_act_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_LDADD = $(HOST_TEST_LIBS)
@@ -147,6 +151,9 @@ FUZZ_MAIN =
 else
 FUZZ_MAIN = t/fuzz/fuzz_main.c
 endif
+t_fuzz_fuzz_ceph_conf_SOURCES = t/fuzz/fuzz_ceph_conf.c $(FUZZ_MAIN)
+t_fuzz_fuzz_ceph_conf_LDADD = $(DAEMON_TEST_LIBS)
+t_fuzz_fuzz_ceph_conf_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 t_fuzz_fuzz_conf_SOURCES = t/fuzz/fuzz_conf.c $(FUZZ_MAIN)
 t_fuzz_fuzz_conf_LDADD = $(DAEMON_TEST_LIBS)
 t_fuzz_fuzz_conf_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

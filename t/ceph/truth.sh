@@ -102,8 +102,8 @@ set_up() {
 conf() {
 	{
 		cat "$CEPH_CONF"
-		printf '[client]\nadmin_socket = %s/a/$pid.$cctid.asok\n' "$dir"
-		printf 'log_file = %s/log/$pid.$cctid\ndebug_rbd = 20\n' "$dir"
+		printf '[client]\nadmin_socket = %s/a/%s.asok\n' "$dir" "\$pid.\$cctid"
+		printf 'log_file = %s/log/%s\ndebug_rbd = 20\n' "$dir" "\$pid.\$cctid"
 		[ "$2" = - ] || tr ',' '\n' <<<"$2"
 	} >"$dir/conf/$1.conf"
 }
@@ -172,8 +172,7 @@ opened() { # how many clients of $pid have a socket
 }
 
 wait_opened() { # COUNT
-	local n
-	for n in $(seq 300); do
+	for _ in $(seq 300); do
 		[ "$(opened)" -ge "$1" ] && return
 		kill -0 "$pid" 2>/dev/null || break
 		sleep 0.1
@@ -223,7 +222,8 @@ mib() {
 
 # What librbd's log says of the open: mode kind, size, target, age.
 log_of() { # SOCKET
-	local log=$dir/log/$(basename "$1" .asok)
+	local log
+	log=$dir/log/$(basename "$1" .asok)
 	if grep -q 'Initial cache settings' "$log"; then
 		sed -n 's/.*Initial cache settings: size=\([0-9]*\) .* max_dirty=\([0-9]*\) target_dirty=\([0-9]*\) max_dirty_age=\([0-9.]*\).*/cacher \1 \2 \3 \4/p' "$log"
 	elif grep -q 'WriteAroundObjectDispatch' "$log"; then
@@ -292,7 +292,7 @@ holds() {
 		done
 		printf 'qemu-io n-%s flush\ninfo version\n' "$1"
 	} >"$dir/$1.in"
-	for i in $(seq 300); do
+	for _ in $(seq 300); do
 		grep -q '^7\.' "$dir/$1.out" && break
 		sleep 0.1
 	done
@@ -328,7 +328,7 @@ ids() { # FILE LINE-NUMBER
 }
 
 after_open() {
-	local sock
+	local sock fd
 	conf late rbd_cache_policy=writeback
 	rbd create rbd/late --size 32M --image-feature layering,exclusive-lock
 	disk_xml late writeback rbd libvirt '' | domain >"$dir/late.xml"
@@ -361,7 +361,8 @@ after_open() {
 	ask look 4
 	check "a client that stands still: RBD-ASOK-SILENT" grep -q RBD-ASOK-SILENT "$dir/late.4"
 	kill -CONT "$pid"
-	exec {EYE[1]}>&-
+	fd=${EYE[1]}
+	exec {fd}>&-
 	wait "$EYE_PID" 2>/dev/null
 }
 
@@ -403,7 +404,14 @@ place_case() { # NAME CEPH-KEYS LINES FINDING
 	check "$1: $4" grep -q "$4" "$dir/$1.look"
 }
 
+ratios() { # NEARFULL BACKFILLFULL FULL, in the order that the monitors take
+	ceph osd set-nearfull-ratio "$1"
+	ceph osd set-backfillfull-ratio "$2"
+	ceph osd set-full-ratio "$3"
+} >/dev/null 2>&1
+
 places() {
+	rbd create rbd/plain --size 32M --image-feature layering,exclusive-lock 2>/dev/null
 	place_case shared 'user = "qosd";' "admin_socket = $dir/a/one.asok" RBD-ASOK-SHARED
 	place_case strong 'user = "admin";' - RBD-CAPS
 	place_case same-user 'user = "libvirt";' - RBD-CAPS
@@ -418,9 +426,14 @@ places() {
 	ceph daemon "$dir/c/run/osd.0.asok" config set osd_memory_target 1099511627776 >/dev/null
 	place_case greedy 'user = "qosd";' - OSD-RESERVE
 	ceph daemon "$dir/c/run/osd.0.asok" config unset osd_memory_target >/dev/null
-	ceph osd set full >/dev/null 2>&1 && sleep 1
+	rbd bench --io-type write --io-size 1M --io-total 16M rbd/plain >/dev/null 2>&1
+	ratios 0.0001 0.0002 0.0003
+	for _ in $(seq 40); do
+		ceph health 2>/dev/null | grep -q full && break
+		sleep 0.5
+	done
 	place_case full 'user = "qosd";' - RBD-FULL
-	ceph osd unset full >/dev/null 2>&1
+	ratios 0.85 0.9 0.95
 }
 
 # ---- written for the next open ----
