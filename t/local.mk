@@ -22,6 +22,7 @@ CORE_TESTS = \
 	t/unit/test_plan_disk \
 	t/unit/test_plan_throttle \
 	t/unit/test_policy \
+	t/unit/test_rbd \
 	t/unit/test_sample_text \
 	t/unit/test_share \
 	t/unit/test_signal \
@@ -32,6 +33,7 @@ HOST_TESTS = \
 	t/conf/test_roundtrip \
 	t/unit/test_ceph_asok \
 	t/unit/test_ceph_qos \
+	t/unit/test_ceph_conf \
 	t/unit/test_cgroup \
 	t/unit/test_cgroup_act \
 	t/unit/test_net \
@@ -70,6 +72,7 @@ DAEMON_TESTS = \
 	t/unit/test_varlink \
 	t/unit/test_view
 FUZZ_TESTS = \
+	t/fuzz/fuzz_ceph_conf \
 	t/fuzz/fuzz_conf \
 	t/fuzz/fuzz_cpuset \
 	t/fuzz/fuzz_domain_xml \
@@ -99,6 +102,7 @@ t_conf_run_golden_LDADD = $(HOST_TEST_LIBS)
 t_conf_test_roundtrip_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_ceph_asok_LDADD = $(HOST_TEST_LIBS) -lpthread
 t_unit_test_ceph_qos_LDADD = $(HOST_TEST_LIBS) -lpthread
+t_unit_test_ceph_conf_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_cgroup_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_cgroup_act_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_LDADD = $(HOST_TEST_LIBS)
@@ -118,8 +122,8 @@ t_unit_test_virt_xml_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_worker_LDADD = $(HOST_TEST_LIBS)
 
 # Adapters on the command line, for the lab: one step is one process, as after a restart.
-LAB_TOOLS = t/lab/lab-askctl t/lab/lab-cgctl t/lab/lab-netctl t/lab/lab-sensorctl \
-	t/lab/lab-virtctl
+LAB_TOOLS = t/lab/lab-askctl t/lab/lab-cgctl t/lab/lab-netctl t/lab/lab-rbdctl \
+	t/lab/lab-sensorctl t/lab/lab-virtctl
 LAB_TOOL_LIBS = libqos-host.a libqos-core.a $(HOST_LIBS) $(JANSSON_LIBS)
 t_lab_lab_askctl_SOURCES = t/lab/askctl.c
 t_lab_lab_askctl_LDADD = libqos-daemon.a $(LAB_TOOL_LIBS) -lm
@@ -127,6 +131,8 @@ t_lab_lab_cgctl_SOURCES = t/lab/cgctl.c
 t_lab_lab_cgctl_LDADD = $(LAB_TOOL_LIBS)
 t_lab_lab_netctl_SOURCES = t/lab/netctl.c
 t_lab_lab_netctl_LDADD = $(LAB_TOOL_LIBS)
+t_lab_lab_rbdctl_SOURCES = t/lab/rbdctl.c
+t_lab_lab_rbdctl_LDADD = libqos-daemon.a $(LAB_TOOL_LIBS) -lm
 t_lab_lab_sensorctl_SOURCES = t/lab/sensorctl.c
 t_lab_lab_sensorctl_LDADD = $(LAB_TOOL_LIBS)
 t_lab_lab_virtctl_SOURCES = t/lab/virtctl.c
@@ -165,6 +171,9 @@ FUZZ_MAIN =
 else
 FUZZ_MAIN = t/fuzz/fuzz_main.c
 endif
+t_fuzz_fuzz_ceph_conf_SOURCES = t/fuzz/fuzz_ceph_conf.c $(FUZZ_MAIN)
+t_fuzz_fuzz_ceph_conf_LDADD = $(DAEMON_TEST_LIBS)
+t_fuzz_fuzz_ceph_conf_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
 t_fuzz_fuzz_conf_SOURCES = t/fuzz/fuzz_conf.c $(FUZZ_MAIN)
 t_fuzz_fuzz_conf_LDADD = $(DAEMON_TEST_LIBS)
 t_fuzz_fuzz_conf_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)

@@ -11,6 +11,7 @@
  *   qosctl_capacity.c what the host has and has promised
  *   qosctl_episodes.c the overloads, past and present
  *   qosctl_throttle.c levels, trials and throttles in words
+ *   qosctl_rbd.c      Ceph RBD disks
  *   qosctl_write.c    verbs that change something
  *   qosctl_check.c    findings; `check`, which needs no daemon
  *   qosctl_top.c      the live view
@@ -172,5 +173,13 @@ void throttle_show(const json_t *guest, void (*show)(const char *name, const cha
 extern const char *const pressure_table_headers[];
 void pressure_table_add_all(struct table *t, const json_t *status); /* qosctl_read.c */
 void class_table_add_levels(struct table *t, const json_t *class);  /* the same: four cells */
+
+/* ---- qosctl_rbd.c ---- */
+/* One line for each RBD disk. */
+void rbd_show(const json_t *g, void (*show)(const char *name, const char *text));
+/* Their settings as a table, and what is wrong with them. */
+void rbd_print_settings(const json_t *g, bool colour);
+/* Ceph's daemons on the host, in one line into buf; false: there are none. */
+bool ceph_daemons_text(const json_t *status, char *buf, size_t size);
 
 #endif

@@ -216,7 +216,7 @@ static void show_reservation(const json_t *g)
 	show_text("reservation", text);
 }
 
-/* Disks and RBD images: whatever the daemon tells of them. */
+/* Disks: whatever the daemon tells of them. */
 static void show_list(const json_t *g, const char *key)
 {
 	const json_t *item;
@@ -260,7 +260,7 @@ static void print_guest(const json_t *g, bool colour)
 	nic_show_all(g, show_text);
 	throttle_show(g, show_text);
 	show_list(g, "disk");
-	show_list(g, "rbd");
+	rbd_show(g, show_text);
 	show_overrides(g);
 	if (json_at(g, "hold_s")) {
 		snprintf(text, sizeof(text), "for another %s",
@@ -268,6 +268,7 @@ static void print_guest(const json_t *g, bool colour)
 		show_text("held", text);
 	}
 	show_if_any(g, "degraded");
+	rbd_print_settings(g, colour);
 	if (json_array_size(knobs) == 0)
 		return;
 	putchar('\n');

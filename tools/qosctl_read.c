@@ -128,6 +128,8 @@ static void print_status(const json_t *s, bool colour)
 	text_print(text, colour, degraded > 0 ? RED : PLAIN);
 	putchar('\n');
 	print_host(json_at(s, "host"));
+	if (ceph_daemons_text(s, text, sizeof(text)))
+		print_field("ceph", text);
 	putchar('\n');
 	pressure = table_new(pressure_table_headers);
 	pressure_table_add_all(pressure, s);

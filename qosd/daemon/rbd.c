@@ -181,7 +181,7 @@ static const char *base_conf(const struct engine *e)
 	return e->policy->ceph.conf ? e->policy->ceph.conf : DEFAULT_CONF;
 }
 
-static bool given_back(const struct engine *e, const struct guest *g)
+static bool given_back(struct engine *e, const struct guest *g)
 {
 	const struct guest *running = e->inventory ? inventory_find(e->inventory, g->uuid) : NULL;
 	const struct guest_row *row = running ? guests_find(&e->guests, running->id) : NULL;
@@ -193,7 +193,7 @@ static bool given_back(const struct engine *e, const struct guest *g)
  * What is to be written for a disk: what the class asks for; nothing, so that what was before comes
  * back, for a guest that is given back. false: it is left as it is.
  */
-static bool wanted_of(const struct engine *e, const struct guest *g, const struct guest_rbd *rbd,
+static bool wanted_of(struct engine *e, const struct guest *g, const struct guest_rbd *rbd,
 		      struct rbd_wanted *ret)
 {
 	bool back = given_back(e, g);

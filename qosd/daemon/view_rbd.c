@@ -190,7 +190,7 @@ static json_t *view_known(const struct rbd_subject *s, const struct ceph_image *
 	const char *wish = s->wish ? wish_names[s->wish->cache] : NULL;
 
 	return json_pack(
-		"{s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:I, s:o, s:s, s:o, s:o, s:o}", "mode",
+		"{s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:I, s:o, s:o, s:s, s:o, s:o, s:o}", "mode",
 		json_pack("{s:o, s:s, s:s}", "wanted", view_text(wish), "in_force",
 			  rbd_mode_names[s->now.mode], "next", rbd_mode_names[s->next.mode]),
 		"ceph", cluster_names[s->cluster], "socket", socket_names[s->socket],
@@ -199,6 +199,8 @@ static json_t *view_known(const struct rbd_subject *s, const struct ceph_image *
 		view_bytes(s, RBD_CACHE_MAX_DIRTY), "size_bytes",
 		image->size_bytes ? json_integer((json_int_t)image->size_bytes) : json_null(),
 		"memory_bytes", (json_int_t)rbd_memory_bytes(&s->now, RBD_INFLIGHT_BYTES),
+		"buffer_bytes",
+		image->buffer_bytes ? json_integer((json_int_t)image->buffer_bytes) : json_null(),
 		"socket_path", view_text(image->socket_path[0] ? image->socket_path : NULL), "conf",
 		rbd_conf_path(s->rbd), "trouble",
 		view_text(image->cluster_trouble[0] ? image->cluster_trouble : NULL), "settings",

@@ -191,7 +191,10 @@ static int look_cluster(const struct ceph_asked *asked, const struct guest_rbd *
 	ret->cluster_strong = asked->strong;
 	rbd_entity(rbd, entity, sizeof(entity));
 	r = ceph_cluster_mon(asked->cluster, entity, &ret->layers, &err);
-	if (r == 0)
+	/* A user with profile rbd alone may not ask for settings: that layer stays unknown. */
+	if (r == -EACCES || r == -EPERM)
+		note_trouble(ret, RBD_CLUSTER_FINE, err.text);
+	if (r == 0 || r == -EACCES || r == -EPERM)
 		r = ceph_cluster_image(asked->cluster, rbd, &ret->layers, &ret->size_bytes, &err);
 	if (r < 0)
 		note_trouble(ret, state_of(r), err.text);

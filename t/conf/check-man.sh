@@ -19,7 +19,7 @@ trap 'rm -rf "$work"' EXIT
 awk '
 	/^\.Sh / {
 		prefix = ""
-		if ($2 == "HOST" || $2 == "NETWORKS" || $2 == "CLASSES" || $2 == "OVERLOAD")
+		if ($2 == "HOST" || $2 == "NETWORKS" || $2 == "CLASSES" || $2 == "OVERLOAD" || $2 == "CEPH")
 			prefix = tolower($2) "."
 		if ($2 == "MATCH")
 			prefix = "match."

@@ -93,6 +93,10 @@ static void random_value(const struct policy_key *key, uint64_t *state, char *bu
 		random_string(state, buf, 2, "abc019");
 		random_string(state, buf + 1, 14, "abc019.@-");
 		break;
+	case KEY_PATH:
+		random_string(state, buf, 2, "/");
+		random_string(state, buf + 1, 40, "ab /._-");
+		break;
 	case KEY_ENUM:
 		while (key->words[words])
 			words++;
