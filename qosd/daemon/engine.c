@@ -241,6 +241,7 @@ static int on_stop(sd_event_source *s, const struct signalfd_siginfo *si, void *
 
 	(void)si;
 	overload_stand_down(e);
+	(void)state_save_baseline(e, NULL);
 	log_message(&e->log, LOG_INFO, NULL, "stopping; limits stay in force");
 	return sd_event_exit(sd_event_source_get_event(s), 0);
 }

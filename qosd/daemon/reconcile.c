@@ -202,6 +202,8 @@ static void write_turn(struct engine *e, const struct picture *before)
 	}
 	plan_free(e->back);
 	e->back = back;
+	if (all && e->baseline_rewrite)
+		(void)state_save_baseline(e, NULL); /* or the next write does it */
 }
 
 void engine_turn(struct engine *e)

@@ -158,6 +158,27 @@ static void test_back_fails(void)
 	bench_free(b);
 }
 
+/* What was given back is forgotten for the next daemon too. */
+static void test_forgotten_on_disk(void)
+{
+	struct bench *b = bench_disk(BENCH_POLICY("enforce", SLOW));
+
+	bench_set_class(b, "web1", "slow");
+	bench_settle(b);
+	bench_set_class(b, "web1", "silver");
+	bench_settle(b);
+	ASSERT_STR(total(b), "max");
+	bench_drift(b);
+	bench_kill(b);
+	bench_meddle(b, "web1", TARGET_DISK, 0, KNOB_DISK_TOTAL_IOPS, "55");
+	bench_boot(b);
+	bench_publish(b);
+	bench_settle(b);
+	bench_drift(b);
+	ASSERT_STR(total(b), "55");
+	bench_free(b);
+}
+
 static void plug(struct bench *b, bool in)
 {
 	struct guest *g = must(guest_with_class(inventory_find(b->running, "web1"), "slow"));
@@ -202,6 +223,7 @@ static const struct test tests[] = {
 	{ "... by release", test_released },
 	{ "... when it can be", test_back_fails },
 	{ "... and not what came in between", test_foreign },
+	{ "... and forgotten on disk as well", test_forgotten_on_disk },
 	{ "a disk is unplugged", test_unplugged },
 };
 
