@@ -64,6 +64,7 @@ DAEMON_TESTS = \
 	t/unit/test_engine_release \
 	t/unit/test_engine_share \
 	t/unit/test_engine_state \
+	t/unit/test_engine_luck \
 	t/unit/test_engine_trial \
 	t/unit/test_hook \
 	t/unit/test_methods \
@@ -156,6 +157,7 @@ t_unit_test_engine_passing_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_release_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_share_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_state_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_luck_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_trial_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_lease_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_hook_LDADD = $(DAEMON_TEST_LIBS)
