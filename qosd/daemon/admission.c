@@ -17,6 +17,7 @@
 #include "qosd/core/mem.h"
 #include "qosd/daemon/overload.h"
 #include "qosd/daemon/rbd.h"
+#include "qosd/daemon/trial.h"
 
 #define PENDING_US 120000000ULL /* a start that took longer has failed */
 #define STOPPED_US 10000000ULL  /* the inventory has dropped it long before */
@@ -128,7 +129,7 @@ static int ledger_before(struct engine *e, const struct guest *g, uint32_t rank,
 	for (size_t i = 0; i < ENGINE_PENDING_MAX; i++) {
 		if (!e->pending[i].guest)
 			continue;
-		classify(e->policy, e->pending[i].guest, &assign);
+		trial_classify(e, e->pending[i].guest, &assign);
 		if (assign.effective.rank <= rank)
 			(void)ledger_admit(ledger, e->host, e->pending[i].guest, &assign.effective,
 					   NULL);
@@ -166,7 +167,7 @@ static bool admit(struct engine *e, struct guest *g, struct qerr *err)
 			    g->name);
 		return true;
 	}
-	classify(e->policy, g, &assign);
+	trial_classify(e, g, &assign);
 	if (!fits_overload(e, g, &assign.effective, err))
 		return false;
 	if (ledger_before(e, g, assign.effective.rank, &ledger) < 0)

@@ -110,18 +110,18 @@ bool picture_on_trial(const struct guest *g, uint32_t permille)
  * the one of the same name, else the one that it would have without the trial. So all that counts
  * by class (ranks of the governor, `status`) knows one set of classes.
  */
-static void classify_one(const struct picture_input *in, const struct guest *g,
-			 struct assignment *ret)
+void picture_classify(const struct policy *policy, const struct policy *canary, uint32_t permille,
+		      const struct guest *g, struct assignment *ret)
 {
 	const struct qclass *without, *same;
 	char from[CLASSIFY_FROM_MAX];
 
-	classify(in->policy, g, ret);
-	if (!in->canary || !picture_on_trial(g, in->canary_permille))
+	classify(policy, g, ret);
+	if (!canary || !picture_on_trial(g, permille))
 		return;
 	without = ret->base;
-	classify(in->canary, g, ret);
-	same = ret->base ? policy_class(in->policy, ret->base->name) : NULL;
+	classify(canary, g, ret);
+	same = ret->base ? policy_class(policy, ret->base->name) : NULL;
 	ret->base = same ? same : without;
 	snprintf(from, sizeof(from), "trial: %.110s", ret->from);
 	memcpy(ret->from, from, sizeof(from));
@@ -150,7 +150,8 @@ struct picture *picture_make(const struct picture_input *in)
 		return NULL;
 	}
 	for (size_t i = 0; i < n; i++) {
-		classify_one(in, p->inventory->guests[i], &p->assign[i]);
+		picture_classify(in->policy, in->canary, in->canary_permille,
+				 p->inventory->guests[i], &p->assign[i]);
 		if (in->rbd_bytes)
 			p->assign[i].effective.rbd.in_force_bytes = in->rbd_bytes[i];
 	}

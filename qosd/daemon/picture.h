@@ -57,6 +57,9 @@ void picture_free(struct picture *p);                         /* NULL is fine */
 bool picture_throttles(const struct picture *p);
 /* Is this one of the guests that a policy on trial is tried with? The same each time. */
 bool picture_on_trial(const struct guest *g, uint32_t permille);
+/* Its class, by the policy on trial (`canary`, NULL: none) if it is one of those. */
+void picture_classify(const struct policy *policy, const struct policy *canary, uint32_t permille,
+		      const struct guest *g, struct assignment *ret);
 
 /* Index of a guest in the picture's arrays, or -1. */
 long picture_index(const struct picture *p, const char *name_or_uuid);

@@ -167,6 +167,13 @@ void trial_drop(struct engine *e)
 	trial_free(TAKE_PTR(e->trial));
 }
 
+void trial_classify(const struct engine *e, const struct guest *g, struct assignment *ret)
+{
+	const struct trial *t = e->trial;
+
+	picture_classify(e->policy, t ? t->policy : NULL, t ? t->permille : 0, g, ret);
+}
+
 /* ---- pressure ---- */
 
 void trial_tick(struct engine *e, const struct govern_output *out)

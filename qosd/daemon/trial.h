@@ -40,6 +40,9 @@ void trial_drop(struct engine *e); /* the daemon ends */
 /* A resource that gets pressed ends it, soon. */
 void trial_tick(struct engine *e, const struct govern_output *out);
 
+/* The class of a guest that does not run yet, by the policy that it will have. */
+void trial_classify(const struct engine *e, const struct guest *g, struct assignment *ret);
+
 /* Is a policy with this normal form one that was tried and never confirmed? */
 bool trial_unconfirmed(const struct engine *e, const char *text);
 /* A policy is accepted: what was tried before is of no interest. */

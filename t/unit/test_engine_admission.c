@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* test_engine_admission - the hook's question: does this guest still fit? */
+#include "qosd/daemon/trial.h"
 #include "t/unit/engine_bench.h"
 
 #define S UINT64_C(1000000)
@@ -207,6 +208,29 @@ static void test_start_given_up(void)
 	bench_free(b);
 }
 
+#define REFUSING                                                                                   \
+	"mode = \"enforce\"; host = { reserve = { memory = \"1GiB\"; }; };\n"                      \
+	"classes = ( " CLASS("gold", "0", "") ", " CLASS("silver", "1", "") ", " CLASS(            \
+		"bronze", "2", "admission = \"refuse\";") ");\ndefault_class = \"silver\";\n"
+
+/* A guest that will be one of the trial is asked for by the policy on trial. */
+static void test_trial(void)
+{
+	struct bench *b = bench_filled(POLICY("enforce"), "silver", "silver", "silver");
+	struct diag_list findings = { 0 };
+	struct qerr err = { 0 };
+
+	CU_ASSERT(prepare(b, "new", 4, "bronze", 4));
+	write_text(b->config_path, REFUSING);
+	CU_ASSERT_EQUAL(engine_try(b->e, NULL, 1000, 600 * S, &findings, &err), 0);
+	diag_clear(&findings);
+	CU_ASSERT(!prepare(b, "new", 4, "bronze", 4));
+	CU_ASSERT(prepare(b, "small", 5, "bronze", 1));
+	trial_undo(b->e, "of a test");
+	CU_ASSERT(prepare(b, "new", 4, "bronze", 4));
+	bench_free(b);
+}
+
 static const struct test tests[] = {
 	{ "a full host refuses, in one sentence", test_refuse_when_full },
 	{ "a class that may start degraded", test_degrade },
@@ -219,6 +243,7 @@ static const struct test tests[] = {
 	{ "without libvirt's answer nobody is refused", test_unknown_host },
 	{ "more pending guests than places", test_many_pending },
 	{ "a start that is given up", test_start_given_up },
+	{ "a policy on trial", test_trial },
 };
 
 int main(void)
