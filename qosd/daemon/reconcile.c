@@ -18,6 +18,8 @@
 #include "qosd/daemon/trial.h"
 #include "qosd/host/cgroup.h"
 
+#define HOLD_LOOK_S UINT64_C(3600) /* the wall clock may be set */
+
 /* ---- the picture ---- */
 
 static uint8_t treatment_of(struct engine *e, const struct guest *g, uint64_t now_s)
@@ -148,15 +150,20 @@ static void note_findings(struct engine *e)
 /* A hold that ends is a change that nobody tells of. */
 static void wake_for_holds(struct engine *e)
 {
-	uint64_t now_s = (uint64_t)time(NULL);
+	uint64_t now_s = (uint64_t)time(NULL), left_s = HOLD_LOOK_S;
+	bool any = false;
 
 	for (size_t i = 0; i < e->guests.count; i++) {
 		const struct guest_row *row = &e->guests.rows[i];
 
-		if (guests_held(row, now_s))
-			engine_mark_at(e,
-				       engine_now_us(e) + (row->hold_until_s - now_s) * 1000000ULL);
+		if (!guests_held(row, now_s))
+			continue;
+		any = true;
+		if (row->hold_until_s - now_s < left_s)
+			left_s = row->hold_until_s - now_s;
 	}
+	if (any)
+		engine_mark_at(e, engine_now_us(e) + left_s * 1000000);
 }
 
 /* ---- the turn ---- */

@@ -269,6 +269,7 @@ static bool load_runtime(struct engine *e)
 	char path[STATE_PATH_MAX], boot_id[64], saved_boot_id[64];
 	json_error_t error;
 	json_t *root = json_load_file(state_path(e, "runtime.json", path), 0, &error);
+	bool same_boot;
 
 	if (!json_is_object(root)) {
 		if (access(path, F_OK) == 0)
@@ -282,11 +283,13 @@ static bool load_runtime(struct engine *e)
 	copy_word(e->saved_file_mode, sizeof(e->saved_file_mode),
 		  json_object_get(root, "file_mode"));
 	copy_word(saved_boot_id, sizeof(saved_boot_id), json_object_get(root, "boot_id"));
-	load_words(e, json_object_get(root, "guests"));
 	overload_manual_load(e, json_object_get(root, "throttles"));
-	json_decref(root);
 	read_boot_id(boot_id);
-	return strcmp(boot_id, saved_boot_id) == 0;
+	same_boot = strcmp(boot_id, saved_boot_id) == 0;
+	if (same_boot) /* or all of those guests have ended */
+		load_words(e, json_object_get(root, "guests"));
+	json_decref(root);
+	return same_boot;
 }
 
 void state_restore_words(struct engine *e)

@@ -240,12 +240,29 @@ static void test_reboot(void)
 	struct bench *b = bench_settled();
 
 	CU_ASSERT(baseline_count(b->e->baseline) > 15);
+	bench_row(b, "web1")->hold_until_s = (uint64_t)time(NULL) + 600;
+	state_save_runtime(b->e);
 	reboot(b);
 	bench_boot(b);
 	CU_ASSERT_EQUAL(baseline_count(b->e->baseline), 0);
-	bench_kill(b); /* before anything was written */
+	CU_ASSERT_EQUAL(b->e->nsaved_words, 0); /* of guests that have ended */
+	bench_kill(b);                          /* before anything was written */
 	bench_boot(b);
 	CU_ASSERT_EQUAL(baseline_count(b->e->baseline), 0);
+	bench_free(b);
+}
+
+/* A time that no clock will ever tell, of a damaged file, is no reason to look for it all the time.
+ */
+static void test_endless_hold(void)
+{
+	struct bench *b = bench_settled();
+	uint64_t at_us = 0;
+
+	bench_row(b, "web1")->hold_until_s = UINT64_MAX;
+	bench_turn(b);
+	CU_ASSERT(sd_event_source_get_time(b->e->retry_timer, &at_us) >= 0);
+	CU_ASSERT(at_us > engine_now_us(b->e) + S);
 	bench_free(b);
 }
 
@@ -378,6 +395,7 @@ static const struct test tests[] = {
 	{ "killed in the middle", test_killed_in_the_middle },
 	{ "a restart keeps the placement", test_restart_keeps_placement },
 	{ "a reboot voids what was before", test_reboot },
+	{ "a hold without end", test_endless_hold },
 	{ "the operator's word waits for the process", test_word_waits_for_process },
 	{ "the mode survives a restart", test_mode_over_a_restart },
 	{ "a refused reload keeps the old policy", test_reload_refused },
