@@ -125,20 +125,30 @@ static int step_run(void *arg, struct qerr *err)
 
 /* ---- on the loop ---- */
 
+/*
+ * memory.current is in every group: when it is not there either, not the kernel lacks a thing, the
+ * group has gone.
+ */
 static int open_step(struct step *s, int dir_fd)
 {
-	s->reclaim_fd = openat(dir_fd, "memory.reclaim", O_WRONLY | O_CLOEXEC);
-	if (s->reclaim_fd < 0)
-		return errno == ENOENT ? -EOPNOTSUPP : -errno;
-	s->current_fd = openat(dir_fd, "memory.current", O_RDONLY | O_CLOEXEC);
-	if (s->current_fd < 0) {
-		int r = -errno;
+	int r;
 
-		close(s->reclaim_fd);
-		return r;
+	s->reclaim_fd = openat(dir_fd, "memory.reclaim", O_WRONLY | O_CLOEXEC);
+	r = s->reclaim_fd < 0 ? -errno : 0;
+	s->current_fd = openat(dir_fd, "memory.current", O_RDONLY | O_CLOEXEC);
+	if (s->current_fd >= 0 && r == 0) {
+		s->stat_fd = openat(dir_fd, "memory.stat", O_RDONLY | O_CLOEXEC);
+		return 0;
 	}
-	s->stat_fd = openat(dir_fd, "memory.stat", O_RDONLY | O_CLOEXEC);
-	return 0;
+	if (s->current_fd < 0)
+		r = -errno;
+	else
+		r = r == -ENOENT ? -EOPNOTSUPP : r;
+	if (s->reclaim_fd >= 0)
+		close(s->reclaim_fd);
+	if (s->current_fd >= 0)
+		close(s->current_fd);
+	return r;
 }
 
 static int submit(struct cgroup_ctx *ctx, const struct guest *g, int dir_fd, uint64_t down_to,
