@@ -328,14 +328,18 @@ void overload_before_turn(struct engine *e)
 	bandwidth_adopt(e);
 	e->picture = engine_picture(e, e->policy);
 	p->guests_stale = true;
-	if (!e->picture || take_sample(e, &err) < 0)
+	if (!e->picture)
 		return;
-	govern_adopt(p->govern, depth, p->samples[p->newest].at_us);
-	if (decide(e, &err) < 0)
-		note_trouble(e, &err);
+	if (take_sample(e, &err) == 0) {
+		govern_adopt(p->govern, depth, p->samples[p->newest].at_us);
+		(void)decide(e, &err);
+	}
 	picture_free(TAKE_PTR(e->picture));
-	log_message(&e->log, LOG_INFO, NULL,
-		    "throttles of the daemon before are taken over, to be released gently");
+	if (err.code)
+		note_trouble(e, &err);
+	else
+		log_message(&e->log, LOG_INFO, NULL,
+			    "throttles of the daemon before are taken over, to be released gently");
 }
 
 void overload_new_picture(struct engine *e)
