@@ -134,10 +134,10 @@ static void draw_heading(const json_t *s, const struct view *v)
 {
 	char line[512];
 
-	snprintf(line, sizeof(line), "qosd %s, %s, libvirt %s, %.0f guests, %.0f degraded; by %s%s",
-		 json_text(s, "version"), json_text(s, "mode"), json_text(s, "libvirt"),
-		 json_number(s, "guests"), json_number(s, "degraded"), orders[v->order].name,
-		 v->reverse ? ", reversed" : "");
+	snprintf(line, sizeof(line), "qosd %s, %s, by %s%s; libvirt %s, %.0f guests, %.0f degraded",
+		 json_text(s, "version"), json_text(s, "mode"), orders[v->order].name,
+		 v->reverse ? " reversed" : "", json_text(s, "libvirt"), json_number(s, "guests"),
+		 json_number(s, "degraded"));
 	if (v->width && v->width < strlen(line))
 		line[v->width] = '\0';
 	printf("%s\n\n", text_clean(line));
@@ -184,20 +184,19 @@ static void add_class(struct table *t, const json_t *class, const json_t *guests
 }
 
 /* Classes with what their guests take together, and what they are left with. How many lines. */
-static size_t draw_classes(const struct qosctl *ctl, const struct frame *f, const struct view *v)
+static size_t draw_classes(const struct qosctl *ctl, const struct frame *f, const struct view *v,
+			   size_t most)
 {
 	static const char *const headers[] = { "CLASS",   ">GUESTS",  ">CPU",       ">WAIT",
 					       ">NET IN", ">NET OUT", ">CPU LEVEL", ">MEMORY",
 					       ">NET",    ">DISK",    NULL };
 	struct table *t = table_new(headers);
-	size_t most = v->height ? v->height / 4 : 0, rows, i;
 	const json_t *class;
+	size_t rows, i;
 
 	json_array_foreach (json_at(f->status, "classes"), i, class)
 		add_class(t, class, json_at(f->list, "guests"));
 	rows = table_rows(t);
-	if (v->height && most == 0)
-		most = 1;
 	table_print(t, ctl->colour, most, v->width);
 	putchar('\n');
 	return (most && rows > most ? most : rows) + 2;
@@ -228,18 +227,30 @@ static size_t draw_guests(const struct qosctl *ctl, const struct frame *f, struc
 	return all;
 }
 
+#define HEADING_LINES  2
+#define PRESSURE_LINES 6 /* with a header and an empty line, as those below */
+#define CLASS_LINES    4 /* two of them at the least */
+#define GUEST_LINES    4 /* one of them, how many more, and the keys */
+
+/* On a small terminal guests come first, then pressure, then classes. */
 static void draw(const struct qosctl *ctl, const struct frame *f, struct view *v)
 {
-	struct table *pressure = table_new(pressure_table_headers);
-	size_t used, rows = 0, all;
+	size_t used = HEADING_LINES, rows = 0, all;
+	size_t room = v->height ? v->height : SIZE_MAX;
 
 	draw_heading(f->status, v);
-	pressure_table_add_all(pressure, f->status);
-	table_print(pressure, ctl->colour, 0, v->width);
-	putchar('\n');
-	used = 2 + 6 + draw_classes(ctl, f, v); /* heading, pressure */
-	if (v->height)                          /* a header, and two lines below */
-		rows = v->height > used + 4 ? v->height - used - 3 : 1;
+	if (room >= used + PRESSURE_LINES + GUEST_LINES) {
+		struct table *pressure = table_new(pressure_table_headers);
+
+		pressure_table_add_all(pressure, f->status);
+		table_print(pressure, ctl->colour, 0, v->width);
+		putchar('\n');
+		used += PRESSURE_LINES;
+	}
+	if (room >= used + CLASS_LINES + GUEST_LINES)
+		used += draw_classes(ctl, f, v, v->height ? (room - used - GUEST_LINES) / 2 : 0);
+	if (v->height)
+		rows = room > used + GUEST_LINES ? room - used - (GUEST_LINES - 1) : 1;
 	all = draw_guests(ctl, f, v, rows);
 	if (rows && all > rows)
 		printf("%zu more", all - rows);

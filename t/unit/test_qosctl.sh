@@ -233,6 +233,36 @@ if command -v script > /dev/null; then
 		complain "top does not end by q"
 	grep -q 'by cpu' "$work/out" || complain "top does not sort by cpu"
 	tail -c 20 "$work/out" | grep -qF $'\033[?1049l' || complain "top leaves the terminal as it is"
+
+	# keys KEY...: frames of top on a terminal of 60 x 16, with these keys pressed one after the other
+	keys()
+	{
+		local key
+		count=$((count + 1))
+		(sleep 1.5; for key in "$@"; do printf '%s' "$key"; sleep 0.5; done; printf q) |
+			TERM=xterm timeout 30 script -qec "stty rows 16 cols 60; ${before:-} $qosctl --socket $work/sock top" \
+				/dev/null | tr -d '\r' > "$work/out"
+		awk -v RS='\033\\[H\033\\[J' 'NR > 1' ORS='\f' "$work/out" | sed 's/\x1b\[[0-9;?]*[a-zA-Z]//g' > "$work/frames"
+	}
+	last_frame()
+	{
+		awk -v RS='\f' 'NF { last = $0 } END { print last }' "$work/frames"
+	}
+	fits() # ROWS COLUMNS
+	{
+		[ "$(last_frame | wc -l)" -le "$1" ] || complain "top draws more than $1 lines: $(last_frame)"
+		[ "$(last_frame | wc -L)" -le "$2" ] || complain "top draws more than $2 columns: $(last_frame)"
+	}
+	keys
+	fits 16 60
+	grep -q "3 more" <<< "$(last_frame)" || complain "top does not tell of guests that do not fit: $(last_frame)"
+	keys k r
+	grep -q "by class reversed" "$work/frames" || complain "top does not sort by class, reversed"
+	keys g i
+	grep -q "^GUEST *NIC *WAY *MAY *WANTS" <<< "$(last_frame)" || complain "top shows no cards: $(last_frame)"
+	fits 16 60
+	before="(sleep 2.5; stty rows 12 cols 30 < /dev/tty) &" keys w w w w
+	fits 12 30
 fi
 
 # ---- completion ---------------------------------------------------------------------------------

@@ -212,6 +212,20 @@ listed() { # listed GUEST JQ-PATH
 	$qosctl --json list | jq -r --arg g "$1" '.guests[] | select(.name == $g) | '"$2"
 }
 
+# scrape: the exporter's page to /run/page, over HTTP as Prometheus asks for it
+scrape() {
+	local fd
+	exec {fd}<>/dev/tcp/127.0.0.1/9717 || return 1
+	printf 'GET /metrics HTTP/1.0\r\nAccept: application/openmetrics-text\r\n\r\n' >&"$fd"
+	timeout 20 cat <&"$fd" >/run/page
+	exec {fd}>&-
+	grep -q '^# EOF' /run/page
+}
+
+metric() { # metric NAME-WITH-LABELS [PAGE]
+	awk -v name="$1" 'index($0, name " ") == 1 { print $NF }' "${2:-/run/page}"
+}
+
 # Every value that qosd could set, on every group and thread, and the qdiscs: for comparisons.
 # QEMU's worker threads come and go: its main thread and its vCPUs are compared.
 snapshot() {

@@ -90,6 +90,26 @@ lab-guest load silver1 net
 sleep 2
 connections >/run/connections
 both_at "two connections at 20 Mbit/s" 20 3
+
+# ---- what is told of it
+card="guest=\"silver1\",device=\"$tap\""
+qos-exporter --once >/run/page.before
+sleep 3
+qos-exporter --once >/run/page
+listed silver1 '.net[0]' >/run/card
+bits() {
+	metric "qosd_guest_net_bits_total{$card,direction=\"$1\"}" "${2-}"
+}
+for way in in out; do # the page is as old as the last look, a second at most
+	within "metrics: Mbit $way within 3 s" "$(calc "($(bits $way) - $(bits $way /run/page.before)) / 1e6")" 36 90
+	is "metrics: the limit $way in bytes/s" "$(metric "qosd_guest_net_limit_bytes_per_second{$card,direction=\"$way\"}")" 2500000
+	within "list: gets $way" "$(jq ".${way}_bps / 1e6" /run/card)" 18 20.4
+	within "list: wants $way" "$(jq ".${way}_offered_bps / 1e6" /run/card)" 18 40
+	within "list: the queue's delay $way in ms" "$(jq ".${way}_queue_us / 1e3" /run/card)" 0.1 101
+done
+is "list: it is shaped" "$(jq .unshaped /run/card)" null
+within "metrics: looks of overload protection" "$(metric qosd_tick_seconds_count)" 3 1000000
+note "dropped and marked: $(jq -c '[.in_dropped, .in_marked, .out_dropped, .out_marked]' /run/card)"
 t0=${EPOCHREALTIME/./}
 check "qosctl class changes the class" "$qosctl" class silver1 bronze
 t1=${EPOCHREALTIME/./}

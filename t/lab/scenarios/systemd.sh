@@ -70,4 +70,21 @@ check "killed, it is started again" until_true 30 restarted
 snapshot >/run/restarted
 check "and nothing has changed" diff /run/enforced /run/restarted
 note "$(systemd-analyze security --no-pager qosd.service | tail -n 1)"
+
+# ---- the exporter's unit in its sandbox
+check "the exporter's unit starts" systemctl start qos-exporter.service
+check "it serves" until_true 10 scrape
+is "it may read" "$(metric qosd_up)" 1
+is "it tells of all guests" "$(grep -c '^qosd_guest_info' /run/page)" 3
+is "and their limits" "$(metric "qosd_guest_net_limit_bytes_per_second{guest=\"silver1\",device=\"$(
+	tap_of silver1)\",direction=\"in\"}")" 2500000
+pid=$(systemctl show -P MainPID qos-exporter.service)
+is "it is not root and has no capability" \
+	"$(awk '/^Uid:/ { print ($2 > 0) } /^Cap(Eff|Prm|Bnd):/ { print $2 }' "/proc/$pid/status" | xargs)" \
+	"1 0000000000000000 0000000000000000 0000000000000000"
+note "$(systemd-analyze security --no-pager qos-exporter.service | tail -n 1)"
 systemctl stop qosd.service
+sleep 1.1
+check "it goes on without qosd" scrape
+is "and says so" "$(metric qosd_up)" 0
+systemctl stop qos-exporter.service
