@@ -170,8 +170,11 @@ static void let_go(struct ceph *c)
 
 static int look_images(struct ceph *c, const struct guest *g, struct ceph_look *look)
 {
-	int r = 0;
+	struct ceph_sockets *sockets = malloc(sizeof(*sockets));
+	int r = sockets ? 0 : -ENOMEM;
 
+	if (sockets)
+		ceph_sockets_read(g->pid, sockets);
 	for (size_t i = 0; r == 0 && i < g->nrbds; i++) {
 		struct ceph_image *image = &look->images[i];
 
@@ -180,10 +183,13 @@ static int look_images(struct ceph *c, const struct guest *g, struct ceph_look *
 		if (r == 0)
 			r = rbd_layers_init(&image->open);
 		if (r == 0)
-			r = ceph_look_image(ask(c), g, &g->rbds[i], image);
+			r = ceph_look_image(ask(c), sockets, g, &g->rbds[i], image);
 		note_away(c, image);
 	}
 	let_go(c);
+	if (sockets)
+		ceph_sockets_done(sockets);
+	free(sockets);
 	return r;
 }
 

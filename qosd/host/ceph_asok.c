@@ -390,8 +390,7 @@ bool ceph_asok_has_image(const json_t *perf, const struct guest_rbd *rbd)
 	return false;
 }
 
-/* Sockets that are none of Ceph's (QEMU's monitor) are told by their name, and left alone. */
-static bool may_be_ceph(const struct ceph_asok *s)
+bool ceph_asok_is_ceph(const struct ceph_asok *s)
 {
 	size_t len = strlen(s->path);
 
@@ -410,7 +409,7 @@ int ceph_asok_find(int pid, const struct guest_rbd *rbd, struct ceph_asok *ret, 
 	for (int i = 0; i < n; i++) {
 		bool found;
 
-		if (!may_be_ceph(&list[i]))
+		if (!ceph_asok_is_ceph(&list[i]))
 			continue;
 		r = ceph_asok_command(&list[i], "perf dump", &perf, &silent);
 		if (r == -ETIMEDOUT)

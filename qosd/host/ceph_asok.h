@@ -58,6 +58,8 @@ int ceph_asok_buffer_bytes(const struct ceph_asok *s, uint64_t *ret, struct qerr
  * negative errno (-ESRCH: no such process). No connection is made.
  */
 int ceph_asok_list(int pid, struct ceph_asok *list, size_t max);
+/* By its name: QEMU's monitors and others are left alone. */
+bool ceph_asok_is_ceph(const struct ceph_asok *s);
 /* Does this socket's client have the image open? By its counters in `perf dump`. */
 bool ceph_asok_has_image(const json_t *perf, const struct guest_rbd *rbd);
 /*

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "qosd/core/mem.h"
-#include "qosd/host/ceph_asok.h"
 #include "qosd/host/ceph_conf.h"
 #include "qosd/host/ceph_priv.h"
 
@@ -127,26 +126,52 @@ static bool has_object_cacher(const json_t *perf, const struct guest_rbd *rbd)
 	return found;
 }
 
-static int look_socket(const struct guest *g, const struct guest_rbd *rbd, struct ceph_image *ret)
-{
-	struct ceph_asok asok;
-	json_t *answer = NULL;
-	int r = g->pid ? ceph_asok_find(g->pid, rbd, &asok, NULL) : -ESRCH;
+#define SOCKET_US UINT64_C(1000000) /* on this thread there is time */
 
-	if (r < 0) {
-		ret->socket = r == -ENOENT      ? RBD_SOCKET_NONE
-			      : r == -ETIMEDOUT ? RBD_SOCKET_SILENT
-						: RBD_SOCKET_UNKNOWN;
+/* Sockets that are none of Ceph's (QEMU's monitor) are told by their name, and left alone. */
+void ceph_sockets_read(int pid, struct ceph_sockets *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->count = pid > 0 ? ceph_asok_list(pid, ret->list, ARRAY_SIZE(ret->list)) : -ESRCH;
+	for (int i = 0; i < ret->count && !ret->silent; i++) {
+		ret->list[i].timeout_us = SOCKET_US;
+		if (ceph_asok_is_ceph(&ret->list[i]))
+			ret->silent = ceph_asok_command(&ret->list[i], "perf dump", &ret->perf[i],
+							NULL) == -ETIMEDOUT;
+	}
+}
+
+void ceph_sockets_done(struct ceph_sockets *s)
+{
+	for (int i = 0; i < s->count; i++)
+		json_decref(s->perf[i]);
+}
+
+static int find_socket(const struct ceph_sockets *s, const struct guest_rbd *rbd)
+{
+	for (int i = 0; i < s->count; i++)
+		if (s->perf[i] && ceph_asok_has_image(s->perf[i], rbd))
+			return i;
+	return -1;
+}
+
+static int look_socket(const struct ceph_sockets *sockets, const struct guest_rbd *rbd,
+		       struct ceph_image *ret)
+{
+	int i = find_socket(sockets, rbd), r;
+	json_t *answer = NULL;
+
+	if (i < 0) {
+		ret->socket = sockets->count < 0 ? RBD_SOCKET_UNKNOWN
+			      : sockets->silent  ? RBD_SOCKET_SILENT
+						 : RBD_SOCKET_NONE;
 		return 0;
 	}
 	ret->socket = RBD_SOCKET_FINE;
-	memcpy(ret->socket_path, asok.path, sizeof(ret->socket_path));
-	if (ceph_asok_command(&asok, "perf dump", &answer, NULL) == 0) {
-		ret->object_cacher = has_object_cacher(answer, rbd);
-		json_decref(answer);
-	}
-	(void)ceph_asok_buffer_bytes(&asok, &ret->buffer_bytes, NULL);
-	if (ceph_asok_command(&asok, "config diff", &answer, NULL) < 0)
+	memcpy(ret->socket_path, sockets->list[i].path, sizeof(ret->socket_path));
+	ret->object_cacher = has_object_cacher(sockets->perf[i], rbd);
+	(void)ceph_asok_buffer_bytes(&sockets->list[i], &ret->buffer_bytes, NULL);
+	if (ceph_asok_command(&sockets->list[i], "config diff", &answer, NULL) < 0)
 		return 0;
 	r = take_diff(json_object_get(answer, "diff"), ret);
 	json_decref(answer);
@@ -255,15 +280,15 @@ static void look_plugins(struct ceph_image *ret)
 	}
 }
 
-int ceph_look_image(const struct ceph_asked *asked, const struct guest *g,
-		    const struct guest_rbd *rbd, struct ceph_image *ret)
+int ceph_look_image(const struct ceph_asked *asked, const struct ceph_sockets *sockets,
+		    const struct guest *g, const struct guest_rbd *rbd, struct ceph_image *ret)
 {
 	char fsid[64];
 	int r = look_file(rbd, ret, fsid);
 
 	rbd_layers_qemu(&ret->layers, g->disks[rbd->disk].cache);
 	if (r == 0)
-		r = look_socket(g, rbd, ret);
+		r = look_socket(sockets, rbd, ret);
 	if (r == 0)
 		r = look_cluster(asked, rbd, fsid, ret);
 	if (r == 0)

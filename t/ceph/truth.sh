@@ -103,7 +103,7 @@ conf() {
 	{
 		cat "$CEPH_CONF"
 		printf '[client]\nadmin_socket = %s/a/%s.asok\n' "$dir" "\$pid.\$cctid"
-		printf 'log_file = %s/log/%s\ndebug_rbd = 20\n' "$dir" "\$pid.\$cctid"
+		printf 'log_file = %s/log/%s\ndebug_rbd = 5\n' "$dir" "\$pid.\$cctid"
 		[ "$2" = - ] || tr ',' '\n' <<<"$2"
 	} >"$dir/conf/$1.conf"
 }
@@ -233,34 +233,39 @@ log_of() { # SOCKET
 	fi
 }
 
-judge() { # the fields of a case; the answer is in $dir/look
-	local one got want log size max target age mode=${7%% *} where=${8##* from }
-	one=$(jq -c --arg n "$1" '.rbd[]|select(.device==$n)' "$dir/look")
-	got=$(jq -r '"\(.mode.in_force) \(.cache_size_bytes.in_force/1048576) \(.max_dirty_bytes.in_force/1048576) \(.settings[]|select(.key=="rbd_cache_target_dirty").in_force|tonumber? // 0)"' <<<"$one")
-	want=${7% *}
-	same "mode, size, max_dirty" "${got% *}" "$want" || return
-	[ "$8" = "${8/CONF/}" ] || where=$dir/conf/$1.conf
-	where=${8#* from }
-	[ "$where" != CONF ] || where=$dir/conf/$1.conf
-	same "${8%% *} comes from" "$(jq -r --arg k "${8%% *}" '.settings[]|select(.key==$k).in_force_from' <<<"$one")" \
-		"$where" || return
-	got=$(jq -r '[.findings[].id|select(.!="RBD-CONF-PATH")]|sort|join(" ")' <<<"$one")
+# One line a disk: what qosd says is in force.
+tabulate() { # FILE
+	jq -r '.rbd[]|(.settings|map({(.key): .in_force})|add) as $s|[.device, .mode.in_force,
+		.cache_size_bytes.in_force, .max_dirty_bytes.in_force, $s.rbd_cache_target_dirty,
+		$s.rbd_cache_max_dirty_age, .socket_path,
+		([.findings[].id|select(.!="RBD-CONF-PATH")]|sort|join(" "))]|join("|")' "$1" >"$1.table"
+	jq -r '.rbd[] as $d|$d.settings[]|"\($d.device) \(.key) from \(.in_force_from)"' "$1" >"$1.from"
+}
+
+judge() { # the fields of a case; tables of the answer are in $dir/look.*
+	local name mode size max age socket found want kind log_size log_max log_target log_age
+	IFS='|' read -r name mode size max _ age socket found < <(grep "^$1|" "$dir/look.table")
+	same "mode, size, max_dirty" "$mode $(mib "$size") $(mib "$max")" "${7% *}" || return
+	want=${8/from CONF/from $dir/conf/$1.conf}
+	grep -qFx "$1 $want" "$dir/look.from" || {
+		printf 'not: %s\n' "$want"
+		grep "^$1 " "$dir/look.from"
+		return 1
+	}
 	want=$(tr ' ' '\n' <<<"$9" | sort | paste -sd ' ')
-	[ "$want" != - ] || want=
-	same findings "$got" "$want" || return
-	log=$(log_of "$(jq -r .socket_path <<<"$one")")
-	read -r log size max target age <<<"$log"
+	same findings "${found:--}" "$want" || return
+	read -r kind log_size log_max log_target log_age < <(log_of "$socket")
 	case $mode in
 	writeback | writethrough)
-		same "librbd's cache" "$log" cacher || return
-		same "librbd's size" "$size" "$(jq -r .cache_size_bytes.in_force <<<"$one")" || return
-		same "librbd's target" "$(mib "$target")" "${7##* }" || return
-		same "librbd's age" "$age" "$(jq -r '.settings[]|select(.key=="rbd_cache_max_dirty_age").in_force' <<<"$one")" || return
+		same "librbd's cache of $name" "$kind" cacher || return
+		same "librbd's size" "$log_size" "$size" || return
+		same "librbd's target" "$(mib "$log_target")" "${7##* }" || return
+		same "librbd's age" "$log_age" "$age" || return
 		# Held back at 0 until the guest's first flush, but for those that do not wait.
-		[[ $9 != *WTUF* ]] || same "librbd's max_dirty" "$max" "$(jq -r .max_dirty_bytes.in_force <<<"$one")"
+		[[ $9 != *WTUF* ]] || same "librbd's max_dirty" "$log_max" "$max"
 		;;
-	writearound) same "librbd's cache" "$log" around ;;
-	none) same "librbd's cache" "$log" none ;;
+	writearound) same "librbd's cache" "$kind" around ;;
+	none) same "librbd's cache" "$kind" none ;;
 	esac
 }
 
@@ -277,6 +282,7 @@ cases() {
 	qemu cases "${blockdevs[@]}"
 	check "one QEMU has ${#blockdevs[@]} images open" wait_opened "${#blockdevs[@]}"
 	eye cases look >"$dir/look"
+	tabulate "$dir/look"
 	each_case judge_case
 }
 
