@@ -348,11 +348,11 @@ static void keep_going(struct engine *e)
 	struct bandwidth *b = e->bandwidth;
 	int enabled = SD_EVENT_OFF;
 
-	if (!b->timer &&
-	    sd_event_add_time(e->event, &b->timer, CLOCK_MONOTONIC, UINT64_MAX, 1, on_round, e) < 0)
+	if (b->timer)
+		(void)sd_event_source_get_enabled(b->timer, &enabled);
+	else if (sd_event_add_time(e->event, &b->timer, CLOCK_MONOTONIC, 0, 1, on_round, e) < 0)
 		return;
-	(void)sd_event_source_get_enabled(b->timer, &enabled);
-	if (enabled == SD_EVENT_OFF || !b->out.count)
+	if (enabled == SD_EVENT_OFF)
 		plan_round(e, engine_now_us(e) + BUSY_US);
 }
 
