@@ -76,13 +76,15 @@ static bool is_exempt(struct engine *e, const struct guest *g)
 /* What overload leaves a NIC counts as its limit, so that others get the rest. */
 static uint64_t limit_of(const struct picture *pic, size_t i, bool in)
 {
+	const struct guest *g = pic->inventory->guests[i];
 	const struct guest_caps *caps = pic->caps ? &pic->caps[i] : NULL;
 	uint64_t limit = class_net_limit(&pic->assign[i].effective, in);
 	uint64_t cap = !caps ? THROTTLE_NONE : in ? caps->net_in_bps : caps->net_out_bps;
 
-	if (cap != THROTTLE_NONE && cap / pic->inventory->guests[i]->nnics < limit)
-		limit = cap / pic->inventory->guests[i]->nnics;
-	return limit;
+	if (cap == THROTTLE_NONE)
+		return limit;
+	cap /= guest_shaped_nics(g);
+	return cap < limit ? cap : limit;
 }
 
 static void add_nics(struct engine *e, size_t i)
