@@ -9,7 +9,6 @@
 
 #define NET_LEAST_BPS UINT64_C(8000) /* slower is no network at all */
 
-
 /* One card's part of what overload leaves the guest; THROTTLE_NONE: no less than its limit. */
 static uint64_t nic_cap(const struct build *b, const struct guest *g, uint32_t i, bool in,
 			uint64_t limit_bps)
