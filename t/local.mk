@@ -242,13 +242,14 @@ t_sim_sim_LDADD = libqos-core.a -lm
 
 # ---- benchmarks: built and run by hand or by t/bench/run ----------------------------------------
 BENCHMARKS = t/bench/bench_engine t/bench/bench_plan t/bench/bench_scrape t/bench/bench_sensor \
-	t/bench/bench_tick t/bench/bench_watch t/bench/rbd_call
+	t/bench/bench_share t/bench/bench_tick t/bench/bench_watch t/bench/rbd_call
 EXTRA_PROGRAMS = $(BENCHMARKS) $(LAB_TOOLS)
 CLEANFILES += $(EXTRA_PROGRAMS)
 t_bench_bench_engine_LDADD = $(DAEMON_TEST_LIBS)
 t_bench_bench_tick_LDADD = $(DAEMON_TEST_LIBS)
 t_bench_bench_watch_LDADD = $(DAEMON_TEST_LIBS)
 t_bench_bench_plan_LDADD = libqos-core.a
+t_bench_bench_share_LDADD = libqos-core.a
 t_bench_bench_scrape_SOURCES = t/bench/bench_scrape.c tools/exporter_metrics.c tools/json.c
 t_bench_bench_scrape_LDADD = $(DAEMON_TEST_LIBS)
 t_bench_bench_sensor_LDADD = $(HOST_TEST_LIBS) -lpthread

@@ -48,6 +48,15 @@ const char *guest_nic_obstacle(const struct guest_nic *nic)
 				"a macvtap";
 }
 
+uint32_t guest_shaped_nics(const struct guest *g)
+{
+	uint32_t n = 0;
+
+	for (size_t k = 0; k < g->nnics; k++)
+		n += g->nics[k].ifindex != 0;
+	return n;
+}
+
 uint32_t guest_fixed_disks(const struct guest *g)
 {
 	uint32_t n = 0;

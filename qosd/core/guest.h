@@ -102,6 +102,8 @@ struct guest {
 struct guest *guest_new(void); /* refs 1, zeroed; NULL when out of memory */
 /* Why this NIC cannot be limited from the host, in a sentence's middle; NULL: it can. */
 const char *guest_nic_obstacle(const struct guest_nic *nic);
+/* How many of its NICs have a device on the host. */
+uint32_t guest_shaped_nics(const struct guest *g);
 /* How many of its disks can be limited. */
 uint32_t guest_fixed_disks(const struct guest *g);
 /* The image of a disk (a place in g->disks); NULL: it is no RBD disk. Borrowed. */

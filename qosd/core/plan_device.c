@@ -9,15 +9,6 @@
 
 #define NET_LEAST_BPS UINT64_C(8000) /* slower is no network at all */
 
-static size_t shaped_nics(const struct guest *g)
-{
-	size_t n = 0;
-
-	for (size_t k = 0; k < g->nnics; k++)
-		n += g->nics[k].ifindex != 0;
-	return n;
-}
-
 /* One card's part of what overload leaves the guest; THROTTLE_NONE: no less than its limit. */
 static uint64_t nic_cap(const struct build *b, const struct guest *g, uint32_t i, bool in,
 			uint64_t limit_bps)
@@ -27,7 +18,7 @@ static uint64_t nic_cap(const struct build *b, const struct guest *g, uint32_t i
 
 	if (cap == THROTTLE_NONE)
 		return THROTTLE_NONE;
-	cap /= shaped_nics(g);
+	cap /= guest_shaped_nics(g);
 	if (cap < NET_LEAST_BPS)
 		cap = NET_LEAST_BPS;
 	return cap < limit_bps ? cap : THROTTLE_NONE;

@@ -76,13 +76,15 @@ static bool is_exempt(struct engine *e, const struct guest *g)
 /* What overload leaves a NIC counts as its limit, so that others get the rest. */
 static uint64_t limit_of(const struct picture *pic, size_t i, bool in)
 {
+	const struct guest *g = pic->inventory->guests[i];
 	const struct guest_caps *caps = pic->caps ? &pic->caps[i] : NULL;
 	uint64_t limit = class_net_limit(&pic->assign[i].effective, in);
 	uint64_t cap = !caps ? THROTTLE_NONE : in ? caps->net_in_bps : caps->net_out_bps;
 
-	if (cap != THROTTLE_NONE && cap / pic->inventory->guests[i]->nnics < limit)
-		limit = cap / pic->inventory->guests[i]->nnics;
-	return limit;
+	if (cap == THROTTLE_NONE)
+		return limit;
+	cap /= guest_shaped_nics(g);
+	return cap < limit ? cap : limit;
 }
 
 static void add_nics(struct engine *e, size_t i)
@@ -348,11 +350,11 @@ static void keep_going(struct engine *e)
 	struct bandwidth *b = e->bandwidth;
 	int enabled = SD_EVENT_OFF;
 
-	if (!b->timer &&
-	    sd_event_add_time(e->event, &b->timer, CLOCK_MONOTONIC, UINT64_MAX, 1, on_round, e) < 0)
+	if (b->timer)
+		(void)sd_event_source_get_enabled(b->timer, &enabled);
+	else if (sd_event_add_time(e->event, &b->timer, CLOCK_MONOTONIC, 0, 1, on_round, e) < 0)
 		return;
-	(void)sd_event_source_get_enabled(b->timer, &enabled);
-	if (enabled == SD_EVENT_OFF || !b->out.count)
+	if (enabled == SD_EVENT_OFF)
 		plan_round(e, engine_now_us(e) + BUSY_US);
 }
 

@@ -14,6 +14,7 @@
 #ifndef QOSD_DAEMON_BANDWIDTH_H
 #define QOSD_DAEMON_BANDWIDTH_H
 
+#include "qosd/core/diag.h"
 #include "qosd/core/netshare.h"
 #include "qosd/daemon/engine.h"
 #include "qosd/host/net.h"
@@ -56,6 +57,8 @@ void bandwidth_before_write(struct engine *e);
 /* All shares end with the turn that follows (mode observe, stop, release). */
 void bandwidth_stand_down(struct engine *e);
 
+/* What stands in the way of sharing: uplinks that do not tell their speed, too much reserved. */
+void bandwidth_probe(struct engine *e, struct diag_list *findings);
 /* Is one of this guest's NICs held back? */
 bool bandwidth_holds(const struct nic_parts *parts, const struct guest *g);
 

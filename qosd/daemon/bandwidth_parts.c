@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "qosd/core/human.h"
 #include "qosd/core/mem.h"
 #include "qosd/daemon/bandwidth_private.h"
 #include "qosd/daemon/overload.h"
@@ -153,6 +154,43 @@ struct nic_parts *bandwidth_parts(struct engine *e, const struct policy *p, bool
 	if (parts->count)
 		qsort(parts->items, parts->count, sizeof(*parts->items), compare_part);
 	return parts;
+}
+
+/* ---- findings ---- */
+
+static void probe_line(struct engine *e, uint32_t line, struct diag_list *findings)
+{
+	const struct bandwidth *b = e->bandwidth;
+	const struct network *n = &e->policy->networks[line];
+	char reserved[HUMAN_TEXT_MAX], kept[HUMAN_TEXT_MAX];
+	uint64_t asked = 0, guaranteed = 0;
+
+	for (size_t i = 0; i < b->count && i < b->out.count; i++) {
+		if (netshare_line_of(e->policy, b->nics[i].network) != line)
+			continue;
+		asked += b->nics[i].reservation_bps;
+		guaranteed += b->out.rates[i].guaranteed_bps;
+	}
+	if (!bandwidth_capacity(e, e->policy, line))
+		diag_add(findings, DIAG_WARNING, NULL, 0, "networks",
+			 "write rate = \"10Gbit\", or what it carries, in one of its networks",
+			 "the speed of uplink %s is not known, so network %s shares nothing",
+			 netshare_uplink(n), n->name);
+	else if (guaranteed < asked - asked / 100)
+		diag_add(findings, DIAG_WARNING, NULL, 0, "networks",
+			 "lower net.reservation of a class, or start fewer of its guests here",
+			 "guests reserve %s of uplink %s, which has %s for them: each gets less",
+			 human_rate(asked, reserved), netshare_uplink(n),
+			 human_rate(guaranteed, kept));
+}
+
+void bandwidth_probe(struct engine *e, struct diag_list *findings)
+{
+	if (!bandwidth_is_used(e))
+		return;
+	for (uint32_t i = 0; i < e->policy->nnetworks; i++)
+		if (netshare_line_of(e->policy, i) == i)
+			probe_line(e, i, findings);
 }
 
 /* ---- after a start ---- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "qosd/daemon/view.h"
+#include "qosd/daemon/bandwidth.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -284,6 +285,7 @@ json_t *view_doctor(struct engine *e)
 		sensor_probe(e->protection->sensor, &findings);
 	find_obstacles(e, &findings);
 	rbd_doctor(e, &findings);
+	bandwidth_probe(e, &findings);
 	if (trouble)
 		diag_add(&findings, DIAG_ERROR, NULL, 0, "qosd", NULL, "%s", trouble->text);
 	list = view_findings(&findings);

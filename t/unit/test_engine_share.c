@@ -232,6 +232,20 @@ static void test_contended(void)
 	wire_free(w);
 }
 
+/* The loop makes rounds by itself, again and again. */
+static void test_timer(void)
+{
+	struct wire *w = wire_contended(SHARE_POLICY("enforce"));
+	unsigned int told = w->told;
+
+	for (int i = 0; i < 20 && w->told < told + 2; i++) {
+		carry(w, ROUND);
+		CU_ASSERT(sd_event_run(w->b->e->event, 200000) >= 0);
+	}
+	CU_ASSERT(w->told >= told + 2);
+	wire_free(w);
+}
+
 /* A round writes what changed and nothing else, and reads nothing back. */
 static void test_cheap(void)
 {
@@ -331,6 +345,38 @@ static void test_reload(void)
 	wire_free(w);
 }
 
+/* A second gold guest's reservation does not fit beside storage; an uplink tells no speed. */
+static void test_findings(void)
+{
+	struct wire *w = wire_new(SHARE_POLICY("enforce"));
+	struct diag_list findings = { 0 };
+	struct network *n;
+	char text[512];
+
+	rounds(w, 2);
+	bandwidth_probe(w->b->e, &findings);
+	CU_ASSERT_EQUAL(findings.count, 0);
+	add(w->b, "db2", 4, "gold");
+	add(w->b, "db3", 5, "gold");
+	bench_publish(w->b);
+	storm_settle(w->b);
+	CU_ASSERT_EQUAL(w->members[0].guaranteed_bps[1], 80 * MBIT / 3);
+	n = must(policy_add_network(w->b->e->policy));
+	n->name = n->device = (char *)"eth9";
+	n->rate_bps = POLICY_NONE_U64;
+	bandwidth_probe(w->b->e, &findings);
+	CU_ASSERT_EQUAL_FATAL(findings.count, 2);
+	ASSERT_STR(
+		diag_format(&findings.items[0], text, sizeof(text)),
+		"networks: guests reserve 120Mbit of uplink eth0, which has 79.9Mbit for them: each "
+		"gets less; lower net.reservation of a class, or start fewer of its guests here");
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(diag_format(&findings.items[1], text, sizeof(text)),
+		       "the speed of uplink eth9 is not known, so network eth9 shares nothing"));
+	diag_clear(&findings);
+	wire_free(w);
+}
+
 /* ---- over the daemon's end ---- */
 
 static void attach_lease(struct wire *w)
@@ -414,12 +460,14 @@ int main(void)
 	static const struct test tests[] = {
 		{ "calm: all may have all", test_calm },
 		{ "contended: reservation, weight, storage", test_contended },
+		{ "rounds come by themselves", test_timer },
 		{ "a round that changes nothing costs nothing", test_cheap },
 		{ "observe writes nothing", test_observe },
 		{ "hold", test_hold },
 		{ "release", test_release },
 		{ "a guest comes", test_newcomer },
 		{ "a policy without networks", test_reload },
+		{ "findings", test_findings },
 		{ "shares are leased", test_lease },
 		{ "kill -9", test_restart },
 	};

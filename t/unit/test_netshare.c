@@ -37,10 +37,12 @@ struct line_model {
 static void model_init(struct line_model *m, double capacity, double host_reservation)
 {
 	*m = (struct line_model){ .capacity = capacity, .now_us = 1000000 };
-	m->networks[0] = (struct network){ .name = "tenant", .device = "br0", .uplink = "eth0" };
-	m->networks[1] = (struct network){ .name = "storage",
-					   .device = "eth0.7",
-					   .uplink = "eth0",
+	m->networks[0] = (struct network){ .name = (char *)"tenant",
+					   .device = (char *)"br0",
+					   .uplink = (char *)"eth0" };
+	m->networks[1] = (struct network){ .name = (char *)"storage",
+					   .device = (char *)"eth0.7",
+					   .uplink = (char *)"eth0",
 					   .reservation_bps = (uint64_t)host_reservation };
 	m->policy.networks = m->networks;
 	m->policy.nnetworks = 2;
@@ -377,9 +379,11 @@ static void test_bursts(void)
 
 static void test_membership(void)
 {
-	struct network networks[] = { { .name = "a", .device = "br0", .uplink = "eth0" },
-				      { .name = "b", .device = "eth1" },
-				      { .name = "c", .device = "br1", .uplink = "eth1" } };
+	struct network networks[] = {
+		{ .name = (char *)"a", .device = (char *)"br0", .uplink = (char *)"eth0" },
+		{ .name = (char *)"b", .device = (char *)"eth1" },
+		{ .name = (char *)"c", .device = (char *)"br1", .uplink = (char *)"eth1" }
+	};
 	struct policy policy = { .networks = networks, .nnetworks = 3 };
 	struct guest_nic nic = { .bridge = "br1" }, other = { .bridge = "virbr0" }, none = { 0 };
 

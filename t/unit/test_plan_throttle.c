@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What overload does to a plan: caps of CPU, network and memory, and how they are given back. */
+#include "qosd/core/diff.h"
 #include "t/unit/plan_bench.h"
 
 /* ---- CPU ---- */
@@ -226,6 +227,53 @@ static void test_net_cap(void)
 	hot_free(h);
 }
 
+#define NET(index, knob, text) ASSERT_STR(said(h, p, "batch", TARGET_NIC, index, knob), text)
+
+/* The least of class, uplink, share and overload counts, and between turns only NICs change. */
+static void test_net_parts(void)
+{
+	struct nic_part items[] = {
+		{ 7, "tenant", 15000000, { NETSHARE_FREE, 312345000 } },
+		{ 9, "tenant", 1000000000, { 12000000, NETSHARE_FREE } },
+	};
+	struct nic_parts parts = { items, 2 };
+	struct hot *h = hot_new();
+	struct diff changed;
+	struct plan *p;
+
+	class_of(h, "bronze")->net.reservation_bps = 5000000;
+	scene_settle(h->scene);
+	h->scene->input.caps = h->caps;
+	h->scene->input.parts = &parts;
+	p = must(plan_build(&h->scene->input));
+	NET(0, KNOB_NET_IN, "15000000 (class bronze: all of network tenant: 15Mbit)");
+	NET(0, KNOB_NET_OUT, "15000000 (class bronze: all of network tenant: 15Mbit)");
+	NET(2, KNOB_NET_IN,
+	    "12000000 (class bronze: shares network tenant: 12Mbit of 1Gbit (reservation 5Mbit, "
+	    "weight 1))");
+	NET(2, KNOB_NET_OUT, "20000000 (class bronze: limit 20Mbit from the guest)");
+	items[0].rate_bps[NETSHARE_IN] = 10240000;
+	caps_of(h, "batch")->net_out_bps = 20000000;
+	diff_init(&changed);
+	CU_ASSERT_EQUAL(
+		plan_refresh_nics(p, &h->scene->input, scene_index(h->scene, "batch"), &changed),
+		0);
+	CU_ASSERT_EQUAL_FATAL(changed.count, 3);
+	CU_ASSERT_EQUAL(changed.changes[0].from.u64, 15000000);
+	CU_ASSERT_EQUAL(changed.changes[0].to.u64, 10240000);
+	NET(0, KNOB_NET_IN,
+	    "10240000 (class bronze: shares network tenant: 10.2Mbit of 15Mbit (reservation 5Mbit, "
+	    "weight 1))");
+	NET(0, KNOB_NET_OUT,
+	    "10000000 (class bronze: throttled to 10Mbit from the guest, level 1000 of 1000)");
+	CU_ASSERT_EQUAL(
+		plan_refresh_nics(p, &h->scene->input, scene_index(h->scene, "app"), &changed), 0);
+	CU_ASSERT_EQUAL(changed.count, 3);
+	diff_done(&changed);
+	plan_free(p);
+	hot_free(h);
+}
+
 /* ---- memory ---- */
 
 static void test_balloon(void)
@@ -329,6 +377,7 @@ static const struct test tests[] = {
 	{ "... and leaves other weights alone", test_soft_weight_is_alone },
 	{ "an idle class has weight 0", test_idle },
 	{ "a network cap is shared by the cards", test_net_cap },
+	{ "cards of a shared uplink", test_net_parts },
 	{ "the balloon, where it is allowed", test_balloon },
 	{ "freezing, where it is allowed", test_freeze },
 	{ "passing knobs are given back", test_given_back },
