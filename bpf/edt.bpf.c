@@ -359,7 +359,7 @@ static __always_inline int shape(struct __sk_buff *skb, __u32 key)
 	p.bytes = skb->wire_len;
 	if (p.bytes > PACKET_BYTES_MAX)
 		p.bytes = PACKET_BYTES_MAX;
-	p.line = line_free(c, key & 1);
+	p.line = line_free(c, EDT_LINE_WAY(c->flags, key & 1));
 	p.now = bpf_ktime_get_ns();
 	if (s->next > p.now ||
 	    p.line > p.now) { /* else nothing is queued, and nothing has to wait */
@@ -379,7 +379,7 @@ static __always_inline int shape(struct __sk_buff *skb, __u32 key)
 	}
 	if (v == MARK && !mark(skb, s, &p))
 		return TC_ACT_SHOT;
-	line_charge(c, key & 1, &p);
+	line_charge(c, EDT_LINE_WAY(c->flags, key & 1), &p);
 	if ((skb->priority & PRIORITY_MASK) == PRIORITY_CONTROL)
 		skb->priority = 0;
 	if (p.departure == p.now) {

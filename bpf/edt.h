@@ -36,6 +36,10 @@ enum edt_direction { EDT_IN, EDT_OUT }; /* towards the guest, from the guest */
 #define EDT_HAD_FQ_CODEL   16u
 #define EDT_HAD_ROOT       (EDT_HAD_NOQUEUE | EDT_HAD_PFIFO_FAST | EDT_HAD_FQ_CODEL)
 #define EDT_NOTES          31u /* all of them */
+/* A device of the guest's own (macvtap): what leaves it comes from the guest. Of the lines that
+ * NICs share it takes the one of the other direction. */
+#define EDT_TURNED                     32u
+#define EDT_LINE_WAY(flags, direction) ((__u32)(direction) ^ !!((flags)&EDT_TURNED))
 
 struct edt_cfg {
 	__u64 rate_bps;

@@ -136,7 +136,8 @@ static int attach_in(struct net *n, const struct net_dev *dev, uint32_t flags, s
 	int r = 0;
 
 	if (!net_root_is_our_fq(dev))
-		r = net_link_set_fq(n->nl, dev->ifindex, TC_H_ROOT, NET_ROOT_HANDLE, flags, err);
+		r = net_link_set_fq(n->nl, dev->ifindex, TC_H_ROOT, NET_ROOT_HANDLE,
+				    flags & EDT_NOTES, err);
 	if (r == 0 && (dev->program_id == 0 || dev->program_id != n->bpf.prog_id[EDT_IN]))
 		r = net_link_set_program(n->nl, dev->ifindex, n->bpf.prog_fd[EDT_IN],
 					 net_prog_names[EDT_IN], err);
@@ -166,7 +167,11 @@ static int attach_out(struct net *n, uint32_t ifindex, struct qerr *err)
 static struct edt_cfg profile(const struct net *n, uint32_t key, uint64_t rate_bps, uint32_t flags)
 {
 	struct edt_cfg cfg = net_bpf_profile(rate_bps, flags), old;
+	const struct net_dev *dev = net_watch_device(n->watch, key >> 1);
 	bool known = net_bpf_get_cfg(&n->bpf, key, &old) == 0;
+
+	if (dev && dev->turned)
+		cfg.flags |= EDT_TURNED;
 
 	net_shares_fill(&n->shares, key, known ? &old : NULL, &cfg);
 	return cfg;

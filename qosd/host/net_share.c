@@ -30,7 +30,7 @@ void net_shares_fill(const struct net_shares *s, uint32_t key, const struct edt_
 		m = bsearch(&wanted, s->members, s->count, sizeof(wanted), by_ifindex);
 	if (m) {
 		cfg->class_id = m->line;
-		cfg->guaranteed_bps = m->guaranteed_bps[key & 1];
+		cfg->guaranteed_bps = m->guaranteed_bps[EDT_LINE_WAY(cfg->flags, key & 1)];
 	} else if (!s->told && old) {
 		cfg->class_id = old->class_id;
 		cfg->guaranteed_bps = old->guaranteed_bps;

@@ -371,6 +371,29 @@ static void test_line_waits(void)
 	CU_ASSERT_EQUAL(get().next, next + 1000000 + 8000);
 }
 
+/* What leaves a macvtap comes from the guest: it is on the line of the other direction. */
+static void test_line_turned(void)
+{
+	struct edt_cfg cfg = { .rate_bps = 1000000000,
+			       .horizon_ns = LATER_NS * 2,
+			       .class_id = LINE,
+			       .flags = EDT_TURNED };
+	struct edt_state state = { 0 };
+	struct edt_line_state other = { 0 };
+	struct edt_line_cfg line = { .rate_bps = 8000000 };
+	uint32_t key = EDT_LINE_KEY(LINE, EDT_OUT);
+
+	put_line(8000000, 7);
+	CU_ASSERT_EQUAL(bpf_map_update_elem(bpf_map__fd(skel->maps.qosd_line), &key, &line, 0), 0);
+	CU_ASSERT_EQUAL(bpf_map_update_elem(bpf_map__fd(skel->maps.qosd_line_st), &key, &other, 0),
+			0);
+	put(&cfg, &state);
+	CU_ASSERT_EQUAL(send_packet(1000, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(get_line().bytes, 0);
+	CU_ASSERT_EQUAL(bpf_map_lookup_elem(bpf_map__fd(skel->maps.qosd_line_st), &key, &other), 0);
+	CU_ASSERT_EQUAL(other.bytes, 1000);
+}
+
 /* Up to its guarantee a NIC does not wait, but the line is charged. */
 static void test_line_guarantee(void)
 {
@@ -445,6 +468,7 @@ int main(void)
 		{ "the sparse lane", test_sparse },
 		{ "no flow is reordered", test_no_reordering },
 		{ "a shared line makes wait", test_line_waits },
+		{ "a macvtap's line", test_line_turned },
 		{ "a guarantee does not wait", test_line_guarantee },
 		{ "a drop is not charged to the line", test_line_drops },
 		{ "the line's debt is bounded", test_line_debt },
