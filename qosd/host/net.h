@@ -34,8 +34,8 @@ struct net_about {          /* one NIC */
 struct net_counters { /* since the NIC was first shaped; one direction */
 	uint64_t bytes, packets, dropped_packets, dropped_bytes, marked_packets;
 	uint64_t delayed_packets; /* of those that passed */
-	uint64_t offered_bytes; /* bytes that asked to pass: passed + dropped */
-	uint64_t queue_ns_max;  /* largest delay given in the last 134 to 268 ms */
+	uint64_t offered_bytes;   /* bytes that asked to pass: passed + dropped */
+	uint64_t queue_ns_max;    /* largest delay given in the last 134 to 268 ms */
 };
 
 /*

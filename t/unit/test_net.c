@@ -22,7 +22,7 @@ static void test_profile(void)
 	CU_ASSERT_EQUAL(cfg.target_ns, 7000000);
 	CU_ASSERT_EQUAL(cfg.packet_ns, 605600);
 	CU_ASSERT_EQUAL(cfg.flags, EDT_OWNS_CLSACT);
-	cfg = net_bpf_profile(64000, 0); /* a packet takes 189 ms */
+	cfg = net_bpf_profile(64000, 0);                /* a packet takes 189 ms */
 	CU_ASSERT_EQUAL(cfg.horizon_ns, 5000000000ULL); /* not 128 of them */
 	CU_ASSERT_EQUAL(cfg.target_ns, 2 * 189250000ULL);
 	cfg = net_bpf_profile(1000000, 0);
