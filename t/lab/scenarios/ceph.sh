@@ -12,7 +12,7 @@ cluster=$here/../ceph-cluster
 export LAB_CEPH=/run/lab-ceph
 table=${LAB_OUT:-/run}/ceph.txt
 bronze=(bronze1 bronze2)
-cache_mib=${LAB_CEPH_CACHE_MIB:-32} # of each of four disks; the bound is proven with 128
+cache_mib=${LAB_CEPH_CACHE_MIB:-16} # of each of four disks
 
 # ---- classes: fast limits are far below what an emulated host can do (150 requests a second) ----
 write_ceph_conf() { # write_ceph_conf QOS [TARGET_LATENCY]
@@ -23,8 +23,9 @@ write_ceph_conf() { # write_ceph_conf QOS [TARGET_LATENCY]
 		  { name = "gold"; rank = 0; },
 		  { name = "steady"; rank = 1; disk = { read_iops = 30; write_iops = 20; }; rbd = { qos = "$1"; }; },
 		  { name = "bytes"; rank = 1; disk = { total_bps = "320000B/s"; }; rbd = { qos = "$1"; }; },
+		  { name = "cached"; rank = 1; memory = { reservation = "100%"; overhead = "96MiB"; }; },
 		  { name = "bronze"; rank = 2; disk = { floor_iops = 4; }; rbd = { qos = "$1"; }; } );
-		match = ( { name = "gold*"; class = "gold"; } );
+		match = ( { name = "gold*"; class = "gold"; }, { name = "cached*"; class = "cached"; } );
 		default_class = "bronze";
 		overload = { tick = "100ms"; cpu = { target_wait = "100%"; };
 		             memory = { low = "1MiB"; target_pressure = "100%"; }; disk = { target_latency = "${2:-10s}"; };
@@ -189,6 +190,53 @@ disk_is() {
 	[ "$("$qosctl" --json status | jq -r .pressure.disk.state)" = "$1" ]
 }
 
+# ---- the memory of RBD caches ----
+write_through() { # write_through DISK OFFSET_MIB: 4 MiB through QEMU's block layer and librbd
+	virsh -q qemu-monitor-command cached1 --hmp \
+		"qemu-io -d /machine/peripheral/virtio-disk$1/virtio-backend \"write -q ${2}M 4M\"" >/dev/null
+}
+
+# Four disks with writeback caches beside the one that the guest's program has: dirty data, and clean
+# data up to the size, as long as nothing else is read.
+memory() {
+	local k at most=0 now reserved without settings
+	settings="rbd_cache_policy = writeback\nrbd_cache_size = ${cache_mib}M\n"
+	settings+="rbd_cache_max_dirty = $((cache_mib * 3 / 4))M\nrbd_cache_target_dirty = $((cache_mib / 2))M"
+	sed -i "s/^\[client\]/&\n$settings/" "$LAB_CEPH/ceph.conf"
+	for k in 0 1 2 3 4; do
+		hold_clock "$cluster" image "$LAB_CEPH" "c$k" $((cache_mib * 2)) || return 1
+	done
+	lab-guest start cached1 --memory 32 --rbd c0 --rbd c1:writeback --rbd c2:writeback \
+		--rbd c3:writeback --rbd c4:writeback || return 1
+	check "its caches are known" until_true 60 knows_caches
+	reserved=$(listed cached1 .memory.reserved_bytes)
+	without=$(((32 + 96) * 1048576))
+	for k in 1 2 3 4; do
+		virsh -q qemu-monitor-command cached1 --hmp \
+			"qemu-io -d /machine/peripheral/virtio-disk$k/virtio-backend flush" >/dev/null
+	done
+	for ((at = 0; at + 4 <= 2 * cache_mib; at += 4)); do
+		for k in 1 2 3 4; do write_through $k $at; done
+		now=$(resident_mib cached1)
+		[ "$now" -le "$most" ] || most=$now
+	done
+	printf '4 caches of %s MiB: QEMU took %s MiB at most; reserved %s MiB, without the account %s MiB\n' \
+		"$cache_mib" "$most" $((reserved / 1048576)) $((without / 1048576)) | tee -a "$table"
+	within "a guest with 4 caches stays within its reservation" "$most" 1 $((reserved / 1048576))
+	within "... and would not without the account" "$most" $((without / 1048576 + 1)) 100000
+	note "$("$qosctl" capacity | tr '\n' ';')"
+	is "capacity counts the caches" "$("$qosctl" --json capacity |
+		jq '.classes[] | select(.name == "cached") | .rbd_bytes')" \
+		$((reserved - without))
+	lab-guest stop cached1
+}
+
+# Their sizes are those of the file that QEMU read, not Ceph's defaults.
+knows_caches() {
+	[ "$(listed cached1 '.rbd | length')" = 5 ] &&
+		[ "$(listed cached1 '[.rbd[] | select(.cache == "writeback" or .mode == "writeback")] | length')" = 4 ]
+}
+
 # ---- a cluster that stands still ----
 ticks() {
 	"$qosctl" --json status | jq .ticks
@@ -243,6 +291,8 @@ main() {
 	throttle_by_hand
 	throttle_without_libvirt
 	note "limits after $SECONDS s"
+	memory
+	note "memory after $SECONDS s"
 	storm
 	note "storm after $SECONDS s"
 	away
