@@ -234,7 +234,7 @@ memory() {
 # Their sizes are those of the file that QEMU read, not Ceph's defaults.
 knows_caches() {
 	[ "$(listed cached1 '.rbd | length')" = 5 ] &&
-		[ "$(listed cached1 '[.rbd[] | select(.cache == "writeback" or .mode == "writeback")] | length')" = 4 ]
+		[ "$(listed cached1 '[.rbd[] | select(.mode.in_force == "writeback")] | length')" = 4 ]
 }
 
 # ---- a cluster that stands still ----
