@@ -124,6 +124,7 @@ static void take_look(struct engine *e, struct ceph_look *look)
 	    (!knows_overrides(row->first) && knows_overrides(look))) {
 		ceph_look_free(row->first);
 		row->first = look;
+		engine_mark(e); /* its memory counts */
 	}
 }
 

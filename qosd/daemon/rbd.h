@@ -30,6 +30,12 @@ void rbd_hook(struct engine *e, struct guest *g, const char *phase);
 bool rbd_in_force(const struct engine *e, uint32_t guest_id, uint32_t disk,
 		  struct rbd_effective *ret);
 
+/*
+ * The most that librbd may take for all disks of a guest, as they are open (class_rbd.in_force_bytes);
+ * POLICY_NONE_U64: not all of them have been looked at.
+ */
+uint64_t rbd_guest_bytes(const struct engine *e, const struct guest *g);
+
 /* ---- view_rbd.c ---- */
 /* One disk of a guest (index in e->picture, image in guest->rbds) as the rules see it. */
 bool rbd_subject(struct engine *e, size_t index, size_t image, struct rbd_subject *ret);

@@ -15,6 +15,7 @@
 #include "qosd/daemon/bandwidth.h"
 #include "qosd/daemon/engine.h"
 #include "qosd/daemon/overload.h"
+#include "qosd/daemon/rbd.h"
 #include "qosd/daemon/trial.h"
 #include "qosd/host/cgroup.h"
 
@@ -51,11 +52,12 @@ static struct picture *make_picture(struct engine *e, const struct policy *polic
 		.caps = caps,
 		.parts = parts,
 	};
-	uint64_t now_s = (uint64_t)time(NULL), *rbd_live CLEANUP_FREE = NULL;
+	uint64_t now_s = (uint64_t)time(NULL);
+	uint64_t *rbd_live CLEANUP_FREE = calloc(e->inventory->count + 1, sizeof(*rbd_live));
+	uint64_t *rbd_bytes CLEANUP_FREE = calloc(e->inventory->count + 1, sizeof(*rbd_bytes));
 
 	treatment = calloc(e->inventory->count + 1, sizeof(*treatment));
-	rbd_live = calloc(e->inventory->count + 1, sizeof(*rbd_live));
-	if (!treatment || !rbd_live) {
+	if (!treatment || !rbd_live || !rbd_bytes) {
 		free(caps);
 		nic_parts_free(parts);
 		return NULL;
@@ -64,9 +66,11 @@ static struct picture *make_picture(struct engine *e, const struct policy *polic
 		treatment[i] = treatment_of(e, e->inventory->guests[i], now_s);
 		if (e->ceph_qos)
 			rbd_live[i] = ceph_qos_live(e->ceph_qos, e->inventory->guests[i]);
+		rbd_bytes[i] = rbd_guest_bytes(e, e->inventory->guests[i]);
 	}
 	in.treatment = treatment;
 	in.rbd_live = rbd_live;
+	in.rbd_bytes = rbd_bytes;
 	return picture_make(&in);
 }
 

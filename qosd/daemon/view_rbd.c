@@ -67,6 +67,19 @@ bool rbd_in_force(const struct engine *e, uint32_t guest_id, uint32_t disk,
 	return false;
 }
 
+uint64_t rbd_guest_bytes(const struct engine *e, const struct guest *g)
+{
+	uint64_t bytes = RBD_FIRST_BYTES;
+	struct rbd_effective now;
+
+	for (size_t k = 0; k < g->nrbds; k++) {
+		if (!rbd_in_force(e, g->id, g->rbds[k].disk, &now))
+			return POLICY_NONE_U64;
+		bytes += rbd_memory_bytes(&now, RBD_INFLIGHT_BYTES);
+	}
+	return g->nrbds ? bytes : POLICY_NONE_U64;
+}
+
 static bool seen_at_start(const struct guest *g, const struct ceph_look *look)
 {
 	long hz = sysconf(_SC_CLK_TCK);

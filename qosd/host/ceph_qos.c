@@ -20,6 +20,7 @@
 #define QUEUE_MAX    8192
 #define RETRY_MIN_US UINT64_C(10000000)
 #define RETRY_MAX_US UINT64_C(600000000)
+#define STALL_S      2 /* a request under way for longer: the cluster does not answer */
 #define SICK_US      UINT64_C(2000000) /* after a call that timed out: not before */
 
 /* What a knob sets, and what it is read from: a burst is set for all limits of its unit. */
@@ -296,6 +297,29 @@ static bool is_sick(struct ceph_qos *c, const struct job *job)
 	return sick;
 }
 
+/*
+ * Has the client waited for its cluster for long? A change of rbd_qos_* makes librbd read the
+ * image's header again; with the cluster away for more than the watch's 30 s the image did not come
+ * back (measured with 16.2.15). So limits are left as they are until the cluster answers.
+ */
+static int check_cluster(const struct job *job, struct qerr *err)
+{
+	json_t *answer = NULL, *op;
+	bool stalled = false;
+	size_t i;
+	int r = ceph_asok_command(&job->asok, "objecter_requests", &answer, err);
+
+	if (r < 0)
+		return r;
+	json_array_foreach (json_object_get(answer, "ops"), i, op)
+		stalled |= json_number_value(json_object_get(op, "age")) > STALL_S;
+	json_decref(answer);
+	return stalled ? qerr_set(err, -EBUSY,
+				  "the Ceph cluster does not answer this disk's client: its limits "
+				  "are left as they are until it does")
+		       : 0;
+}
+
 static int run_set(void *arg, struct qerr *err)
 {
 	struct job *job = arg;
@@ -306,7 +330,9 @@ static int run_set(void *arg, struct qerr *err)
 
 	if (is_sick(c, job))
 		return qerr_set(err, -ETIMEDOUT, "librbd in QEMU does not answer");
-	r = set_keys(job, err);
+	r = check_cluster(job, err);
+	if (r == 0)
+		r = set_keys(job, err);
 	if (r == 0)
 		r = verify(job, &value, err);
 	pthread_mutex_lock(&c->lock);

@@ -2,9 +2,10 @@
 /*
  * ceph_qos - limits of RBD disks by librbd's rbd_qos_*, over the admin socket inside QEMU.
  *
- * The lever that needs neither libvirt nor the cluster: a call is local and takes 0.1-0.5 ms. Only
- * the client's own override is set, never the image's metadata, and a value that the client has
- * without qosd is given back by `config unset`, so that later values of the cluster show again.
+ * The lever that needs no libvirt: a call is local and takes 0.1-0.5 ms. With the cluster away
+ * limits are left as they are: a change then could cost the guest its disk (ceph_qos.c). Only the
+ * client's own override is set, never the image's metadata, and a value that the client has without
+ * qosd is given back by `config unset`, so that later values of the cluster show again.
  *
  * All calls are made on a worker thread, each with a time limit. What is read is what that thread
  * saw last: it looks for the sockets of new guests when they are watched, and again at values that

@@ -30,6 +30,7 @@ struct librbd {
 	json_t *mon;         /* what the cluster says */
 	unsigned int unsets; /* calls of `config unset` */
 	atomic_bool silent;  /* stands still: answers nothing */
+	bool stalled;        /* its cluster does not answer */
 	bool deaf;           /* says "success" and does nothing */
 };
 
@@ -70,6 +71,9 @@ static json_t *answer_to(struct librbd *l, const json_t *request)
 
 	if (strcmp(prefix, "perf dump") == 0)
 		return json_pack("{s:{}}", "librbd-10ab-rbd-vm1");
+	if (strcmp(prefix, "objecter_requests") == 0)
+		return json_pack("{s:[{s:f}, {s:f}]}", "ops", "age", 0.01, "age",
+				 l->stalled ? 31.5 : 0.5);
 	if (strcmp(prefix, "config diff") == 0)
 		return diff_of(l);
 	if (strcmp(prefix, "config unset") == 0) {
@@ -363,6 +367,21 @@ static void test_silent(void)
 	bench_stop(&b);
 }
 
+static void test_stalled(void)
+{
+	struct bench b;
+
+	bench_start(&b, true);
+	bench_look(&b);
+	b.librbd.stalled = true;
+	CU_ASSERT_EQUAL(apply(&b, KNOB_RBD_TOTAL_IOPS, 60), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(b.err.text, "cluster does not answer"));
+	CU_ASSERT_EQUAL(override_of(&b.librbd, "rbd_qos_iops_limit"), -1);
+	b.librbd.stalled = false;
+	CU_ASSERT_EQUAL(apply(&b, KNOB_RBD_TOTAL_IOPS, 60), 0);
+	bench_stop(&b);
+}
+
 static void test_no_socket(void)
 {
 	struct diag_list findings = { 0 };
@@ -390,6 +409,7 @@ static const struct test tests[] = {
 	{ "a burst is that of all limits of its unit", test_burst },
 	{ "what has no effect is seen", test_deaf },
 	{ "a QEMU that stands still", test_silent },
+	{ "nothing is changed while the cluster is away", test_stalled },
 	{ "a disk without a socket", test_no_socket },
 };
 
