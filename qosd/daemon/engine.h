@@ -21,7 +21,7 @@
 #include "qosd/daemon/guests.h"
 #include "qosd/daemon/log.h"
 #include "qosd/daemon/picture.h"
-#include "qosd/host/ceph_qos.h"
+#include "qosd/host/ceph.h"
 #include "qosd/host/virt.h"
 #include "qosd/host/worker.h"
 

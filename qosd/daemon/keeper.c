@@ -21,7 +21,7 @@
 
 #include "qosd/core/mem.h"
 #include "qosd/daemon/log.h"
-#include "qosd/host/ceph_qos.h"
+#include "qosd/host/ceph.h"
 #include "qosd/host/cgroup.h"
 #include "qosd/host/net.h"
 #include "qosd/host/virt.h"

@@ -12,6 +12,7 @@
 
 #include "qosd/core/guest.h"
 #include "qosd/core/rbd_lint.h"
+#include "qosd/host/ceph_qos.h" /* the other face of this adapter: limits */
 
 struct ceph_config {      /* texts are copied */
 	const char *conf; /* of the cluster that is asked; NULL: /etc/ceph/ceph.conf */
