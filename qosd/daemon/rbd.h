@@ -31,8 +31,8 @@ bool rbd_in_force(const struct engine *e, uint32_t guest_id, uint32_t disk,
 		  struct rbd_effective *ret);
 
 /*
- * The most that librbd may take for all disks of a guest, as they are open (class_rbd.in_force_bytes);
- * POLICY_NONE_U64: not all of them have been looked at.
+ * The most that librbd may take for all disks of a guest, as they are open
+ * (class_rbd.in_force_bytes); POLICY_NONE_U64: not all of them have been looked at.
  */
 uint64_t rbd_guest_bytes(const struct engine *e, const struct guest *g);
 

@@ -27,7 +27,7 @@ json_t *view_show(struct engine *e, size_t index);
 json_t *view_explain(struct engine *e, size_t index);
 json_t *view_changes(const struct diff *diff);           /* array */
 json_t *view_findings(const struct diag_list *findings); /* array */
-json_t *view_capacity(struct engine *e); /* with a picture */
+json_t *view_capacity(struct engine *e);                 /* with a picture */
 json_t *view_doctor(struct engine *e);
 
 json_t *view_throttles(const struct engine *e); /* the operator's; array */
