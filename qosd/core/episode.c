@@ -251,6 +251,8 @@ static enum episode_news step_calm(struct episode_track *t, const struct episode
 	if (tick->at_us - t->calm_since_us < EPISODE_APART_US)
 		return EPISODE_SAME;
 	t->now.ended_ms = t->calm_since_ms;
+	if (t->now.ended_ms < t->now.began_ms) /* the wall clock was set back */
+		t->now.ended_ms = t->now.began_ms;
 	t->calm_since_us = 0;
 	return EPISODE_ENDED;
 }

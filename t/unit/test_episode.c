@@ -28,7 +28,7 @@ struct bench {
 	struct episode_track track;
 	struct govern_resource found;
 	struct episode_tick tick;
-	uint64_t now_us;
+	uint64_t now_us, back_ms; /* back: by how much the wall clock was set back */
 	char text[EPISODE_LINE_MAX];
 };
 
@@ -47,7 +47,7 @@ static enum episode_news tick(struct bench *b, double pressure, double depth,
 	b->found.state = state;
 	b->found.event = event;
 	b->tick.at_us = b->now_us;
-	b->tick.wall_ms = 1700000000000 + b->now_us / 1000;
+	b->tick.wall_ms = 1700000000000 + b->now_us / 1000 - b->back_ms;
 	b->tick.found = &b->found;
 	b->tick.names = &names;
 	return episode_step(&b->track, RESOURCE_CPU, &b->tick, 7);
@@ -101,6 +101,17 @@ static void test_whole_life(void)
 }
 
 /* The kernel's trigger is the onset when the sample follows it closely. */
+static void test_clock_set_back(void)
+{
+	struct bench b;
+
+	bench_init(&b);
+	CU_ASSERT_EQUAL(tick(&b, 2.4, 0.3, GOVERNOR_PRESSED, GOVERNOR_ONSET), EPISODE_BEGAN);
+	b.back_ms = 3600000;
+	CU_ASSERT_EQUAL(calm_down(&b), EPISODE_ENDED);
+	CU_ASSERT_EQUAL(b.track.now.ended_ms, b.track.now.began_ms);
+}
+
 static void test_onset_of_trigger(void)
 {
 	struct bench b;
@@ -390,6 +401,7 @@ static void test_resume(void)
 
 static const struct test tests[] = {
 	{ "from onset to end", test_whole_life },
+	{ "the wall clock is set back", test_clock_set_back },
 	{ "the kernel's trigger is the onset", test_onset_of_trigger },
 	{ "onset is the first sample over target", test_onset_before_the_act },
 	{ "nobody may give way", test_nothing_to_do },
