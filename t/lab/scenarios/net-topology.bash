@@ -39,7 +39,7 @@ side() { # NAME ROUTER BRIDGE-PORT NUMBER ADDRESS/24 GATEWAY
 }
 
 topology() { # GUESTS
-	local i
+	local i j
 	modprobe -a veth bridge ifb sch_fq 2>/dev/null
 	mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
 	[ -e /sys/class/net/br0 ] || ip link add br0 type bridge
@@ -49,6 +49,10 @@ topology() { # GUESTS
 		side "g$i" "r$i" "tap$i" "$i" "10.9.$i.2" "10.9.$i.1"
 		ip -n "r$i" route add 10.9.255.0/24 via 10.8.0.254
 		ip -n xr route add "10.9.$i.0/24" via "10.8.0.$i"
+		for ((j = 1; j < i; j++)); do # from guest to guest
+			ip -n "r$i" route add "10.9.$j.0/24" via "10.8.0.$j"
+			ip -n "r$j" route add "10.9.$i.0/24" via "10.8.0.$i"
+		done
 	done
 	lab-netio ping --from peer --address 10.9.1.2 --count 1 > /dev/null ||
 		{ note "the topology does not carry a ping"; exit 1; }
