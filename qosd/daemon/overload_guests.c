@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "qosd/core/mem.h"
+#include "qosd/core/netshare.h"
 #include "qosd/daemon/overload.h"
 
 static uint64_t larger(uint64_t a, uint64_t b)
@@ -52,14 +53,24 @@ static void size_cpu(const struct guest *g, const struct qclass *c, bool admitte
 		ret->cpu_floor_mcpu = ret->cpu_full_mcpu;
 }
 
-static void size_net(const struct guest *g, const struct qclass *c, struct govern_guest *ret)
+/*
+ * What a NIC on a shared line has reserved is kept by the line itself (bandwidth.h), packet by
+ * packet: what it misses of it is its own doing, and no reason to throttle others.
+ */
+static void size_net(const struct guest *g, const struct qclass *c, const struct nic_parts *lines,
+		     struct govern_guest *ret)
 {
-	uint64_t nics = 0;
+	uint64_t nics = 0, alone = 0;
 
-	for (size_t i = 0; i < g->nnics; i++)
-		nics += g->nics[i].ifindex != 0;
-	ret->net_reserved_bps = times(c->net.reservation_bps, nics);
-	ret->net_floor_bps = larger(times(c->net.floor_bps, nics), ret->net_reserved_bps);
+	for (size_t i = 0; i < g->nnics; i++) {
+		if (!g->nics[i].ifindex)
+			continue;
+		nics++;
+		alone += !nic_parts_find(lines, g->nics[i].ifindex);
+	}
+	ret->net_reserved_bps = times(c->net.reservation_bps, alone);
+	ret->net_floor_bps =
+		larger(times(c->net.floor_bps, nics), times(c->net.reservation_bps, nics));
 	ret->net_in_full_bps = times(class_net_limit(c, true), nics);
 	ret->net_out_full_bps = times(class_net_limit(c, false), nics);
 }
@@ -103,7 +114,7 @@ static void size_guest(struct engine *e, size_t i, struct govern_guest *ret)
 				      .exempt = is_exempt(e, g),
 				      .no_freeze = !c->memory.freeze || has_rbd(g) };
 	size_cpu(g, c, p->admitted[i], p->placement->guests[i].dedicated, ret);
-	size_net(g, c, ret);
+	size_net(g, c, engine_enforcing(e) ? p->parts : NULL, ret);
 	size_disk(g, c, ret);
 	size_memory(g, c, p->admitted[i], ret);
 }

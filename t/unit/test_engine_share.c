@@ -232,6 +232,26 @@ static void test_contended(void)
 	wire_free(w);
 }
 
+/* The line keeps what is reserved on it, so nobody is throttled for that; observed it does not. */
+static void test_line_is_no_overload(void)
+{
+	static const struct {
+		const char *policy;
+		uint64_t reserved;
+	} cases[] = { { SHARE_POLICY("enforce"), 0 }, { SHARE_POLICY("observe"), 40 * MBIT } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct wire *w = wire_contended(cases[i].policy);
+		const struct protection *p = w->b->e->protection;
+
+		overload_tick(w->b->e);
+		CU_ASSERT_EQUAL(p->nguests, 3);
+		CU_ASSERT_EQUAL(p->guests[0].net_reserved_bps, cases[i].reserved);
+		CU_ASSERT_EQUAL(p->guests[0].net_floor_bps, 40 * MBIT);
+		wire_free(w);
+	}
+}
+
 /* The loop makes rounds by itself, again and again. */
 static void test_timer(void)
 {
@@ -460,6 +480,7 @@ int main(void)
 	static const struct test tests[] = {
 		{ "calm: all may have all", test_calm },
 		{ "contended: reservation, weight, storage", test_contended },
+		{ "what a line keeps is no overload", test_line_is_no_overload },
 		{ "rounds come by themselves", test_timer },
 		{ "a round that changes nothing costs nothing", test_cheap },
 		{ "observe writes nothing", test_observe },

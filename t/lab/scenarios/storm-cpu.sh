@@ -182,6 +182,7 @@ reaction() {
 		freeze_all 1 "${others[@]}"
 		until_true 30 uncapped
 		nap 2 # calm for more than a hold: another storm, not a relapse
+		until_true 30 uncapped # the start of a program can be felt, too
 		t0=${EPOCHREALTIME/[.,]/}
 		freeze_all 0 "${bronze[@]}"
 		until capped; do
