@@ -14,7 +14,7 @@ here=$(dirname "$(readlink -f "$0")")
 bronze=(bronze1 bronze2 bronze3 bronze4 bronze5 bronze6)
 silver=(silver1 silver2)
 others=("${bronze[@]}" "${silver[@]}")
-window_s=${STORM_WINDOW_S:-10}
+window_s=${STORM_WINDOW_S:-8}
 table=${LAB_OUT:-/run}/storm-cpu.txt
 declare -A group # cgroup directory of each guest
 
