@@ -134,6 +134,7 @@ static void take_daemons(struct engine *e)
 
 	if (!ceph_take_daemons(e->rbd->ceph, &e->rbd->daemons))
 		return;
+	e->rbd->daemons_known = true;
 	reserve = rbd_daemons_reserve(&e->rbd->daemons);
 	if (reserve == e->host->services_bytes)
 		return;

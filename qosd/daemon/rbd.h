@@ -58,6 +58,7 @@ struct rbd_watch {
 	struct rbd_row *rows; /* sorted by guest id */
 	size_t count, capacity;
 	struct rbd_daemons daemons;
+	bool daemons_known;       /* they were looked at */
 	struct ceph_written last; /* outcome of the latest write to an image */
 	bool any_written;
 };

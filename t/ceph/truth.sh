@@ -417,6 +417,7 @@ ratios() { # NEARFULL BACKFILLFULL FULL, in the order that the monitors take
 } >/dev/null 2>&1
 
 places() {
+	local target
 	rbd create rbd/plain --size 32M --image-feature layering,exclusive-lock 2>/dev/null
 	place_case shared 'user = "qosd";' "admin_socket = $dir/a/one.asok" RBD-ASOK-SHARED
 	place_case strong 'user = "admin";' - RBD-CAPS
@@ -425,9 +426,11 @@ places() {
 	place_case other-cluster 'user = "qosd";' 'fsid = 11111111-2222-3333-4444-555555555555' \
 		'another cluster'
 	place_case not-asked '' - 'ceph.user is not set'
+	# (4 GiB, or less where its cgroup has a limit.)
+	target=$(ceph daemon "$dir/c/run/osd.0.asok" config get osd_memory_target | jq -r .osd_memory_target)
 	check "osd.0 of this host is found with its target" jq -e \
-		'.ceph.osds|any(.target_bytes==4294967296 and .open_loop)' "$dir/strong.look"
-	check "... and its memory is kept from guests" jq -e '.ceph.reserve_bytes>=4294967296' "$dir/strong.look"
+		".ceph.osds|any(.target_bytes==$target and .open_loop)" "$dir/strong.look"
+	check "... and its memory is kept from guests" jq -e ".ceph.reserve_bytes>=$target" "$dir/strong.look"
 	check "... and OSD-TCMALLOC is told" grep -q OSD-TCMALLOC "$dir/strong.look"
 	ceph daemon "$dir/c/run/osd.0.asok" config set osd_memory_target 1099511627776 >/dev/null
 	place_case greedy 'user = "qosd";' - OSD-RESERVE
@@ -435,7 +438,7 @@ places() {
 	rbd bench --io-type write --io-size 1M --io-total 16M rbd/plain >/dev/null 2>&1
 	ratios 0.0001 0.0002 0.0003
 	for _ in $(seq 40); do
-		ceph health 2>/dev/null | grep -q full && break
+		ceph health detail 2>/dev/null | grep -q OSD_FULL && break
 		sleep 0.5
 	done
 	place_case full 'user = "qosd";' - RBD-FULL

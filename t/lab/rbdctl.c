@@ -67,7 +67,7 @@ static bool looked(struct engine *e, uint64_t since_us)
 {
 	const struct rbd_row *row = rbd_row_find(e->rbd, 1);
 
-	return row && row->latest && row->latest->at_us > since_us;
+	return row && row->latest && row->latest->at_us > since_us && e->rbd->daemons_known;
 }
 
 static bool written(struct engine *e, uint64_t since_us)
