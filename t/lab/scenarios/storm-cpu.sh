@@ -5,7 +5,7 @@
 # it is killed, and how it gives back.
 #
 # Made for the virtual clock: one CPU whose time nobody else takes, so that a latency is the guests'
-# and qosd's doing and not this machine's. STORM_ONSETS=30 for more reactions, STORM_FLAT=1 for one
+# and qosd's doing and not this machine's. LAB_STORM_ONSETS=30 for more reactions, LAB_STORM_FLAT=1 for one
 # more row: qosd with all weights alike.
 here=$(dirname "$(readlink -f "$0")")
 # shellcheck source=lib.sh
@@ -14,7 +14,7 @@ here=$(dirname "$(readlink -f "$0")")
 bronze=(bronze1 bronze2 bronze3 bronze4 bronze5 bronze6)
 silver=(silver1 silver2)
 others=("${bronze[@]}" "${silver[@]}")
-window_s=${STORM_WINDOW_S:-8}
+window_s=${LAB_STORM_WINDOW_S:-8}
 table=${LAB_OUT:-/run}/storm-cpu.txt
 declare -A group # cgroup directory of each guest
 
@@ -147,7 +147,7 @@ compare() {
 		skip "silver is untouched while bronze is above its floor" "bronze is at its floor"
 	fi
 	floors_hold
-	[ -n "${STORM_FLAT:-}" ] || return 0
+	[ -n "${LAB_STORM_FLAT:-}" ] || return 0
 	lab-qosd stop
 	with_qosd "qosd, alike" 100 100 100
 }
@@ -174,7 +174,7 @@ release_gently() {
 
 # Onset: all bronze guests are thawed at once. Until the last of them has its cap.
 reaction() {
-	local n t0 t1 onsets=${STORM_ONSETS:-5}
+	local n t0 t1 onsets=${LAB_STORM_ONSETS:-5}
 	: >/run/reactions
 	freeze_all 1 "${others[@]}"
 	lab-guest load gold1 cpu # it feels every onset at once
