@@ -224,7 +224,7 @@ static __always_inline void codel_begin(struct edt_state *s, const struct edt_cf
 }
 
 /* CoDel (RFC 8289) on the delay that the packet is about to get. 1: mark or drop it. A delay that
- * has fallen by an eighth since the last time needs no more for now. */
+ * has fallen by an eighth since the last time is left alone this time. */
 static __always_inline int codel(struct edt_state *s, const struct edt_cfg *c,
 				 const struct packet *p)
 {
