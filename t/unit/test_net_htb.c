@@ -218,8 +218,7 @@ static void test_notices(void)
 		"ip link del %s",
 		"ip link set %s down",
 		"tc qdisc del dev %s root",
-		"tc class change dev %s parent 7105: classid 7105:1 htb "
-		"rate 77kbit quantum 1514",
+		"tc class change dev %s parent 7105: classid 7105:1 htb rate 77kbit quantum 1514",
 	};
 	struct adapter *a = start(NET_WAY_HTB);
 	char ifb[IF_NAMESIZE], command[160], text[2048];
