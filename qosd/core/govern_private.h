@@ -51,6 +51,8 @@ struct feeling {                          /* of one guest */
 	double got[2];                    /* bit/s */
 	double dropped[2];                /* bytes */
 	double disk_ops, disk_wait_ns, disk_stall;
+	uint64_t disk_ops_seen, disk_wait_seen_ns; /* the latest that was known ... */
+	uint64_t disk_seen_us;                     /* ... at this time; 0: never */
 	bool cpu_known, stall_known, net_known, disk_known, disk_stall_known;
 };
 

@@ -7,8 +7,7 @@
  * seen to do since the round before, makes a demand of it, and divides the line (share.h):
  *
  *	hungry (drops, marks, a queue, or nearly all of what it may)   demand = its limit
- *	else                                                           demand = 1.25 * use + a
- *little
+ *	else                                                           demand = 1.25 * use + a bit
  *
  * The host's traffic is not held back by anybody: its part is what the NICs leave free, and they
  * cannot take it. All that it has reserved is kept for it as soon as it uses a little of that.

@@ -46,6 +46,7 @@
 /* Share of the time with stalled disk I/O that counts as target, where latency is not known. */
 #define DISK_STALL_TARGET 0.1
 #define STALE_US          UINT64_C(1000000) /* an older reading says nothing */
+#define COUNTS_OLD_US     UINT64_C(6000000) /* older counters say nothing of now */
 #define STALE_PRESSURE    0.9               /* between clean and pressed */
 #define UNSURE_PRESSURE   0.95              /* likewise */
 /* At this part of its own limit a disk waits for the limit, not for others. */
@@ -239,26 +240,58 @@ static void feel_net(struct feeling *f, const struct sample_guest *was,
 	f->felt_us[RESOURCE_NET] = turn->in->now->at_us;
 }
 
-/* A reading of the hypervisor is an average over a second already. */
-static void feel_disk(struct feeling *f, const struct sample_guest *was,
-		      const struct sample_guest *is, const struct govern_turn *turn)
+static void see_counts(struct feeling *f, const struct sample_guest *s, uint64_t at_us)
 {
-	uint64_t ops = sample_delta(was->disk_ops, is->disk_ops);
-	uint64_t wait = sample_delta(was->disk_wait_ns, is->disk_wait_ns);
+	if (s->disk_ops == SAMPLE_UNKNOWN || s->disk_wait_ns == SAMPLE_UNKNOWN)
+		return;
+	f->disk_ops_seen = s->disk_ops;
+	f->disk_wait_seen_ns = s->disk_wait_ns;
+	f->disk_seen_us = at_us;
+}
+
+/*
+ * How long requests took since the reading before, which need not be the sample before: the
+ * hypervisor is asked once a second at the most, and may not answer. Such a reading is an average
+ * over a second already.
+ */
+static void feel_latency(struct feeling *f, const struct sample_guest *is, uint64_t now_us)
+{
+	double dt_s = (double)(now_us - f->disk_seen_us) / 1e6;
+	uint64_t ops = sample_delta(f->disk_ops_seen, is->disk_ops);
+	uint64_t wait = sample_delta(f->disk_wait_seen_ns, is->disk_wait_ns);
+
+	if (f->disk_seen_us && now_us - f->disk_seen_us <= COUNTS_OLD_US && dt_s > 0 &&
+	    ops != SAMPLE_UNKNOWN && wait != SAMPLE_UNKNOWN) {
+		f->disk_ops = (double)ops / dt_s;
+		f->disk_wait_ns = (double)wait / dt_s;
+		f->disk_known = true;
+		f->felt_us[RESOURCE_DISK] = now_us;
+	}
+	see_counts(f, is, now_us);
+}
+
+/*
+ * Stalls are the second choice, for a host that is calm and asks for no latencies. While somebody
+ * is throttled, latencies that do not come any more are unknown, not good.
+ */
+static void feel_disk(struct feeling *f, const struct sample_guest *was,
+		      const struct sample_guest *is, const struct govern_turn *turn, bool throttled)
+{
+	uint64_t now_us = turn->in->now->at_us;
 	uint64_t stall = sample_delta(was->disk_stall_us, is->disk_stall_us);
 
-	if (ops != SAMPLE_UNKNOWN && wait != SAMPLE_UNKNOWN) {
-		f->disk_ops = (double)ops / turn->dt_s;
-		f->disk_wait_ns = (double)wait / turn->dt_s;
-		f->disk_known = true;
-		f->felt_us[RESOURCE_DISK] = turn->in->now->at_us;
-	}
-	if (stall != SAMPLE_UNKNOWN) {
-		blend(&f->disk_stall, (double)stall / 1e6 / turn->dt_s,
-		      part(turn->dt_s, STALL_TAU_S, !f->disk_stall_known));
-		f->disk_stall_known = true;
-		f->felt_us[RESOURCE_DISK] = turn->in->now->at_us;
-	}
+	if (!f->disk_seen_us)
+		see_counts(f, was, turn->in->before->at_us);
+	feel_latency(f, is, now_us);
+	if (!throttled && now_us - f->disk_seen_us > COUNTS_OLD_US)
+		f->disk_known = false;
+	if (stall == SAMPLE_UNKNOWN)
+		return;
+	blend(&f->disk_stall, (double)stall / 1e6 / turn->dt_s,
+	      part(turn->dt_s, STALL_TAU_S, !f->disk_stall_known));
+	f->disk_stall_known = true;
+	if (!f->disk_known)
+		f->felt_us[RESOURCE_DISK] = now_us;
 }
 
 void signal_feel(struct govern *g, const struct govern_turn *turn)
@@ -279,7 +312,7 @@ void signal_feel(struct govern *g, const struct govern_turn *turn)
 		feel_memory(f, was, is, turn);
 		feel_net(f, was, is, turn, turn->in->guests[i].net_reserved_bps,
 			 is_fresh(g, f->felt_us[RESOURCE_NET], RESOURCE_NET));
-		feel_disk(f, was, is, turn);
+		feel_disk(f, was, is, turn, g->governors[RESOURCE_DISK].depth > 0);
 	}
 }
 

@@ -57,6 +57,8 @@ struct protection {
 	uint32_t *places;            /* of each in the picture's inventory */
 	size_t nguests, guests_capacity, places_capacity;
 	bool guests_stale;        /* the picture is another one */
+	bool protects_rbd;        /* of rank 0 one has an RBD disk */
+	uint64_t rbd_looked_us;   /* monotonic */
 	struct govern_output out; /* of the last tick; borrowed of the governor */
 	bool ticked;              /* `out` holds, for `guests` */
 
@@ -132,7 +134,7 @@ bool guest_caps_any(const struct guest_caps *c);
 
 /* ---- overload_sources.c ---- */
 int overload_open_sensor(struct engine *e, struct qerr *err);
-/* After a tick: libvirt is to read disk latencies while they matter. */
+/* After a tick: libvirt is to read disk latencies while they matter, or might. */
 void overload_want_disks(struct engine *e);
 
 /* ---- overload_lease.c ---- */

@@ -147,8 +147,12 @@ int overload_build_guests(struct engine *e)
 			p->places[p->nguests++] = i;
 	if (p->nguests)
 		qsort_r(p->places, p->nguests, sizeof(*p->places), compare_places, pic->inventory);
-	for (size_t k = 0; k < p->nguests; k++)
+	p->protects_rbd = false;
+	for (size_t k = 0; k < p->nguests; k++) {
 		size_guest(e, p->places[k], &p->guests[k]);
+		p->protects_rbd |=
+			p->guests[k].rank == 0 && has_rbd(pic->inventory->guests[p->places[k]]);
+	}
 	return 0;
 }
 

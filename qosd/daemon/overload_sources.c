@@ -5,7 +5,9 @@
  *
  * Groups are cheap. Drops are two map look-ups for each card: only of guests that are shaped. Disk
  * latencies come from libvirt, a second at a time and on its own thread: only while the host's
- * disks have somebody waiting, or a throttle is in force.
+ * disks have somebody waiting, or a throttle is in force. Who waits for an RBD image waits for the
+ * network, of which the kernel knows no more: while a protected guest has one, libvirt is asked now
+ * and then in any case.
  */
 #include <errno.h>
 
@@ -15,6 +17,9 @@
 #include "qosd/host/sensor.h"
 
 #define DISK_WAIT_PERMILLE 5 /* of the time in which somebody waits for a disk */
+#define DISK_WANT_US       UINT64_C(5000000)
+#define RBD_LOOK_US        UINT64_C(4000000) /* two readings that far apart still make one of now */
+#define RBD_WANT_US        UINT64_C(100000)  /* one */
 
 static int read_sensor(void *ctx, const struct inventory *inv, const struct policy *policy,
 		       struct sample *ret, struct qerr *err)
@@ -81,21 +86,33 @@ static int read_disk(void *ctx, const struct guest *g, struct sample_guest *ret)
 	return virt_disk_stats(e->virt, g, ret);
 }
 
+/* Somebody on this host waits for a disk, or gives way for who did. */
+static bool disks_press(const struct protection *p)
+{
+	const struct sample *now = &p->samples[p->newest], *before = &p->samples[!p->newest];
+	uint64_t waited_us =
+		sample_delta(before->psi_some_us[RESOURCE_DISK], now->psi_some_us[RESOURCE_DISK]);
+
+	return waited_us == SAMPLE_UNKNOWN ||
+	       waited_us * 1000 > (now->at_us - before->at_us) * DISK_WAIT_PERMILLE ||
+	       p->out.resources[RESOURCE_DISK].depth > 0 ||
+	       p->out.resources[RESOURCE_DISK].pressure > 1;
+}
+
 /* After a tick: will the next ones need to know how long disks take? */
 void overload_want_disks(struct engine *e)
 {
 	struct protection *p = e->protection;
-	const struct sample *now = &p->samples[p->newest], *before = &p->samples[!p->newest];
-	uint64_t waited_us;
+	uint64_t now_us = p->samples[p->newest].at_us;
 
 	if (!e->virt || p->nsamples < 2)
 		return;
-	waited_us =
-		sample_delta(before->psi_some_us[RESOURCE_DISK], now->psi_some_us[RESOURCE_DISK]);
-	if (waited_us == SAMPLE_UNKNOWN ||
-	    waited_us * 1000 > (now->at_us - before->at_us) * DISK_WAIT_PERMILLE ||
-	    p->out.resources[RESOURCE_DISK].depth > 0)
-		virt_disk_stats_want(e->virt);
+	if (disks_press(p)) {
+		virt_disk_stats_want(e->virt, DISK_WANT_US);
+	} else if (p->protects_rbd && now_us - p->rbd_looked_us >= RBD_LOOK_US) {
+		p->rbd_looked_us = now_us;
+		virt_disk_stats_want(e->virt, RBD_WANT_US);
+	}
 }
 
 int overload_open_sensor(struct engine *e, struct qerr *err)

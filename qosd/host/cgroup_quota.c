@@ -114,7 +114,8 @@ static int apply_one(struct cgroup_ctx *ctx, struct cgroup_dir *dir, const struc
 		return r;
 	if (now.quota_us == to->quota_us && now.period_us == to->period_us)
 		return 0;
-	r = read_burst(ctx, dir, &burst);
+	if (to->quota_us < now.quota_us) /* a larger one has room for any burst that there is */
+		r = read_burst(ctx, dir, &burst);
 	if (r == 0 && burst > to->quota_us)
 		r = cgroup_dir_write_u64(dir, &ctx->fs, burst_file(ctx), to->quota_us);
 	if (r < 0)

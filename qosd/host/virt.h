@@ -73,11 +73,11 @@ struct adapter *virt_adapter(struct virt *v);
  */
 int virt_balloon_check(struct virt *v, const struct guest *g, struct qerr *err);
 
-/* Read disk statistics each second for the next 5 s. Cheap, to be called at each tick. */
-void virt_disk_stats_want(struct virt *v);
+/* Read disk statistics each second for the next for_us, at least once. Cheap, for each tick. */
+void virt_disk_stats_want(struct virt *v, uint64_t for_us);
 /*
  * Fills disk_ops, disk_bytes and disk_wait_ns (reads, writes and flushes of all disks) with the
- * latest reading; -ENODATA: none of the last 5 s. Never blocks.
+ * latest reading, step by step; -ENODATA: nothing is known of right now. Never blocks.
  */
 int virt_disk_stats(struct virt *v, const struct guest *g, struct sample_guest *ret);
 

@@ -29,7 +29,7 @@
 #define VIRT_EVENTS         6
 #define VIRT_CALLERS        3 /* threads that call libvirt: calls, ping, statistics */
 #define VIRT_STATS_US       UINT64_C(1000000) /* between two readings of disk statistics */
-#define VIRT_STATS_KEEP_US  UINT64_C(5000000) /* how long one is good, and asked for once */
+#define VIRT_STATS_KEEP_US  UINT64_C(5000000) /* a longer time between two says nothing of now */
 #define VIRT_BALLOON_US     UINT64_C(5000000) /* time that a guest has to follow its balloon */
 
 enum virt_job_kind { VIRT_JOB_PIN, VIRT_JOB_CLASS, VIRT_JOB_TUNE, VIRT_JOB_BALLOON };
@@ -95,6 +95,7 @@ struct virt_disk_sum {
 struct virt_disk_counts { /* all disks of a guest */
 	char uuid[GUEST_UUID_MAX];
 	struct virt_disk_sum from, to; /* shown when it was read; read */
+	bool climbs;                   /* `from` is known: there was a reading not long before */
 };
 
 struct virt {

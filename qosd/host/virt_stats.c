@@ -6,7 +6,8 @@
  * One bulk call for all guests, on a thread of its own with the connection's reference: a guest
  * whose QEMU does not answer may keep this call waiting, and nothing else. Guests that are busy
  * with another call are left out of a reading (NOWAIT); theirs is then not known. What is shown
- * climbs from one reading to the next (sample_climb), for samples are taken more often.
+ * climbs from one reading to the next (sample_climb), for samples are taken more often. When it has
+ * arrived nothing is known until the next reading: a counter at rest would say that the disk is.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -75,8 +76,10 @@ static void go_on(const struct virt *v, struct virt_disk_counts *c, uint64_t now
 	const struct virt_disk_counts *before =
 		v->counts ? bsearch(c, v->counts, v->ncounts, sizeof(*c), compare_counts) : NULL;
 
-	if (before)
-		c->from = shown(before, now_us - v->counts_at_us, v->counts_span_us);
+	if (!before)
+		return;
+	c->from = shown(before, now_us - v->counts_at_us, v->counts_span_us);
+	c->climbs = true;
 }
 
 /* The reading of before is read without the lock: only this thread changes it. */
@@ -237,14 +240,15 @@ void *virt_stats_main(void *arg)
 
 /* ---- the loop ---- */
 
-void virt_disk_stats_want(struct virt *v)
+void virt_disk_stats_want(struct virt *v, uint64_t for_us)
 {
 	uint64_t now = virt_now_us();
 
 	pthread_mutex_lock(&v->lock);
 	if (v->counts_wanted_us < now)
 		pthread_cond_broadcast(&v->wake);
-	v->counts_wanted_us = now + VIRT_STATS_KEEP_US;
+	if (v->counts_wanted_us < now + for_us)
+		v->counts_wanted_us = now + for_us;
 	pthread_mutex_unlock(&v->lock);
 }
 
@@ -258,8 +262,10 @@ int virt_disk_stats(struct virt *v, const struct guest *g, struct sample_guest *
 	memcpy(key.uuid, g->uuid, sizeof(key.uuid));
 	pthread_mutex_lock(&v->lock);
 	age_us = virt_now_us() - v->counts_at_us;
-	if (v->counts && age_us < VIRT_STATS_KEEP_US)
+	if (v->counts && age_us <= v->counts_span_us)
 		c = bsearch(&key, v->counts, v->ncounts, sizeof(key), compare_counts);
+	if (c && !c->climbs)
+		c = NULL;
 	if (c) {
 		now = shown(c, age_us, v->counts_span_us);
 		ret->disk_ops = now.ops;

@@ -5,17 +5,17 @@
  *	bench_watch [SECONDS]     (none: 10 for each row)
  *
  * 200 and 1000 guests of 2 vCPUs. vCPUs are threads that sleep, and there is one more thread for
- *each guest, as QEMU's main loop; groups are files in memory; NICs and disks are left out. A look
- *reads all of it (sensor), finds pressures and caps (core), and has nothing to change. Looks come
- *at the daemon's own pace in real time, so caches are as cold and memory is read as seldom as
- *there.
+ * each guest, as QEMU's main loop; groups are files in memory; NICs and disks are left out. A look
+ * reads all of it (sensor), finds pressures and caps (core), and has nothing to change. Looks come
+ * at the daemon's own pace in real time, so caches are as cold and memory is read as seldom as
+ * there.
  *
  *	calm     a look a second, as when nothing is pressed
  *	pressed  ten looks a second, with every guest throttled
  *
  * A table goes to standard error, one JSON object to standard output. CPU time of this process.
- *Exit status 1 when a goal of design.md is missed (0.2 % of a core calm at 200, 5 % pressed at
- *1000).
+ * Exit status 1 when a goal of design.md is missed (0.2 % of a core calm at 200, 5 % pressed at
+ * 1000).
  */
 #include <sys/stat.h>
 

@@ -215,7 +215,7 @@ static void cmd_stats(struct tool *t, char **words)
 	struct sample_guest s = { 0 };
 	int r = g ? virt_disk_stats(t->virt, g, &s) : -ENOENT;
 
-	virt_disk_stats_want(t->virt);
+	virt_disk_stats_want(t->virt, UINT64_C(5000000));
 	stamp(t);
 	printf("stats %s %d %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", words[1], r, s.disk_ops,
 	       s.disk_bytes, s.disk_wait_ns);

@@ -19,6 +19,7 @@ struct actor {            /* rates of the next window */
 	double stall;     /* share of the time */
 	double in_bps, out_bps, in_dropped_bps;
 	double disk_ops, disk_latency_ms, disk_bytes;
+	bool disks_unknown; /* the hypervisor says nothing of them */
 	uint64_t throttled; /* periods in the window */
 	uint64_t memory_bytes;
 };
@@ -114,6 +115,8 @@ static inline void stage_use(struct sample_guest *g, const struct sample_guest *
 	g->disk_ops = grown(was->disk_ops, a->disk_ops, s);
 	g->disk_bytes = grown(was->disk_bytes, a->disk_bytes, s);
 	g->disk_wait_ns = grown(was->disk_wait_ns, a->disk_ops * a->disk_latency_ms * 1e6, s);
+	if (a->disks_unknown)
+		g->disk_ops = g->disk_bytes = g->disk_wait_ns = SAMPLE_UNKNOWN;
 	g->memory_bytes = a->memory_bytes;
 	g->swap_bytes = 0;
 }

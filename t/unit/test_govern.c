@@ -381,6 +381,33 @@ static void test_disk_caps(void)
 	stage_free(s);
 }
 
+/* A hypervisor that does not answer is not a disk at rest: what nobody knows is held like any
+ * doubt. */
+static void test_disks_unknown(void)
+{
+	struct stage *s = scene(2);
+	uint64_t cap;
+
+	s->actors[0] = (struct actor){ .disk_ops = 100, .disk_latency_ms = 120 };
+	s->actors[2] = (struct actor){ .disk_ops = 3000, .disk_bytes = 3000 * 4096 };
+	stage_run(s, 3, 0.1);
+	cap = s->out.caps[2].disk_iops;
+	CU_ASSERT(cap < 3000);
+	s->actors[0].disks_unknown = s->actors[2].disks_unknown = true;
+	stage_run(s, 9, 0.1);
+	CU_ASSERT_EQUAL(s->out.caps[2].disk_iops, cap);
+	CU_ASSERT(s->out.resources[RESOURCE_DISK].pressure < 0);
+	s->actors[0].disks_unknown = s->actors[2].disks_unknown = false;
+	s->actors[0].disk_latency_ms = 2;
+	stage_run(s, 120, 0.1);
+	CU_ASSERT_EQUAL(s->out.caps[2].disk_iops, THROTTLE_NONE);
+	/* While nobody is throttled the hypervisor is not asked: stalls tell. */
+	s->actors[0].disks_unknown = true;
+	stage_run(s, 10, 0.1);
+	CU_ASSERT_EQUAL(s->out.resources[RESOURCE_DISK].pressure, 0);
+	stage_free(s);
+}
+
 static void test_long_throttled_first(void)
 {
 	struct stage *s = scene(2);
@@ -430,6 +457,7 @@ static const struct test tests[] = {
 	{ "memory: down to the floor, freeze last", test_memory_ladder },
 	{ "network caps by direction", test_net_caps },
 	{ "disk caps", test_disk_caps },
+	{ "disks of which nothing is known", test_disks_unknown },
 	{ "who was held longest gets its part first", test_long_throttled_first },
 	{ "no guests, no victims", test_nobody_and_many },
 };

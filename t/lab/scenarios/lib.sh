@@ -249,14 +249,14 @@ snapshot() {
 # The standard three classes, and nobody overloaded: what holds always. $1: extra text. A host with
 # one CPU has none to dedicate.
 write_conf() {
-	local gold=dedicated
-	[ "$(nproc)" -gt 1 ] || gold=shared
+	local gold='placement = "dedicated"; reservation = "100%"'
+	[ "$(nproc)" -gt 1 ] || gold='placement = "shared"'
 	cat >"$conf" <<-EOF2
 		mode = "enforce";
 		host = { reserve = { memory = "256MiB"; }; };
 		classes = (
 		  { name = "gold"; rank = 0;
-		    cpu = { placement = "$gold"; reservation = "100%"; weight = 400; };
+		    cpu = { $gold; weight = 400; };
 		    memory = { reservation = "100%"; overhead = "32MiB"; swap = "none"; };
 		    net = { limit = "100Mbit"; }; },
 		  { name = "silver"; rank = 1;

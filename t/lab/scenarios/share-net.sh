@@ -22,6 +22,7 @@ write_share_conf() {
 		  { name = "bronze"; rank = 1; net = { weight = 1; }; } );
 		match = ( { name = "gold*"; class = "gold"; } );
 		default_class = "bronze";
+		overload = { cpu = { target_wait = "100%"; }; };
 	EOF2
 }
 

@@ -69,7 +69,23 @@ restarted() { [ "$(systemctl show -P NRestarts qosd.service)" = 1 ] && settled; 
 check "killed, it is started again" until_true 30 restarted
 snapshot >/run/restarted
 check "and nothing has changed" diff /run/enforced /run/restarted
+locked_kb() { sed -n 's/^VmLck:\s*\([0-9]*\) kB/\1/p' "/proc/$(systemctl show -P MainPID qosd.service)/status"; }
+within "what qosd uses stays in memory (kB locked)" "$(locked_kb)" 1000 1000000
 note "$(systemd-analyze security --no-pager qosd.service | tail -n 1)"
+
+# ---- with the drop-in for Ceph
+install -D -m 644 "$LAB_TOP/etc/qosd-ceph.conf" /run/systemd/system/qosd.service.d/ceph.conf
+systemctl daemon-reload
+check "with what Ceph needs the unit starts" systemctl restart qosd.service
+check "and settles again" until_true 20 settled
+is "with dac_override, too" \
+	"$(sed -n 's/^CapEff:\s*//p' "/proc/$(systemctl show -P MainPID qosd.service)/status")" 000000c001001002
+is "and with the internet's protocols" "$(systemctl show -P RestrictAddressFamilies qosd.service | tr ' ' '\n' |
+	sort | xargs) $(systemctl show -P IPAddressDeny qosd.service)" "AF_INET AF_INET6 AF_NETLINK AF_UNIX "
+rm -r /run/systemd/system/qosd.service.d
+systemctl daemon-reload
+systemctl restart qosd.service
+until_true 20 settled
 
 # ---- the exporter's unit in its sandbox
 check "the exporter's unit starts" systemctl start qos-exporter.service
