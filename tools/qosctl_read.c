@@ -341,10 +341,12 @@ int verb_version(struct qosctl *ctl, int argc, char **argv)
 	if (r)
 		return r;
 	if (ctl->json) {
+		json_object_set_new(answer, "qosctl", json_string(qosctl_version()));
 		json_print(answer, false);
 	} else {
 		print_field("qosd", json_text(answer, "version"));
-		print_field("libvirt", json_text(answer, "libvirt"));
+		if (json_at(answer, "libvirt"))
+			print_field("libvirt", json_text(answer, "libvirt"));
 		print_field("kernel", json_text(answer, "kernel"));
 	}
 	json_decref(answer);

@@ -135,13 +135,21 @@ int m_policy(struct control_call *call, json_t *parameters, void *user)
 					     (json_int_t)e->generation));
 }
 
+static json_t *libvirt_version(const struct engine *e)
+{
+	unsigned long v = e->virt ? virt_version(e->virt) : 0;
+
+	return v ? json_sprintf("%lu.%lu.%lu", v / 1000000, v / 1000 % 1000, v % 1000)
+		 : json_null();
+}
+
 int m_version(struct control_call *call, json_t *parameters, void *user)
 {
 	struct utsname u;
 
 	(void)parameters;
-	(void)user;
 	return control_reply(call,
-			     json_pack("{s:s, s:o}", "version", PACKAGE_VERSION, "kernel",
+			     json_pack("{s:s, s:o, s:o}", "version", PACKAGE_VERSION, "libvirt",
+				       libvirt_version(user), "kernel",
 				       uname(&u) == 0 ? json_string(u.release) : json_null()));
 }

@@ -280,6 +280,11 @@ const char *virt_state_name(enum virt_state s)
 	return (size_t)s < ARRAY_SIZE(names) ? names[s] : "unknown";
 }
 
+unsigned long virt_version(const struct virt *v)
+{
+	return atomic_load(&v->version);
+}
+
 void virt_refresh(struct virt *v, const char *uuid)
 {
 	virt_mark_dirty(v, uuid);

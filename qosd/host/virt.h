@@ -50,6 +50,8 @@ void virt_collect(struct virt *v,
 enum virt_state virt_state(const struct virt *v);
 /* "connecting", "connected", "reconnecting", "hung" */
 const char *virt_state_name(enum virt_state s);
+/* libvirtd's version, 1000000 major + 1000 minor + release; 0: not known yet. Never blocks. */
+unsigned long virt_version(const struct virt *v);
 /* Ask for a refresh of all, or of one guest by uuid. Never blocks. */
 void virt_refresh(struct virt *v, const char *uuid);
 /*

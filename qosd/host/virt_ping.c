@@ -21,12 +21,14 @@ virConnectPtr virt_borrow_connection(struct virt *v)
 
 static void ping(struct virt *v, virConnectPtr conn)
 {
-	unsigned long version;
+	unsigned long version = 0;
 	int r;
 
 	atomic_store(&v->ping_since_us, virt_now_us());
 	r = virConnectGetLibVersion(conn, &version);
 	virResetLastError();
+	if (r == 0)
+		atomic_store(&v->version, version);
 	if (r < 0 && virConnectIsAlive(conn) != 1)
 		virt_connection_broke(v, conn);
 	atomic_store(&v->ping_since_us, 0);

@@ -114,6 +114,7 @@ struct virt {
 	_Atomic uint64_t call_since_us; /* when the calls thread's call began; 0: none runs */
 	_Atomic uint64_t call_limit_us; /* longer means hung */
 	_Atomic uint64_t ping_since_us; /* the same of the ping; longer than hung_us means hung */
+	atomic_ulong version;           /* of libvirtd, as the last ping told; 0: none yet */
 
 	pthread_mutex_t lock;
 	pthread_cond_t wake; /* threads wait here for work and for the end */

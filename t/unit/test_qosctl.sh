@@ -172,7 +172,6 @@ json 0 Episodes episodes
 json 0 Capacity capacity
 json 5 Doctor doctor
 json 0 Policy policy
-json 0 Version version
 json 0 Reload reload
 json 0 Undo undo
 json 0 Confirm confirm
@@ -181,6 +180,17 @@ json 0 SetClass class web1 gold
 json 0 Throttle throttle bronze cpu 1 --for 1s
 json 0 Hold hold web1 --for 1s
 json 0 Release release
+
+run --json version
+expect_status 0 "--json version"
+"$qosctl" --version | sed 's/ /": "/; s/.*/"&"/' > "$work/own"
+grep -qF "$(cat "$work/own")" "$work/out" || complain "--json version lacks its own: $(cat "$work/out")"
+for member in '"version": "0.1.0"' '"libvirt": "9.0.0"' '"kernel": "6.1.0-18-amd64"'; do
+	grep -qF "$member" "$work/out" || complain "--json version: no $member in $(cat "$work/out")"
+done
+run version
+expect_status 0 version
+grep -q '^libvirt *9.0.0$' "$work/out" || complain "version: $(cat "$work/out")"
 
 # No escape sequence of a guest's name, and no colour, reaches what is not a terminal.
 for verb in list top policy "show web1"; do
@@ -324,6 +334,9 @@ golden quiet-episodes 0 episodes
 golden quiet-hold 0 hold web1 --for 0s
 golden quiet-doctor 0 doctor
 golden quiet-explain 0 explain web1
+run version
+expect_status 0 "version without libvirt's"
+grep -q '^libvirt' "$work/out" && complain "version without libvirt's: $(cat "$work/out")"
 
 start_daemon "$fixtures/bad"
 golden bad-reload 1 reload

@@ -19,6 +19,22 @@ static void test_connects(void)
 	stop(&f);
 }
 
+static bool has_version(struct fixture *f)
+{
+	return virt_version(f->v) != 0;
+}
+
+static void test_version(void)
+{
+	struct fixture f = start_default();
+	unsigned long ours = 0;
+
+	CU_ASSERT_EQUAL(virGetVersion(&ours, NULL, NULL), 0); /* the test driver runs in here */
+	CU_ASSERT(until(&f, has_version));
+	CU_ASSERT_EQUAL(virt_version(f.v), ours);
+	stop(&f);
+}
+
 static bool has_a(struct fixture *f)
 {
 	return find(f, "a") != NULL;
@@ -259,6 +275,7 @@ static void test_many_lives(void)
 
 static const struct test tests[] = {
 	{ "connects and lists", test_connects },
+	{ "libvirt's version", test_version },
 	{ "guests start and stop", test_start_stop },
 	{ "short lives", test_short_lives },
 	{ "many guests", test_many_guests },
