@@ -1,22 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* qosctl_capacity - what the host has, what is promised of it, and what is left. */
 #include <stdio.h>
+#include <string.h>
 
 #include "qosd/core/mem.h"
 #include "tools/qosctl.h"
+
+/* What is left is told when it is nothing, too: that is not the same as not known. */
+static bool zero_is_none(const char *field)
+{
+	return strcmp(field, "free_bytes") != 0 && strcmp(field, "free_bps") != 0;
+}
 
 static void add_bytes(struct table *t, const json_t *object, const char *field)
 {
 	char text[HUMAN_MAX];
 
-	table_add(t, PLAIN, "%s", human_json(json_at(object, field), human_bytes, true, text));
+	table_add(t, PLAIN, "%s",
+		  human_json(json_at(object, field), human_bytes, zero_is_none(field), text));
 }
 
 static void add_bps(struct table *t, const json_t *object, const char *field)
 {
 	char text[HUMAN_MAX];
 
-	table_add(t, PLAIN, "%s", human_json(json_at(object, field), human_bps, true, text));
+	table_add(t, PLAIN, "%s",
+		  human_json(json_at(object, field), human_bps, zero_is_none(field), text));
 }
 
 static void print_memory(const json_t *answer, bool colour)
@@ -56,14 +65,15 @@ static void print_cpu(const json_t *cpu, bool colour)
 
 static void print_networks(const json_t *networks, bool colour)
 {
-	static const char *const headers[] = { "NETWORK",   ">RATE", ">HOST",
-					       ">RESERVED", ">FREE", NULL };
+	static const char *const headers[] = { "NETWORK",   "UPLINK", ">RATE", ">HOST",
+					       ">RESERVED", ">FREE",  NULL };
 	struct table *t = table_new(headers);
 	const json_t *n;
 	size_t i;
 
 	json_array_foreach (networks, i, n) {
 		table_add(t, PLAIN, "%s", json_text(n, "name"));
+		table_add(t, PLAIN, "%s", json_text(n, "uplink"));
 		add_bps(t, n, "rate_bps");
 		add_bps(t, n, "host_bps");
 		add_bps(t, n, "reserved_bps");

@@ -4,8 +4,10 @@
  *
  * The same numbers as admission decides by (the ledger of the last picture), and who has them.
  */
-#include <string.h>
+#include <stdlib.h>
 
+#include "qosd/core/mem.h"
+#include "qosd/core/netshare.h"
 #include "qosd/daemon/view.h"
 
 static uint64_t rest(uint64_t all, uint64_t used)
@@ -72,41 +74,71 @@ static json_t *capacity_cpu(const struct engine *e, const struct picture *p)
 			 cpus_of(rest(l->shared_capacity_mcpu, l->shared_reserved_mcpu)));
 }
 
-/* What guests reserve on a network's bridge: each of their cards there. */
-static uint64_t guests_on_network(const struct picture *p, const char *device)
+/* What the cards of guests reserve on each network of the policy; NULL when out of memory. */
+static uint64_t *reserved_by_network(const struct picture *p)
 {
-	uint64_t bps = 0;
+	uint64_t *bps = calloc(p->policy->nnetworks + 1, sizeof(*bps));
 
-	for (size_t i = 0; i < p->inventory->count; i++) {
+	for (size_t i = 0; bps && i < p->inventory->count; i++) {
 		const struct guest *g = p->inventory->guests[i];
 
-		for (size_t k = 0; k < g->nnics; k++)
-			if (device && strcmp(g->nics[k].bridge, device) == 0)
-				bps += p->assign[i].effective.net.reservation_bps;
+		for (size_t k = 0; k < g->nnics; k++) {
+			uint32_t n = netshare_network_of(p->policy, &g->nics[k]);
+
+			if (n != NETSHARE_NONE)
+				bps[n] += p->assign[i].effective.net.reservation_bps;
+		}
 	}
 	return bps;
 }
 
-static json_t *capacity_network(const struct picture *p, const struct network *n)
+/* Networks with one uplink share its rate, which any of them may give, and what is left of it. */
+static void look_at_uplink(const struct policy *policy, uint32_t network, const uint64_t *reserved,
+			   uint64_t *ret_rate_bps, uint64_t *ret_free_bps)
 {
-	uint64_t guests = guests_on_network(p, n->device);
-	bool known = n->rate_bps != POLICY_NONE_U64;
+	uint32_t line = netshare_line_of(policy, network);
+	uint64_t rate_bps = POLICY_NONE_U64, promised_bps = 0;
 
-	return json_pack(
-		"{s:o, s:o, s:o, s:I, s:I, s:o}", "name", view_text(n->name), "device",
-		view_text(n->device), "rate_bps",
-		known ? json_integer((json_int_t)n->rate_bps) : json_null(), "host_bps",
-		(json_int_t)n->reservation_bps, "reserved_bps", (json_int_t)guests, "free_bps",
-		known ? json_integer((json_int_t)rest(n->rate_bps, n->reservation_bps + guests))
-		      : json_null());
+	for (uint32_t i = line; i < policy->nnetworks; i++) {
+		const struct network *n = &policy->networks[i];
+
+		if (netshare_line_of(policy, i) != line)
+			continue;
+		if (rate_bps == POLICY_NONE_U64)
+			rate_bps = n->rate_bps;
+		promised_bps += n->reservation_bps + reserved[i];
+	}
+	*ret_rate_bps = rate_bps;
+	*ret_free_bps =
+		rate_bps == POLICY_NONE_U64 ? POLICY_NONE_U64 : rest(rate_bps, promised_bps);
+}
+
+static json_t *bps_or_null(uint64_t bps)
+{
+	return bps == POLICY_NONE_U64 ? json_null() : json_integer((json_int_t)bps);
+}
+
+static json_t *capacity_network(const struct policy *policy, uint32_t index,
+				const uint64_t *reserved)
+{
+	const struct network *n = &policy->networks[index];
+	uint64_t rate_bps, free_bps;
+
+	look_at_uplink(policy, index, reserved, &rate_bps, &free_bps);
+	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "name", view_text(n->name),
+			 "device", view_text(n->device), "uplink", view_text(netshare_uplink(n)),
+			 "rate_bps", bps_or_null(rate_bps), "host_bps",
+			 (json_int_t)n->reservation_bps, "reserved_bps",
+			 (json_int_t)reserved[index], "free_bps", bps_or_null(free_bps));
 }
 
 static json_t *capacity_networks(const struct picture *p)
 {
-	json_t *list = json_array();
+	uint64_t *reserved CLEANUP_FREE = reserved_by_network(p);
+	json_t *list = reserved ? json_array() : NULL;
 
-	for (size_t i = 0; i < p->policy->nnetworks; i++)
-		json_array_append_new(list, capacity_network(p, &p->policy->networks[i]));
+	for (uint32_t i = 0; list && i < p->policy->nnetworks; i++)
+		json_array_append_new(list, capacity_network(p->policy, i, reserved));
 	return list;
 }
 

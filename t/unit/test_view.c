@@ -247,6 +247,60 @@ static void test_why_unshaped_trouble(void)
 	close_stage();
 }
 
+/* ---- capacity ---- */
+
+#define UPLINKS                                                                                    \
+	"mode = \"observe\";\nnetworks = ("                                                        \
+	" { name = \"tenant\"; device = \"br0\"; uplink = \"bond0\"; },"                           \
+	" { name = \"storage\"; device = \"bond0.7\"; uplink = \"bond0\"; rate = \"10Gbit\";"      \
+	" reservation = \"4Gbit\"; },"                                                             \
+	" { name = \"backup\"; device = \"br1\"; rate = \"1Gbit\"; },"                             \
+	" { name = \"own\"; device = \"eth9\"; } );\n"                                             \
+	"classes = ( { name = \"gold\"; rank = 0; net = { reservation = \"1Gbit\"; }; },"          \
+	" { name = \"silver\"; rank = 1; net = { reservation = \"500Mbit\"; }; },"                 \
+	" { name = \"bronze\"; rank = 2; net = { reservation = \"2Gbit\"; }; } );\n"               \
+	"default_class = \"silver\";\n"
+
+/* db1 (gold) and web1 (silver) on br0, batch1 (bronze) on br1. */
+static struct bench *open_uplinks(void)
+{
+	struct bench *b = bench_three(UPLINKS);
+
+	for (size_t i = 0; i < b->running->count; i++) {
+		struct guest *g = b->running->guests[i];
+
+		strcpy(g->nics[0].bridge, strcmp(g->name, "batch1") == 0 ? "br1" : "br0");
+	}
+	bench_publish(b);
+	bench_settle(b);
+	return b;
+}
+
+/* What networks on one uplink have is told with each of them; what is left is left once. */
+static void test_capacity_of_uplinks(void)
+{
+	struct bench *b = open_uplinks();
+	json_t *all = must(view_capacity(b->e)), *list = json_object_get(all, "networks");
+	const json_t *tenant = json_array_get(list, 0), *storage = json_array_get(list, 1);
+	const json_t *backup = json_array_get(list, 2), *own = json_array_get(list, 3);
+
+	CU_ASSERT_EQUAL(json_array_size(list), 4);
+	ASSERT_STR(text(tenant, "uplink"), "bond0");
+	CU_ASSERT_EQUAL(number(tenant, "rate_bps"), 10e9); /* storage says so */
+	CU_ASSERT_EQUAL(number(tenant, "host_bps"), 0);
+	CU_ASSERT_EQUAL(number(tenant, "reserved_bps"), 1.5e9);
+	CU_ASSERT_EQUAL(number(tenant, "free_bps"), 4.5e9);
+	CU_ASSERT_EQUAL(number(storage, "host_bps"), 4e9);
+	CU_ASSERT_EQUAL(number(storage, "reserved_bps"), 0);
+	CU_ASSERT_EQUAL(number(storage, "free_bps"), 4.5e9);
+	ASSERT_STR(text(backup, "uplink"), "br1");
+	CU_ASSERT_EQUAL(number(backup, "reserved_bps"), 2e9);
+	CU_ASSERT_EQUAL(number(backup, "free_bps"), 0); /* more is promised than there is */
+	CU_ASSERT(is_null(own, "rate_bps") && is_null(own, "free_bps"));
+	json_decref(all);
+	bench_free(b);
+}
+
 /* ---- the daemon itself ---- */
 
 static void test_status(void)
@@ -305,6 +359,7 @@ int main(void)
 		{ "a card's counters begin anew", test_nic_counts_anew },
 		{ "why a card is not shaped", test_why_unshaped },
 		{ "why a card is not shaped: the host", test_why_unshaped_trouble },
+		{ "capacity of shared uplinks", test_capacity_of_uplinks },
 		{ "counters since the start", test_status },
 		{ "overloads that began", test_episodes_begun },
 	};
