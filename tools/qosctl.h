@@ -49,6 +49,7 @@ struct qosctl {
 	unsigned int options; /* enum qosctl_option given */
 	const char *for_text; /* of --for, NULL if not given */
 	const char *canary_text;
+	bool normal_form; /* of a file is what was sent: lines of findings are not the file's */
 };
 
 struct qosctl_verb {
@@ -157,6 +158,9 @@ int verb_complete(struct qosctl *ctl, int argc, char **argv);
  * theirs. */
 void findings_print(const json_t *findings, const char *file, FILE *out);
 bool findings_matter(const json_t *findings); /* is one an error or a warning? */
+void findings_forget_lines(const json_t *findings);
+/* A policy file with all that it includes, malloc'd; NULL after its findings. */
+char *policy_normal_form(const struct qosctl *ctl, const char *path);
 
 /* qosctl_guest.c: rows for `list`, `top` */
 void guest_table_add(struct table *t, const json_t *guest);

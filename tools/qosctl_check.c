@@ -46,6 +46,15 @@ void findings_print(const json_t *findings, const char *file, FILE *out)
 	}
 }
 
+void findings_forget_lines(const json_t *findings)
+{
+	json_t *f;
+	size_t i;
+
+	json_array_foreach (findings, i, f)
+		json_object_set_new(f, "line", json_null());
+}
+
 bool findings_matter(const json_t *findings)
 {
 	const json_t *f;
@@ -76,6 +85,28 @@ static json_t *findings_as_json(const struct diag_list *list)
 		if (json_array_append_new(findings, finding_as_json(&list->items[i])) < 0)
 			qosctl_out_of_memory();
 	return findings;
+}
+
+char *policy_normal_form(const struct qosctl *ctl, const char *path)
+{
+	struct diag_list list = { 0 };
+	struct policy *p = conf_load(path, NULL, &list);
+	char *text = p ? policy_print(p) : NULL;
+	json_t *answer;
+
+	if (p && !text)
+		qosctl_out_of_memory();
+	if (!p) {
+		answer = json_pack("{s:o}", "findings", findings_as_json(&list));
+		qosctl_fail(EXIT_FAILED, "the proposed policy has errors; nothing is planned");
+		findings_print(json_at(answer, "findings"), NULL, stderr);
+		if (ctl->json)
+			json_print(answer, false);
+		json_decref(answer);
+	}
+	policy_free(p);
+	diag_clear(&list);
+	return text;
 }
 
 int verb_check(struct qosctl *ctl, int argc, char **argv)

@@ -55,6 +55,8 @@ static int refused(const struct asking *a, const struct varlink_reply *reply)
 				   "after an update",
 				   a->method);
 	qosctl_fail(EXIT_FAILED, "%s", client_error_text(reply));
+	if (a->ctl->normal_form)
+		findings_forget_lines(findings);
 	if (json_is_array(findings)) {
 		findings_print(findings, NULL, stderr);
 		if (a->ctl->json)

@@ -204,6 +204,18 @@ static void print_changes(const json_t *changes, bool colour)
 	table_print(t, colour, 0, 0);
 }
 
+/*
+ * The policy in a file as text for the daemon, which reads no file for `plan`: as it is, or in
+ * normal form with all that it includes. NULL after a complaint.
+ */
+static char *policy_as_text(struct qosctl *ctl, const char *path)
+{
+	CLEANUP_FREE char *text = read_file(path);
+
+	ctl->normal_form = text && strstr(text, "@include");
+	return ctl->normal_form ? policy_normal_form(ctl, path) : TAKE_PTR(text);
+}
+
 int verb_plan(struct qosctl *ctl, int argc, char **argv)
 {
 	CLEANUP_FREE char *text = NULL;
@@ -212,7 +224,7 @@ int verb_plan(struct qosctl *ctl, int argc, char **argv)
 	int r;
 
 	if (argc == 1) {
-		text = read_file(argv[0]);
+		text = policy_as_text(ctl, argv[0]);
 		if (!text)
 			return EXIT_FAILED;
 		parameters = json_pack("{s:s}", "text", text);
@@ -222,6 +234,8 @@ int verb_plan(struct qosctl *ctl, int argc, char **argv)
 	r = qosctl_call(ctl, "Plan", parameters, PLAN_SECONDS, &plan);
 	if (r)
 		return r;
+	if (ctl->normal_form)
+		findings_forget_lines(json_at(plan, "findings"));
 	changes = json_at(plan, "changes");
 	r = json_array_size(changes) > 0 ? EXIT_FINDINGS : EXIT_DONE;
 	if (ctl->json) {

@@ -222,6 +222,21 @@ sends 'Release {"guest":"web1"}' release web1
 : > "$work/log"
 run plan new.conf
 [ "$(cat "$work/log")" = 'Plan {"text":"mode = \"observe\";\n"}' ] || complain "plan FILE: sent $(cat "$work/log")"
+# What a file includes goes with it, in normal form: then lines of findings are not the file's.
+printf 'classes = ( { name = "gold"; rank = 0; } );\n' > "$work/part.conf"
+printf '@include "part.conf"\ndefault_class = "gold";\n' > "$work/whole.conf"
+: > "$work/log"
+run plan whole.conf
+expect_status 5 "plan of a file with an include"
+grep -q '^Plan {"text":.*name = \\"gold\\"' "$work/log" || complain "plan of an include: sent $(cat "$work/log")"
+grep -q '@include' "$work/log" && complain "plan of an include: sent $(cat "$work/log")"
+grep -qE '^whole.conf:[0-9]' "$work/out" && complain "plan of an include: $(cat "$work/out")"
+printf 'classes = ( { name = "gold"; rank = "first"; } );\n' > "$work/part.conf"
+error 1 "^part.conf:1: .*rank" plan whole.conf
+rm "$work/part.conf"
+error 1 "part.conf" plan whole.conf
+run --json plan whole.conf
+grep -q '"file": "whole.conf"' "$work/out" || complain "--json plan of a missing include: $(cat "$work/out")"
 error 2 "not UTF-8" show $'web\xff'
 
 # ---- on a terminal ------------------------------------------------------------------------------
@@ -341,6 +356,9 @@ grep -q '^libvirt' "$work/out" && complain "version without libvirt's: $(cat "$w
 start_daemon "$fixtures/bad"
 golden bad-reload 1 reload
 golden bad-reload-json 1 --json reload
+error 1 '^(proposed):12: ' plan new.conf
+printf 'classes = ( { name = "gold"; rank = 0; } );\n' > "$work/part.conf"
+error 1 '^(proposed): host' plan whole.conf
 error 1 "there is no guest ?\[1mweb9" show web9
 error 4 "qosd-admin" undo
 error 1 "restart it after an update" doctor
