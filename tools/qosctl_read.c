@@ -107,6 +107,18 @@ static void print_host(const json_t *host)
 	print_field("memory", text);
 }
 
+/* What should not be, or not for long. */
+static void print_conditions(const json_t *s, bool colour)
+{
+	if (json_at(s, "trouble")) {
+		printf("%-9s ", "trouble");
+		text_print(json_text(s, "trouble"), colour, RED);
+		putchar('\n');
+	}
+	if (json_is_true(json_at(s, "releasing")))
+		print_field("releasing", "values of before qosd are being given back");
+}
+
 static void print_status(const json_t *s, bool colour)
 {
 	const char *libvirt = json_text(s, "libvirt");
@@ -127,6 +139,7 @@ static void print_status(const json_t *s, bool colour)
 	snprintf(text, sizeof(text), "%.0f degraded", degraded);
 	text_print(text, colour, degraded > 0 ? RED : PLAIN);
 	putchar('\n');
+	print_conditions(s, colour);
 	print_host(json_at(s, "host"));
 	if (ceph_daemons_text(s, text, sizeof(text)))
 		print_field("ceph", text);
