@@ -113,13 +113,20 @@ bool qosctl_for_seconds(const struct qosctl *ctl, double *ret)
 
 /* ---- help ---- */
 
+/* A time is all that a verb without --canary wants to know by --for: it refuses without. */
+static bool option_needed(const struct qosctl_verb *v, unsigned int option)
+{
+	return option == OPTION_FOR && !(v->options & OPTION_CANARY);
+}
+
 static void print_verb_usage(const struct qosctl_verb *v, FILE *out)
 {
 	fprintf(out, "usage: qosctl [--json] [--socket PATH] %s%s%s", v->name, *v->args ? " " : "",
 		v->args);
 	for (size_t i = 0; i < ARRAY_SIZE(verb_options); i++)
 		if (v->options & verb_options[i].option)
-			fprintf(out, " [%s]", verb_options[i].text);
+			fprintf(out, option_needed(v, verb_options[i].option) ? " %s" : " [%s]",
+				verb_options[i].text);
 	fputc('\n', out);
 }
 

@@ -107,6 +107,7 @@ json()
 # ---- without a daemon ---------------------------------------------------------------------------
 golden help 0 help
 golden help-throttle 0 help throttle
+golden help-reload 0 help reload
 golden help-option 0 --help episodes
 error 3 "systemctl start qosd" status
 error 2 "what to do"
