@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "qosd/core/mem.h"
 #include "qosd/daemon/engine.h"
@@ -167,6 +168,18 @@ static int save_next(struct engine *e, const struct policy *fresh, struct qerr *
 	return 0;
 }
 
+/* Not to be opened, where the unit's sandbox (ProtectHome, PrivateTmp) shows others or none. */
+static bool is_hidden(const char *path)
+{
+	static const char *const hidden[] = { "/home/", "/root/", "/run/user/", "/tmp/",
+					      "/var/tmp/" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(hidden); i++)
+		if (strncmp(path, hidden[i], strlen(hidden[i])) == 0)
+			return access(path, R_OK) < 0;
+	return false;
+}
+
 /* A checked policy, or NULL with findings: the one in force stays. */
 static struct policy *load_fresh(struct engine *e, const char *path, struct diag_list *findings,
 				 struct qerr *err)
@@ -175,8 +188,11 @@ static struct policy *load_fresh(struct engine *e, const char *path, struct diag
 
 	log_findings(e, findings);
 	if (!fresh) {
-		qerr_set(err, -EINVAL, "%s is refused; policy generation %u stays in force", path,
-			 e->generation);
+		qerr_set(err, -EINVAL, "%s is refused; policy generation %u stays in force%s", path,
+			 e->generation,
+			 is_hidden(path) ? "; the daemon's unit hides /home, /root and /tmp from "
+					   "it: put the file below /etc/qosd"
+					 : "");
 		log_message(&e->log, LOG_ERR, NULL, "%s", err->text);
 	}
 	return fresh;

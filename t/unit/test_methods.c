@@ -204,6 +204,53 @@ static void test_trial_refused(void)
 	door_close(d);
 }
 
+/* What the unit's sandbox may hide is told; a file that is there and wrong is wrong anywhere. */
+static void test_reload_hidden(void)
+{
+	struct door *d = door_open();
+	char text[256];
+	struct varlink_reply r;
+
+	refuses(d, "Reload", "{\"path\":\"/tmp/qosd-nowhere/new.conf\"}", "Refused", "/etc/qosd");
+	refuses(d, "Reload", "{\"path\":\"/home/qosd-nowhere.conf\",\"canary\":100}", "Refused",
+		"hides /home");
+	refuses(d, "Reload", "{\"path\":\"/nowhere/new.conf\"}", "Refused", "stays in force");
+	write_text(d->b->config_path, "mode = \"perhaps\";\n");
+	snprintf(text, sizeof(text), "{\"path\":\"%s\"}", d->b->config_path);
+	r = call(d, "Reload", text);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(r.error);
+	CU_ASSERT_PTR_NULL(
+		strstr(json_string_value(json_object_get(r.parameters, "message")), "hides"));
+	varlink_reply_done(&r);
+	door_close(d);
+}
+
+/* A file taken by its path is not taken again by a plain reload. */
+static void test_reload_is_not_remembered(void)
+{
+	struct door *d = door_open();
+	char path[128], text[256];
+
+	snprintf(path, sizeof(path), "%s/other.conf", d->b->dir);
+	write_text(path,
+		   "classes = ( { name = \"other\"; rank = 0; } );\ndefault_class = \"other\";\n");
+	snprintf(text, sizeof(text), "{\"path\":\"%s\"}", path);
+	ASSERT_STR(works(d, "Reload", text, "generation"), "2");
+	CU_ASSERT_PTR_NOT_NULL(policy_class(d->b->e->policy, "other"));
+	ASSERT_STR(works(d, "Reload", "{}", "generation"), "3");
+	CU_ASSERT_PTR_NULL(policy_class(d->b->e->policy, "other"));
+	unlink(path);
+	door_close(d);
+}
+
+static void test_version(void)
+{
+	struct door *d = door_open();
+
+	ASSERT_STR(works(d, "Version", "{}", "libvirt"), "null"); /* there is none on the bench */
+	door_close(d);
+}
+
 static void test_episodes(void)
 {
 	struct door *d = door_open();
@@ -217,6 +264,9 @@ static const struct test tests[] = {
 	{ "throttle refused", test_throttle_refused },
 	{ "reload on trial, confirm, undo", test_trial },
 	{ "trial refused", test_trial_refused },
+	{ "reload of a file that the unit hides", test_reload_hidden },
+	{ "reload of another file", test_reload_is_not_remembered },
+	{ "version", test_version },
 	{ "episodes", test_episodes },
 };
 
