@@ -51,7 +51,7 @@ static void usage(FILE *out)
 	      "with qosctl.\n\n"
 	      "  -c, --config FILE       the policy (" QOSD_SYSCONFDIR "/qosd/qosd.conf)\n"
 	      "  -o, --observe           never write, whatever the policy says\n"
-	      "  -n, --check             check the policy against this host and exit (5: findings)\n"
+	      "  -n, --check             check the policy against this host and exit (5: errors)\n"
 	      "      --socket PATH       control socket (/run/qosd/control.sock)\n"
 	      "      --state-dir DIR     baselines and policy generations (" QOSD_LOCALSTATEDIR
 	      "/lib/qosd)\n"
@@ -64,7 +64,7 @@ static void usage(FILE *out)
 	      out);
 }
 
-/* Exit status 0, 1 (cannot check), or 5 (findings), as qosctl check. */
+/* Exit status 0 (warnings at the most), or 5. */
 static int check_policy(const char *path)
 {
 	struct diag_list findings = { 0 };
