@@ -31,6 +31,8 @@ sed -i 's/"observe"/"enforce"/' "$conf"
 rm -rf /var/lib/qosd
 traced_start /run/enforce.trace || exit 1
 until_true 10 settled
+$qosctl class half1 half >/dev/null # a host with one CPU pins nothing: this goes to libvirt
+until_true 10 settled
 snapshot >/run/enforced
 
 # ---- kill -9 ----
@@ -130,6 +132,7 @@ is "in one sentence that virsh shows" "$(grep -c 'qosd: memory: gold9 asks for' 
 note "the refusal: $(tail -n 1 <<<"$out")"
 
 # ---- release ----
+$qosctl class half1 --clear >/dev/null
 check "release" "$qosctl" release
 snapshot >/run/released
 check "every value is as before qosd ever ran" diff /run/before /run/released
