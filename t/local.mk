@@ -62,6 +62,7 @@ DAEMON_TESTS = \
 	t/unit/test_engine_overload \
 	t/unit/test_engine_passing \
 	t/unit/test_engine_release \
+	t/unit/test_engine_round \
 	t/unit/test_engine_share \
 	t/unit/test_engine_state \
 	t/unit/test_engine_luck \
@@ -155,6 +156,7 @@ t_unit_test_engine_lease_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_overload_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_passing_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_release_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_round_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_share_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_state_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_luck_LDADD = $(DAEMON_TEST_LIBS)

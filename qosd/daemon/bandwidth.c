@@ -209,14 +209,18 @@ static bool knows_all(const struct engine *e)
 
 /* ---- a small turn ---- */
 
-/* Whether this guest's NICs can be written now; else its next turn sees to it. */
+/* Whether this guest's NICs can be written now; else its next turn sees to it, and blames nobody
+ * for what it finds. */
 static bool is_ready(struct engine *e, const struct guest *g)
 {
 	struct guest_row *row = guests_find(&e->guests, g->id);
 	struct lane *lane = row ? guests_lane(row, KNOB_NET_IN) : NULL;
+	bool ready = lane && !lane->dirty && !lane->stale && !lane->failures && !lane->inflight &&
+		     g->start_ticks;
 
-	return lane && !lane->dirty && !lane->stale && !lane->failures && !lane->inflight &&
-	       g->start_ticks;
+	if (lane && !ready)
+		lane->stale = true;
+	return ready;
 }
 
 /* Puts what the round says into the picture's parts. True: something of this guest changed. */
@@ -257,7 +261,7 @@ static int refresh(struct engine *e, bool held, struct diff *ret)
 		if (!take_rates(e, g, held))
 			continue;
 		r = plan_refresh_nics(pic->plan, &in, i, ret);
-		if (!is_ready(e, g))
+		if (ret->count > before && !is_ready(e, g))
 			ret->count = before;
 	}
 	return r;
@@ -290,7 +294,7 @@ static void write_changes(struct engine *e, struct diff *d)
 		return;
 	diff_sort(d);
 	engine_apply(e, d);
-	engine_settle_lanes(e);
+	engine_settle_written(e, d);
 	overload_after_turn(e);
 }
 
