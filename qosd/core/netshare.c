@@ -358,7 +358,7 @@ static void settle_nic(struct division *v, size_t i, const struct share *share, 
 	rate = most(rate, v->s->rates[i].guaranteed_bps);
 	if (!seen->hungry)
 		rate = most(rate, seen->use_bps + seen->use_bps / 4 + v->capacity / WAKE);
-	rate -= rate % QUANTUM;
+	rate = most(rate - rate % QUANTUM, NETSHARE_LEAST_BPS);
 	if (!contended || nic->exempt || rate >= limit)
 		rate = NETSHARE_FREE;
 	else if (!seen->told && nic->count[v->d].known)

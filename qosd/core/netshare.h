@@ -16,8 +16,8 @@
  * While a line has room for everybody's demand nobody is held back: then, and while rates are not
  * known yet, the data plane alone keeps the sum to the line and each NIC's guarantee (edt_line.h).
  * So rates may add up to more than there is, which nobody has to give up anything for: nobody's is
- * less than what it is guaranteed, and who is content may take a quarter and a sixteenth of the
- * line more, with which to wake up.
+ * less than what it is guaranteed, nor than a trickle where guarantees take all of the line, and
+ *who is content may take a quarter and a sixteenth of the line more, with which to wake up.
  *
  * Pure: counters and time come in, rates go out. bit/s of layer 2, bytes since whenever.
  */
@@ -33,6 +33,8 @@
 
 #define NETSHARE_FREE UINT64_MAX /* not held back */
 #define NETSHARE_NONE UINT32_MAX /* no network */
+
+#define NETSHARE_LEAST_BPS UINT64_C(8000) /* slower is no network at all */
 
 enum netshare_direction { NETSHARE_IN, NETSHARE_OUT, NETSHARE_DIRECTIONS };
 

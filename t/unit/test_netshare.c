@@ -266,6 +266,26 @@ static void test_too_much(void)
 	model_done(&m);
 }
 
+/* Guarantees take all of the line: who has none keeps a trickle, for no NIC takes a rate of 0. */
+static void test_trickle(void)
+{
+	uint64_t lowest = NETSHARE_FREE;
+	struct line_model m;
+
+	model_init(&m, 100 * MBIT, 0);
+	model_add(&m, 60 * MBIT, 1)->offered = 200 * MBIT;
+	model_add(&m, 40 * MBIT, 1)->offered = 200 * MBIT;
+	model_add(&m, 0, 1)->offered = 200 * MBIT;
+	for (int i = 0; i < 200; i++) {
+		run(&m, 0.01);
+		if (m.out.rates[2].rate_bps[NETSHARE_OUT] < lowest)
+			lowest = m.out.rates[2].rate_bps[NETSHARE_OUT];
+	}
+	CU_ASSERT_EQUAL(lowest, NETSHARE_LEAST_BPS);
+	CU_ASSERT(m.nics[0].got >= 0.98 * 60 * MBIT && m.nics[1].got >= 0.98 * 40 * MBIT);
+	model_done(&m);
+}
+
 /* Demands that stand still: so do the rates. */
 static void test_stands_still(void)
 {
@@ -401,6 +421,7 @@ static const struct test tests[] = {
 	{ "a storm costs storage nothing", test_storm_and_storage },
 	{ "room for all", test_calm },
 	{ "more reserved than there is", test_too_much },
+	{ "guarantees take all", test_trickle },
 	{ "steady demands, steady rates", test_stands_still },
 	{ "rates of before", test_adopts },
 	{ "bursts", test_bursts },
