@@ -212,6 +212,17 @@ static void renew(void *user, struct net_dev *dev)
 				     net_prog_names[direction], NULL);
 }
 
+/* Programs and maps of this build, and in them the lines that were told before they were there. */
+static int load(struct net *n, bool *ret_replaced, struct qerr *err)
+{
+	int r = net_bpf_ready(&n->bpf, ret_replaced, err);
+
+	if (r == 0)
+		r = net_shares_ready(&n->shares, &n->bpf, err);
+	n->bpf.loaded &= r == 0;
+	return r;
+}
+
 static int make_ready(struct net *n, struct qerr *err)
 {
 	bool replaced;
@@ -219,13 +230,11 @@ static int make_ready(struct net *n, struct qerr *err)
 
 	if (n->bpf.loaded)
 		return 0;
-	r = net_bpf_ready(&n->bpf, &replaced, err);
+	r = load(n, &replaced, err);
 	if (r == 0 && replaced) {
 		net_watch_each(n->watch, renew, n);
 		r = net_watch_drain(n->watch, err);
 	}
-	if (r == 0)
-		r = net_shares_ready(&n->shares, &n->bpf, err);
 	n->adopted |= r == 0;
 	return r;
 }
@@ -399,7 +408,7 @@ static void recover(void *user, struct net_dev *dev)
 static int carry(struct net *n, struct qerr *err)
 {
 	bool replaced;
-	int r = net_bpf_ready(&n->bpf, &replaced, err);
+	int r = load(n, &replaced, err);
 
 	return r < 0 ? r : net_carry_copy(&n->bpf, err);
 }

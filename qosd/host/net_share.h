@@ -26,7 +26,7 @@ void net_shares_fill(const struct net_shares *s, uint32_t key, const struct edt_
 /* Brings the entries of NICs that are shaped already in line with what was told. */
 struct net;
 int net_shares_settle(struct net *n, struct qerr *err);
-/* The maps have been opened or made: all rates of lines are written. */
+/* Programs have been loaded, in whichever way: all rates of lines are written. */
 int net_shares_ready(const struct net_shares *s, const struct net_bpf *bpf, struct qerr *err);
 
 #endif
