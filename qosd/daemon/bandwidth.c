@@ -169,15 +169,15 @@ static void note_trouble(struct engine *e, int r, const struct qerr *err)
 	e->bandwidth->told = r < 0 ? r : 0;
 }
 
-/* Lines and members to the data plane; what it knows already costs nothing. */
-static void tell_lines(struct engine *e)
+/* Lines and members to the data plane; what it knows already costs nothing. True: it knows all. */
+static bool tell_lines(struct engine *e)
 {
 	struct bandwidth *b = e->bandwidth;
 	struct qerr err = { 0 };
 	int r = 0;
 
 	if (!engine_enforcing(e))
-		return;
+		return false;
 	for (uint32_t i = 0; i < BANDWIDTH_LINES; i++)
 		for (size_t d = 0; r == 0 && d < NETSHARE_DIRECTIONS; d++)
 			r = b->source.set_line(b->source.ctx, i + 1, d == NETSHARE_IN,
@@ -195,6 +195,7 @@ static void tell_lines(struct engine *e)
 	if (r == 0)
 		r = b->source.set_members(b->source.ctx, b->members, b->count, &err);
 	note_trouble(e, r, &err);
+	return r == 0;
 }
 
 static bool knows_all(const struct engine *e)
@@ -364,10 +365,22 @@ static void keep_going(struct engine *e)
 
 /* ---- around a turn ---- */
 
+/* A policy without networks: lines and members of the one before, or of a daemon before, go. */
+static void end_sharing(struct engine *e)
+{
+	struct bandwidth *b = e->bandwidth;
+
+	if (bandwidth_is_used(e) && !e->policy->nnetworks && !b->ended)
+		b->ended = tell_lines(e);
+}
+
 void bandwidth_before_write(struct engine *e)
 {
-	if (!shares_anything(e))
+	if (!shares_anything(e)) {
+		end_sharing(e);
 		return;
+	}
+	e->bandwidth->ended = false;
 	if ((!e->bandwidth->divided || !knows_all(e)) && divide(e) == 0)
 		tell_lines(e);
 	keep_going(e);

@@ -84,7 +84,8 @@ static inline int wire_members(void *ctx, struct net_member *members, size_t cou
 
 	(void)err;
 	w->nmembers = count;
-	memcpy(w->members, members, count * sizeof(*members));
+	if (count)
+		memcpy(w->members, members, count * sizeof(*members));
 	w->told++;
 	return 0;
 }

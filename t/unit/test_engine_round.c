@@ -51,11 +51,54 @@ static void test_blames_nobody(void)
 	wire_free(w);
 }
 
+/* Lines and members end with the policy that has them, are told so once, and come back with it. */
+static void test_networks_go(void)
+{
+	struct wire *w = wire_contended(SHARE_POLICY("enforce"));
+	struct diag_list findings = { 0 };
+	struct qerr err = { 0 };
+	unsigned int told;
+
+	CU_ASSERT(w->nmembers == 3 && w->lines[1][0] && w->lines[1][1]);
+	write_text(w->b->config_path, STORM_POLICY("enforce"));
+	CU_ASSERT_EQUAL(engine_reload(w->b->e, NULL, &findings, &err), 0);
+	CU_ASSERT_EQUAL(w->nmembers, 0);
+	CU_ASSERT_EQUAL(w->lines[1][0] + w->lines[1][1], 0);
+	told = w->told;
+	bench_drift(w->b);
+	CU_ASSERT_EQUAL(w->told, told);
+	write_text(w->b->config_path, SHARE_POLICY("enforce"));
+	CU_ASSERT_EQUAL(engine_reload(w->b->e, NULL, &findings, &err), 0);
+	rounds(w, 5);
+	CU_ASSERT(w->nmembers == 3 && w->lines[1][0] && w->lines[1][1]);
+	CU_ASSERT(allowed(w, "batch") > 98 * MBIT);
+	diag_clear(&findings);
+	wire_free(w);
+}
+
+/* ... also where the daemon before told them. */
+static void test_networks_gone(void)
+{
+	struct wire *w = wire_contended(SHARE_POLICY("enforce"));
+
+	write_text(w->b->config_path, STORM_POLICY("enforce"));
+	bench_kill(w->b);
+	bench_boot(w->b);
+	storm_attach(w->storm);
+	attach(w);
+	bench_publish(w->b);
+	bench_settle(w->b);
+	CU_ASSERT_EQUAL(w->nmembers, 0);
+	wire_free(w);
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
 		{ "a round leaves other lanes alone", test_leaves_lanes_alone },
 		{ "what a busy lane keeps back", test_blames_nobody },
+		{ "a policy without networks comes", test_networks_go },
+		{ "a policy without networks after a restart", test_networks_gone },
 	};
 
 	return harness_run("engine_round", tests, ARRAY_SIZE(tests));
