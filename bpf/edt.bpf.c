@@ -12,7 +12,9 @@
  *      ever reordered by this.
  *   2. The horizon ends the queue. A flow may have as much queued as is free, so flows that send
  *      too much share the queue evenly, and with it the line; one that does not is not touched.
- *      What is queued before the packet counts, so that one of any size is always let in.
+ *      What is queued before the packet counts, so that one of any size is always let in. Packets
+ *      of all NICs wait in the same fq, which counts packets: so small ones, of which many depart
+ *      in little time, find the end nearer.
  *   3. CoDel on the wait: marks, or drops if the packet cannot be marked, but only packets of those
  *      flows that have the most queued. It runs by the time of departure, as CoDel behind a
  *      queue does: a packet that is missing is missed then. The longer the wait the quicker its
@@ -50,6 +52,7 @@
 #define CODEL_COUNT_MAX  0xfffffU
 #define PACE_TARGETS     4 /* of CoDel's: for each of them once more in the same time */
 #define ROOM_TARGETS     3 /* are always room */
+#define GAP_MAX_NS       NSEC_PER_SEC
 #define PRIORITY_MASK    15
 #define PRIORITY_CONTROL 7 /* fq lets TC_PRIO_CONTROL pass by the departure time */
 
@@ -254,24 +257,45 @@ static __always_inline int codel(struct edt_state *s, const struct edt_cfg *c,
 	return !falling;
 }
 
-/* How long the queue may be: the horizon, but once CoDel has been at it for long, in vain, twice
- * the horizon by the root of its count. */
-static __always_inline __u64 room(const struct edt_state *s, const struct edt_cfg *c)
+/* Where the queue ends: the horizon, or nearer what the packets that it may hold take. */
+static __always_inline __u64 queue_end(const struct edt_state *s, const struct edt_cfg *c)
 {
-	__u64 room = (c->horizon_ns >> 8) * s->codel_inv_sqrt >> 23;
+	__u64 end = s->gap_ns * c->queue_packets / EDT_GAPS;
 
-	if (!s->codel_dropping || room > c->horizon_ns)
-		return c->horizon_ns;
-	return room > ROOM_TARGETS * c->target_ns ? room : ROOM_TARGETS * c->target_ns;
+	return end && end < c->horizon_ns ? end : c->horizon_ns;
+}
+
+/* How long the queue may be: to its end, but once CoDel has been at it for long, in vain, twice
+ * that by the root of its count. */
+static __always_inline __u64 room(const struct edt_state *s, const struct edt_cfg *c, __u64 end)
+{
+	__u64 room = (end >> 8) * s->codel_inv_sqrt >> 23, least = ROOM_TARGETS * c->target_ns;
+
+	if (!s->codel_dropping)
+		return end;
+	if (room < least)
+		room = least;
+	return room < end ? room : end;
 }
 
 /* Is there no room for the packet? */
 static __always_inline int over(const struct edt_state *s, const struct edt_cfg *c,
 				const struct packet *p)
 {
-	__u64 delay = p->departure - p->now;
+	__u64 delay = p->departure - p->now, end = queue_end(s, c);
 
-	return delay > c->horizon_ns || (p->claim > c->packet_ns && delay + p->claim > room(s, c));
+	return delay > end || (p->claim > c->packet_ns && delay + p->claim > room(s, c, end));
+}
+
+/* The packet departs. One in the sparse lane, which passes others, tells nothing. */
+static __always_inline void note_departure(struct edt_state *s, const struct packet *p)
+{
+	__u64 gap = p->departure - s->latest;
+
+	if (p->departure < s->latest)
+		return;
+	s->latest = p->departure;
+	s->gap_ns += (gap < GAP_MAX_NS ? gap : GAP_MAX_NS) - s->gap_ns / EDT_GAPS;
 }
 
 /* Everything that is decided under the lock; sets p->departure and p->ns. */
@@ -308,6 +332,7 @@ static __always_inline enum verdict decide(struct edt_state *s, const struct edt
 			v = MARK;
 		line_promise(s, c, p);
 	}
+	note_departure(s, p);
 	s->next = start + p->ns;
 	s->packets++;
 	s->bytes += p->bytes;

@@ -137,7 +137,7 @@ static int attach_in(struct net *n, const struct net_dev *dev, uint32_t flags, s
 
 	if (!net_root_is_our_fq(dev))
 		r = net_link_set_fq(n->nl, dev->ifindex, TC_H_ROOT, NET_ROOT_HANDLE,
-				    flags & EDT_NOTES, err);
+				    NET_FQ_LIMIT + (flags & EDT_NOTES), err);
 	if (r == 0 && (dev->program_id == 0 || dev->program_id != n->bpf.prog_id[EDT_IN]))
 		r = net_link_set_program(n->nl, dev->ifindex, n->bpf.prog_fd[EDT_IN],
 					 net_prog_names[EDT_IN], err);
@@ -388,8 +388,12 @@ static void adopt_entry(struct net *n, uint32_t key)
 	dev->shaped[direction] = true;
 	if (n->readonly || net_watch_filters(n->watch, dev, NULL) < 0)
 		return;
-	if (cfg.rate_bps == 0 || !anything_there(n, dev, direction))
+	if (cfg.rate_bps == 0 || !anything_there(n, dev, direction)) {
 		net_shape_clear(n, dev, direction, NULL);
+	} else if (!cfg.queue_packets) { /* made by a build that knew nothing of that */
+		cfg = profile(n, key, cfg.rate_bps, cfg.flags);
+		net_bpf_set_cfg(&n->bpf, key, &cfg, NULL);
+	}
 }
 
 /* What a filter of ours still runs, though its pin has gone. */

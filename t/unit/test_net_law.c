@@ -427,6 +427,40 @@ static void test_flood(void)
 	between("how long all wait", wait_p99_ms(TCP), 0, 22);
 }
 
+/* Four times what the line carries in small packets, of one flow or of any number: the line is
+ * full, but no more packets wait for it than may. */
+static void check_crowd(uint64_t rate_bps, bool one_flow)
+{
+	uint64_t *leaves = calloc(MAX_WAITS, sizeof(*leaves)), bytes = 0;
+	int first = 0, count = 0, most = 0;
+
+	begin(rate_bps);
+	for (; world.now_ns < 2 * SECOND; world.now_ns += 60 * 8 * SECOND / 4 / rate_bps) {
+		struct __sk_buff skb = { .wire_len = 60 };
+
+		world.hash = one_flow ? 12345 : rnd() << 16 ^ rnd();
+		world.stamp_ns = world.now_ns;
+		if (edt_in(&skb) == TC_ACT_SHOT)
+			continue;
+		bytes += 60;
+		if (world.stamp_ns > world.now_ns && count < MAX_WAITS)
+			leaves[count++] = world.stamp_ns;
+		while (first < count && leaves[first] <= world.now_ns)
+			first++;
+		most = count - first > most ? count - first : most;
+	}
+	between("small packets that wait", most, 1, 1.1 * cfg.queue_packets);
+	between("what passes of them", (double)bytes * 8 / (double)rate_bps, 0.99, 1.05);
+	free(leaves);
+}
+
+static void test_small_packets(void)
+{
+	check_crowd(100000000, true);
+	check_crowd(100000000, false);
+	check_crowd(400000000, false);
+}
+
 static void test_pings(void)
 {
 	begin(20000000);
@@ -445,6 +479,7 @@ int main(void)
 		{ "long round trips", test_long_way },
 		{ "64 flows are alike", test_many_flows },
 		{ "a flood", test_flood },
+		{ "few small packets wait", test_small_packets },
 		{ "pings pass", test_pings },
 	};
 

@@ -213,6 +213,40 @@ static void test_lines(void)
 	net_free(a);
 }
 
+/* An entry of a build that did not bound the packets that wait is completed. */
+static void test_older_entry(void)
+{
+	uint32_t key = EDT_KEY(tap.nic.ifindex, EDT_OUT);
+	struct edt_cfg cfg = { 0 };
+	struct adapter *a;
+	int fd;
+
+	if (!have_edt()) {
+		printf("    (no fq in this kernel)\n");
+		return;
+	}
+	a = adapter_new(NET_WAY_EDT);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+	set_both(a);
+	net_free(a);
+	fd = bpf_obj_get(PINS_NOW "/cfg");
+	CU_ASSERT_EQUAL(bpf_map_lookup_elem(fd, &key, &cfg), 0);
+	CU_ASSERT(cfg.queue_packets != 0);
+	cfg.queue_packets = 0;
+	cfg.class_id = 3;
+	CU_ASSERT_EQUAL(bpf_map_update_elem(fd, &key, &cfg, 0), 0);
+	a = adapter_new(NET_WAY_EDT);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+	holds_both(a, "edt");
+	CU_ASSERT_EQUAL(bpf_map_lookup_elem(fd, &key, &cfg), 0);
+	CU_ASSERT(cfg.queue_packets != 0);
+	CU_ASSERT_EQUAL(cfg.class_id, 3);
+	close(fd);
+	a->ops->forget(a, &tap.guest);
+	CU_ASSERT_EQUAL(net_teardown(a, NULL), 0);
+	net_free(a);
+}
+
 static void test_upgrade(void)
 {
 	if (!have_edt()) {
@@ -261,6 +295,7 @@ int main(void)
 		{ "a restart loses no frame", test_restart },
 		{ "an upgrade loses no frame", test_upgrade },
 		{ "lines of an upgraded host", test_lines },
+		{ "an entry of an older build", test_older_entry },
 		{ "from one way to the other", test_moves },
 	};
 
