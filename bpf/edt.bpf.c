@@ -95,8 +95,9 @@ struct packet {
 	__u64 queued; /* what its flow has queued, as time of the line */
 	__u64 claim;  /* the same, half more for a flow that goes on when it is refused */
 	__u64 departure, ns;
-	__u64 line;   /* when the line that its NIC shares is free; 0: it shares none */
-	__u64 due_ns; /* what it takes of the NIC's guarantee there */
+	__u64 line;     /* when the line that it takes time of is free; 0: there is none */
+	__u64 due_ns;   /* what it takes of the NIC's guarantee there */
+	__u32 line_key; /* 0: no line */
 	__u32 bytes, tag, refused;
 };
 
@@ -384,7 +385,8 @@ static __always_inline int shape(struct __sk_buff *skb, __u32 key)
 	p.bytes = skb->wire_len;
 	if (p.bytes > PACKET_BYTES_MAX)
 		p.bytes = PACKET_BYTES_MAX;
-	p.line = line_free(c, EDT_LINE_WAY(c->flags, key & 1));
+	p.line_key = line_of(skb, c, key & 1);
+	p.line = line_free(p.line_key);
 	p.now = bpf_ktime_get_ns();
 	if (s->next > p.now ||
 	    p.line > p.now) { /* else nothing is queued, and nothing has to wait */
@@ -404,7 +406,7 @@ static __always_inline int shape(struct __sk_buff *skb, __u32 key)
 	}
 	if (v == MARK && !mark(skb, s, &p))
 		return TC_ACT_SHOT;
-	line_charge(c, EDT_LINE_WAY(c->flags, key & 1), &p);
+	line_charge(&p);
 	if ((skb->priority & PRIORITY_MASK) == PRIORITY_CONTROL)
 		skb->priority = 0;
 	if (p.departure == p.now) {

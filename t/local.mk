@@ -41,6 +41,7 @@ HOST_TESTS = \
 	t/unit/test_net_htb \
 	t/unit/test_net_survive \
 	t/unit/test_net_law \
+	t/unit/test_net_line \
 	t/unit/test_proc \
 	t/unit/test_sensor \
 	t/unit/test_sensor_vcpu \
@@ -112,6 +113,7 @@ t_unit_test_net_edt_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_htb_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_survive_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_law_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_net_line_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_proc_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_sensor_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_sensor_vcpu_LDADD = $(HOST_TEST_LIBS) -lpthread
