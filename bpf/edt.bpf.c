@@ -39,6 +39,7 @@
 #define SPARSE_SHARE     8              /* the lane has an eighth of the rate */
 #define SPARSE_CREDIT_NS 20000000ULL    /* what it may save up */
 #define SPARSE_DEBT_NS   10000000000ULL /* how far it may push the main clock */
+#define SPARSE_LINE_NS   25000000ULL    /* ... and the line: what is left of a flood waits less */
 #define FLOWS            131072         /* of all NICs together; power of two */
 #define FLOW_SHIFT       14             /* unit of time in a flow's cell: 16.4 us */
 #define FLOW_STALE       (SPARSE_DEBT_NS * 2 >> FLOW_SHIFT)
@@ -161,7 +162,8 @@ static __always_inline void note_delay(struct edt_state *s, __u64 now, __u64 del
 }
 
 /* May this packet leave at once? It must be small, its flow must have nothing queued, and the
- * lane's own clock must allow it. */
+ * lane's own clock must allow it. Lanes of many NICs are more than their line carries: once it is
+ * far behind, they wait as well. */
 static __always_inline int sparse(struct edt_state *s, const struct edt_cfg *c,
 				  const struct packet *p)
 {
@@ -169,7 +171,8 @@ static __always_inline int sparse(struct edt_state *s, const struct edt_cfg *c,
 
 	if (p->bytes > c->sparse_bytes || p->queued)
 		return 0;
-	if (lane > p->now || s->next > p->now + SPARSE_DEBT_NS)
+	if (lane > p->now || s->next > p->now + SPARSE_DEBT_NS ||
+	    line_wait(s, c, p, p->now) > p->now + SPARSE_LINE_NS)
 		return 0;
 	if (lane + SPARSE_CREDIT_NS < p->now)
 		lane = p->now - SPARSE_CREDIT_NS;

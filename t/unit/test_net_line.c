@@ -117,6 +117,33 @@ static void test_line_guarantee(void)
 	CU_ASSERT_EQUAL(get().next, state.due + 16000);
 }
 
+/* The sparse lane passes a line that is busy, but not one that is far behind, unless the packet is
+ * guaranteed. */
+static void test_line_sparse(void)
+{
+	struct edt_cfg cfg = { .rate_bps = 1000000000,
+			       .horizon_ns = 2000000000,
+			       .sparse_bytes = 200,
+			       .class_id = LINE };
+	uint64_t next = now_ns() + 1000000000;
+	struct edt_state state = { 0 };
+
+	put(&cfg, &state);
+	put_line(8000000, next);
+	CU_ASSERT_EQUAL(send_from(105, 100, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(stamp, next);
+	cfg.guaranteed_bps = 800000;
+	put(&cfg, &state);
+	CU_ASSERT_EQUAL(send_from(106, 100, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(stamp, 0);
+	cfg.guaranteed_bps = 0;
+	put(&cfg, &state);
+	put_line(8000000, now_ns() + 20000000);
+	CU_ASSERT_EQUAL(send_from(107, 100, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(stamp, 0);
+	CU_ASSERT_EQUAL(get_line().bytes, 100);
+}
+
 /* What is dropped is not charged, and a line without a rate holds nobody. */
 static void test_line_drops(void)
 {
@@ -159,6 +186,7 @@ int main(void)
 		{ "a macvtap's line", test_line_turned },
 		{ "copies for many", test_line_group },
 		{ "a guarantee does not wait", test_line_guarantee },
+		{ "the sparse lane and the line", test_line_sparse },
 		{ "a drop is not charged to the line", test_line_drops },
 		{ "the line's debt is bounded", test_line_debt },
 	};
