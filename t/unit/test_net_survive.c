@@ -247,6 +247,30 @@ static void test_older_entry(void)
 	net_free(a);
 }
 
+/* What could not be written is not taken for written. (The last test: its maps stay as they are.)
+ */
+static void test_told_again(void)
+{
+	struct net_member member = { .ifindex = tap.nic.ifindex, .line = 5 };
+	struct qerr err = { 0 };
+	struct adapter *a;
+
+	if (!have_edt()) {
+		printf("    (no fq in this kernel)\n");
+		return;
+	}
+	a = adapter_new(NET_WAY_EDT);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+	set_both(a);
+	CU_ASSERT_EQUAL(bpf_map_freeze(bpf_obj_get(PINS_NOW "/cfg")), 0);
+	CU_ASSERT_EQUAL(bpf_map_freeze(bpf_obj_get(PINS_NOW "/line")), 0);
+	for (int i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(net_set_line(a, 5, true, RATE_BPS, &err), -EPERM);
+		CU_ASSERT_EQUAL(net_set_members(a, &member, 1, &err), -EPERM);
+	}
+	net_free(a);
+}
+
 static void test_upgrade(void)
 {
 	if (!have_edt()) {
@@ -297,6 +321,7 @@ int main(void)
 		{ "lines of an upgraded host", test_lines },
 		{ "an entry of an older build", test_older_entry },
 		{ "from one way to the other", test_moves },
+		{ "what could not be written", test_told_again },
 	};
 
 	if (net_bench_enter() < 0) {
