@@ -306,6 +306,29 @@ static void test_stands_still(void)
 	model_done(&m);
 }
 
+/* A guarantee that rises by little is in force at once, also where nobody asks for it. */
+static void test_guarantee_rises(void)
+{
+	struct netshare_rate before[] = { { .ifindex = 10,
+					    .rate_bps = { NETSHARE_FREE, 30000000 } } };
+	struct line_model m;
+	struct nic_model *gold;
+
+	model_init(&m, 100 * MBIT, 0);
+	gold = model_add(&m, 40 * MBIT, 1);
+	model_add(&m, 0, 1)->offered = 500 * MBIT;
+	CU_ASSERT_EQUAL(netshare_adopt(m.shares, before, 1), 0);
+	round_now(&m); /* nothing is known of its use yet */
+	CU_ASSERT_EQUAL(m.out.rates[0].rate_bps[NETSHARE_OUT], 40 * MBIT);
+	run(&m, 2);
+	for (; gold->reservation <= 48 * MBIT; gold->reservation += 0.0777 * MBIT) {
+		run(&m, 0.1);
+		round_now(&m);
+		CU_ASSERT(m.out.rates[0].rate_bps[NETSHARE_OUT] >= m.out.rates[0].guaranteed_bps);
+	}
+	model_done(&m);
+}
+
 /* A daemon that has just begun keeps the rates of the one before until it has seen something. */
 static void test_adopts(void)
 {
@@ -423,6 +446,7 @@ static const struct test tests[] = {
 	{ "more reserved than there is", test_too_much },
 	{ "guarantees take all", test_trickle },
 	{ "steady demands, steady rates", test_stands_still },
+	{ "a guarantee that rises", test_guarantee_rises },
 	{ "rates of before", test_adopts },
 	{ "bursts", test_bursts },
 	{ "who is on which line", test_membership },
