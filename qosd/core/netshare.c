@@ -428,8 +428,10 @@ int netshare_round(struct netshare *s, const struct netshare_input *in, struct n
 	uint64_t dt_us = s->round_us ? in->now_us - s->round_us : 0;
 	bool busy = false;
 
-	if (make_room(s, in->nnics, in->policy->nnetworks) < 0)
+	if (make_room(s, in->nnics, in->policy->nnetworks) < 0) {
+		*ret = (struct netshare_output){ 0 }; /* some of what it borrows may have moved */
 		return -ENOMEM;
+	}
 	if (dt_us < CLOSEST_US)
 		dt_us = 0;
 	take_networks(s, in->policy, in->now_us);

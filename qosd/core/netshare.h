@@ -98,7 +98,7 @@ void netshare_reset(struct netshare *s);
  * the second round, which has seen something. 0 or -ENOMEM.
  */
 int netshare_adopt(struct netshare *s, const struct netshare_rate *rates, size_t count);
-/* 0 or -ENOMEM; *ret holds what it held before, then. */
+/* 0 or -ENOMEM: then *ret knows nothing, and what is remembered stays for the next round. */
 int netshare_round(struct netshare *s, const struct netshare_input *in,
 		   struct netshare_output *ret);
 

@@ -4,6 +4,7 @@
  * rates and the line's clock serve (bpf/edt_line.h), a host network beside them, and demands that
  * come and go. Bounds are those that the lab checks with real traffic.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "qosd/core/netshare.h"
@@ -352,6 +353,27 @@ static void test_adopts(void)
 	model_done(&m);
 }
 
+/* More NICs than there is memory for: nothing is left that points to what may have moved. */
+static void test_no_memory(void)
+{
+	struct netshare_network nets[2] = { { .capacity_bps = 1 } };
+	struct netshare_input in = { .networks = nets, .nnics = SIZE_MAX / 4 };
+	struct line_model m;
+
+	model_init(&m, 100 * MBIT, 0);
+	model_add(&m, 0, 1)->offered = 50 * MBIT;
+	run(&m, 1);
+	in.policy = &m.policy;
+	in.now_us = m.now_us;
+	CU_ASSERT_EQUAL(netshare_round(m.shares, &in, &m.out), -ENOMEM);
+	CU_ASSERT_PTR_NULL(m.out.rates);
+	CU_ASSERT_PTR_NULL(m.out.lines);
+	CU_ASSERT_EQUAL(m.out.count + m.out.nlines, 0);
+	run(&m, 0.5);
+	CU_ASSERT(m.nics[0].got >= 0.98 * 50 * MBIT);
+	model_done(&m);
+}
+
 /* ---- bursts at random ---- */
 
 static double any(unsigned short seed[3], double below)
@@ -448,6 +470,7 @@ static const struct test tests[] = {
 	{ "steady demands, steady rates", test_stands_still },
 	{ "a guarantee that rises", test_guarantee_rises },
 	{ "rates of before", test_adopts },
+	{ "no memory", test_no_memory },
 	{ "bursts", test_bursts },
 	{ "who is on which line", test_membership },
 };
