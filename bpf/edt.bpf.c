@@ -12,7 +12,9 @@
  *      ever reordered by this.
  *   2. The horizon ends the queue. A flow may have as much queued as is free, so flows that send
  *      too much share the queue evenly, and with it the line; one that does not is not touched.
- *      What is queued before the packet counts, so that one of any size is always let in.
+ *      What is queued before the packet counts, so that one of any size is always let in. Packets
+ *      of all NICs wait in the same fq, which counts packets: so small ones, of which many depart
+ *      in little time, find the end nearer.
  *   3. CoDel on the wait: marks, or drops if the packet cannot be marked, but only packets of those
  *      flows that have the most queued. It runs by the time of departure, as CoDel behind a
  *      queue does: a packet that is missing is missed then. The longer the wait the quicker its
@@ -37,8 +39,11 @@
 #define SPARSE_SHARE     8              /* the lane has an eighth of the rate */
 #define SPARSE_CREDIT_NS 20000000ULL    /* what it may save up */
 #define SPARSE_DEBT_NS   10000000000ULL /* how far it may push the main clock */
-#define FLOWS            131072         /* of all NICs together; power of two */
-#define FLOW_SHIFT       14             /* unit of time in a flow's cell: 16.4 us */
+#define SPARSE_LINE_NS   25000000ULL    /* ... and the line: what is left of a flood waits less */
+#define SLICE_BITS       6
+#define CELL_BITS        14
+#define FLOWS            (1U << (SLICE_BITS + CELL_BITS)) /* of all NICs together */
+#define FLOW_SHIFT       14 /* unit of time in a flow's cell: 16.4 us */
 #define FLOW_STALE       (SPARSE_DEBT_NS * 2 >> FLOW_SHIFT)
 #define SHARE_BITS       20
 #define REFUSED_BITS     2
@@ -50,6 +55,7 @@
 #define CODEL_COUNT_MAX  0xfffffU
 #define PACE_TARGETS     4 /* of CoDel's: for each of them once more in the same time */
 #define ROOM_TARGETS     3 /* are always room */
+#define GAP_MAX_NS       NSEC_PER_SEC
 #define PRIORITY_MASK    15
 #define PRIORITY_CONTROL 7 /* fq lets TC_PRIO_CONTROL pass by the departure time */
 
@@ -73,7 +79,8 @@ struct {
  * What flows have queued. A cell holds until when (32 bits of 16.4 us), the share of the line's
  * time until then (20 bits), whether one of the last three packets was refused (2 bits: 3, 2, 1,
  * no), and a tag, by which a cell of another flow or NIC is seen and taken over. Cells are read and
- * written whole.
+ * written whole. Each NIC and direction uses one of 64 slices, so a guest that sends from any
+ * number of addresses takes cells of few others.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -92,8 +99,9 @@ struct packet {
 	__u64 queued; /* what its flow has queued, as time of the line */
 	__u64 claim;  /* the same, half more for a flow that goes on when it is refused */
 	__u64 departure, ns;
-	__u64 line;   /* when the line that its NIC shares is free; 0: it shares none */
-	__u64 due_ns; /* what it takes of the NIC's guarantee there */
+	__u64 line;     /* when the line that it takes time of is free; 0: there is none */
+	__u64 due_ns;   /* what it takes of the NIC's guarantee there */
+	__u32 line_key; /* 0: no line */
 	__u32 bytes, tag, refused;
 };
 
@@ -157,7 +165,8 @@ static __always_inline void note_delay(struct edt_state *s, __u64 now, __u64 del
 }
 
 /* May this packet leave at once? It must be small, its flow must have nothing queued, and the
- * lane's own clock must allow it. */
+ * lane's own clock must allow it. Lanes of many NICs are more than their line carries: once it is
+ * far behind, they wait as well. */
 static __always_inline int sparse(struct edt_state *s, const struct edt_cfg *c,
 				  const struct packet *p)
 {
@@ -165,7 +174,8 @@ static __always_inline int sparse(struct edt_state *s, const struct edt_cfg *c,
 
 	if (p->bytes > c->sparse_bytes || p->queued)
 		return 0;
-	if (lane > p->now || s->next > p->now + SPARSE_DEBT_NS)
+	if (lane > p->now || s->next > p->now + SPARSE_DEBT_NS ||
+	    line_wait(s, c, p, p->now) > p->now + SPARSE_LINE_NS)
 		return 0;
 	if (lane + SPARSE_CREDIT_NS < p->now)
 		lane = p->now - SPARSE_CREDIT_NS;
@@ -254,24 +264,45 @@ static __always_inline int codel(struct edt_state *s, const struct edt_cfg *c,
 	return !falling;
 }
 
-/* How long the queue may be: the horizon, but once CoDel has been at it for long, in vain, twice
- * the horizon by the root of its count. */
-static __always_inline __u64 room(const struct edt_state *s, const struct edt_cfg *c)
+/* Where the queue ends: the horizon, or nearer what the packets that it may hold take. */
+static __always_inline __u64 queue_end(const struct edt_state *s, const struct edt_cfg *c)
 {
-	__u64 room = (c->horizon_ns >> 8) * s->codel_inv_sqrt >> 23;
+	__u64 end = s->gap_ns * c->queue_packets / EDT_GAPS;
 
-	if (!s->codel_dropping || room > c->horizon_ns)
-		return c->horizon_ns;
-	return room > ROOM_TARGETS * c->target_ns ? room : ROOM_TARGETS * c->target_ns;
+	return end && end < c->horizon_ns ? end : c->horizon_ns;
+}
+
+/* How long the queue may be: to its end, but once CoDel has been at it for long, in vain, twice
+ * that by the root of its count. */
+static __always_inline __u64 room(const struct edt_state *s, const struct edt_cfg *c, __u64 end)
+{
+	__u64 room = (end >> 8) * s->codel_inv_sqrt >> 23, least = ROOM_TARGETS * c->target_ns;
+
+	if (!s->codel_dropping)
+		return end;
+	if (room < least)
+		room = least;
+	return room < end ? room : end;
 }
 
 /* Is there no room for the packet? */
 static __always_inline int over(const struct edt_state *s, const struct edt_cfg *c,
 				const struct packet *p)
 {
-	__u64 delay = p->departure - p->now;
+	__u64 delay = p->departure - p->now, end = queue_end(s, c);
 
-	return delay > c->horizon_ns || (p->claim > c->packet_ns && delay + p->claim > room(s, c));
+	return delay > end || (p->claim > c->packet_ns && delay + p->claim > room(s, c, end));
+}
+
+/* The packet departs. One in the sparse lane, which passes others, tells nothing. */
+static __always_inline void note_departure(struct edt_state *s, const struct packet *p)
+{
+	__u64 gap = p->departure - s->latest;
+
+	if (p->departure < s->latest)
+		return;
+	s->latest = p->departure;
+	s->gap_ns += (gap < GAP_MAX_NS ? gap : GAP_MAX_NS) - s->gap_ns / EDT_GAPS;
 }
 
 /* Everything that is decided under the lock; sets p->departure and p->ns. */
@@ -308,6 +339,7 @@ static __always_inline enum verdict decide(struct edt_state *s, const struct edt
 			v = MARK;
 		line_promise(s, c, p);
 	}
+	note_departure(s, p);
 	s->next = start + p->ns;
 	s->packets++;
 	s->bytes += p->bytes;
@@ -337,7 +369,9 @@ static __always_inline int mark(struct __sk_buff *skb, struct edt_state *s, cons
 
 static __always_inline __u64 *flow_of(__u32 hash, __u32 key, __u32 *tag)
 {
-	__u32 i = (hash ^ key * 0x9e3779b1U) & (FLOWS - 1);
+	__u32 mixed = key * 0x9e3779b1U;
+	__u32 i = mixed >> (32 - SLICE_BITS) << CELL_BITS |
+		  ((hash ^ mixed) & ((1U << CELL_BITS) - 1));
 
 	*tag = hash >> (32 - TAG_BITS);
 	return bpf_map_lookup_elem(&qosd_flows, &i);
@@ -359,7 +393,8 @@ static __always_inline int shape(struct __sk_buff *skb, __u32 key)
 	p.bytes = skb->wire_len;
 	if (p.bytes > PACKET_BYTES_MAX)
 		p.bytes = PACKET_BYTES_MAX;
-	p.line = line_free(c, EDT_LINE_WAY(c->flags, key & 1));
+	p.line_key = line_of(skb, c, key & 1);
+	p.line = line_free(p.line_key);
 	p.now = bpf_ktime_get_ns();
 	if (s->next > p.now ||
 	    p.line > p.now) { /* else nothing is queued, and nothing has to wait */
@@ -379,7 +414,7 @@ static __always_inline int shape(struct __sk_buff *skb, __u32 key)
 	}
 	if (v == MARK && !mark(skb, s, &p))
 		return TC_ACT_SHOT;
-	line_charge(c, EDT_LINE_WAY(c->flags, key & 1), &p);
+	line_charge(&p);
 	if ((skb->priority & PRIORITY_MASK) == PRIORITY_CONTROL)
 		skb->priority = 0;
 	if (p.departure == p.now) {

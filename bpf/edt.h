@@ -10,7 +10,8 @@
  *
  * The layout is part of the name of the pin directory (v2): whoever changes the size or the
  * meaning of a member raises EDT_LAYOUT; rate_bps and flags keep their places in all layouts, so
- * that limits can be carried over. `spare` is zero in layout 2.
+ * that limits can be carried over. `spare` is zero in layout 2, and becomes a member only where 0
+ * means that it is not known.
  * Times are nanoseconds of CLOCK_MONOTONIC, rates bit/s of layer 2 (skb->wire_len).
  */
 #ifndef QOSD_BPF_EDT_H
@@ -52,7 +53,8 @@ struct edt_cfg {
 	__u32 flags;          /* EDT_OWNS_CLSACT, EDT_HAD_... */
 	__u32 packet_ns;      /* time of a full packet: no flow is dropped with so little queued */
 	__u64 guaranteed_bps; /* of the line, whatever others do */
-	__u32 spare[2];
+	__u32 queue_packets;  /* about so many may wait; 0: as many as the horizon lets in */
+	__u32 spare;
 };
 
 /* Of qosd_line: written by qosd alone. Rate 0: the line is not known. */
@@ -67,6 +69,7 @@ struct edt_line_state {
 	__u64 bytes;
 };
 
+#define EDT_GAPS         16 /* departures that the mean remembers */
 #define EDT_WINDOW_SHIFT 27 /* the largest delay is kept for windows of 134 ms */
 
 struct edt_state {
@@ -88,8 +91,10 @@ struct edt_state {
 	__u32 codel_count, codel_last_count;
 	__u32 codel_inv_sqrt; /* 1/sqrt(count), 32 bits after the point */
 	__u32 codel_dropping;
-	__u64 due; /* when the next packet is due by the guarantee */
-	__u64 spare[3];
+	__u64 due;    /* when the next packet is due by the guarantee */
+	__u64 latest; /* departure of the packet that departs last */
+	__u64 gap_ns; /* mean time from one departure to the next, times EDT_GAPS */
+	__u64 spare;
 };
 
 #endif

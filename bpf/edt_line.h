@@ -9,6 +9,11 @@
  * first packet, without anybody's help; what the guaranteed ones take in advance those wait for who
  * borrow. As long as the guarantees fit the line, the sum keeps to its rate.
  *
+ * A frame to a group comes to the tap of each guest, but crossed the uplink once, if it did at all,
+ * and nobody behind the uplink sends less for its waiting here. So copies towards guests neither
+ * wait for the line nor count on it; their NIC's own rate they keep. What comes from a guest to a
+ * group is one frame like any other.
+ *
  * The clock is read before the NIC's own decision and charged after the last chance of a drop:
  * between two CPUs a packet of each may get the same place, but all are charged. The debt is
  * bounded, should guarantees not fit after all.
@@ -32,15 +37,30 @@ struct {
 	__type(value, struct edt_line_state);
 } qosd_line_st SEC(".maps");
 
-/* When the line is free; 0: the NIC shares none. */
-static __always_inline __u64 line_free(const struct edt_cfg *c, __u32 direction)
+/* Is it a frame to a group of stations, or to all? */
+static __always_inline int to_group(const struct __sk_buff *skb)
 {
-	__u32 key = EDT_LINE_KEY(c->class_id, direction);
-	struct edt_line_state *line;
+	const unsigned char *address = (const void *)(long)skb->data;
 
-	if (!c->class_id)
+	return (const void *)(address + 1) <= (const void *)(long)skb->data_end && (*address & 1);
+}
+
+/* The key of the line that the packet takes time of; 0: of none. */
+static __always_inline __u32 line_of(const struct __sk_buff *skb, const struct edt_cfg *c,
+				     __u32 direction)
+{
+	__u32 way = EDT_LINE_WAY(c->flags, direction);
+
+	if (!c->class_id || (way == EDT_IN && to_group(skb)))
 		return 0;
-	line = bpf_map_lookup_elem(&qosd_line_st, &key);
+	return EDT_LINE_KEY(c->class_id, way);
+}
+
+/* When the line is free; 0: there is none. */
+static __always_inline __u64 line_free(__u32 key)
+{
+	struct edt_line_state *line = key ? bpf_map_lookup_elem(&qosd_line_st, &key) : 0;
+
 	return line ? *(volatile __u64 *)&line->next : 0;
 }
 
@@ -59,21 +79,20 @@ static __always_inline __u64 line_wait(const struct edt_state *s, const struct e
 static __always_inline void line_promise(struct edt_state *s, const struct edt_cfg *c,
 					 struct packet *p)
 {
-	if (!c->guaranteed_bps)
+	if (!c->guaranteed_bps || !p->line_key)
 		return;
 	p->due_ns = p->bytes * 8 * NSEC_PER_SEC / c->guaranteed_bps;
 	s->due = p->departure + p->due_ns;
 }
 
-static __always_inline void line_charge(const struct edt_cfg *c, __u32 direction,
-					const struct packet *p)
+static __always_inline void line_charge(const struct packet *p)
 {
-	__u32 key = EDT_LINE_KEY(c->class_id, direction);
 	struct edt_line_state *line;
 	struct edt_line_cfg *cfg;
 	__u64 next, bits = p->bytes * 8 * NSEC_PER_SEC;
+	__u32 key = p->line_key;
 
-	if (!c->class_id)
+	if (!key)
 		return;
 	cfg = bpf_map_lookup_elem(&qosd_line, &key);
 	line = bpf_map_lookup_elem(&qosd_line_st, &key);

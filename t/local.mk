@@ -41,6 +41,7 @@ HOST_TESTS = \
 	t/unit/test_net_htb \
 	t/unit/test_net_survive \
 	t/unit/test_net_law \
+	t/unit/test_net_line \
 	t/unit/test_proc \
 	t/unit/test_sensor \
 	t/unit/test_sensor_vcpu \
@@ -62,6 +63,7 @@ DAEMON_TESTS = \
 	t/unit/test_engine_overload \
 	t/unit/test_engine_passing \
 	t/unit/test_engine_release \
+	t/unit/test_engine_round \
 	t/unit/test_engine_share \
 	t/unit/test_engine_state \
 	t/unit/test_engine_luck \
@@ -111,6 +113,7 @@ t_unit_test_net_edt_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_htb_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_survive_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_law_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_net_line_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_proc_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_sensor_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_sensor_vcpu_LDADD = $(HOST_TEST_LIBS) -lpthread
@@ -155,6 +158,7 @@ t_unit_test_engine_lease_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_overload_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_passing_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_release_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_round_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_share_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_state_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_luck_LDADD = $(DAEMON_TEST_LIBS)

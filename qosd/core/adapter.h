@@ -31,7 +31,8 @@ struct adapter_ops {
 	 * matter.
 	 */
 	int (*set_writing)(struct adapter *a, bool writing, struct qerr *err);
-	/* The guest has gone: drop what is cached and remove what was left behind for it. */
+	/* The guest has gone: drop what is cached and remove what was left behind for it. Not
+	 * called for NICs while its process lives. */
 	void (*forget)(struct adapter *a, const struct guest *g);
 };
 

@@ -353,17 +353,17 @@ static void settle_nic(struct division *v, size_t i, const struct share *share, 
 	struct seen *seen = &v->s->nics[i].seen[v->d];
 	const struct netshare_nic *nic = &v->in->nics[i];
 	uint64_t limit = nic_limit(v->in, nic, v->d), rate = share->rate;
+	uint64_t owned = v->s->rates[i].guaranteed_bps;
 	bool asks = share->demand >= limit / WAKE;
 
-	rate = most(rate, v->s->rates[i].guaranteed_bps);
 	if (!seen->hungry)
 		rate = most(rate, seen->use_bps + seen->use_bps / 4 + v->capacity / WAKE);
-	rate -= rate % QUANTUM;
+	rate = most(most(rate - rate % QUANTUM, owned), NETSHARE_LEAST_BPS);
 	if (!contended || nic->exempt || rate >= limit)
 		rate = NETSHARE_FREE;
 	else if (!seen->told && nic->count[v->d].known)
-		rate = seen->rate_bps; /* it is new, or adopted */
-	if (seen->rate_bps == NETSHARE_FREE || rate == NETSHARE_FREE ||
+		rate = most(seen->rate_bps, owned); /* it is new, or adopted */
+	if (seen->rate_bps == NETSHARE_FREE || rate == NETSHARE_FREE || seen->rate_bps < owned ||
 	    !same_rate(seen->rate_bps, rate, asks ? SAME : SAME_IDLE))
 		seen->rate_bps = rate;
 	v->s->rates[i].rate_bps[v->d] = seen->rate_bps;
@@ -428,8 +428,10 @@ int netshare_round(struct netshare *s, const struct netshare_input *in, struct n
 	uint64_t dt_us = s->round_us ? in->now_us - s->round_us : 0;
 	bool busy = false;
 
-	if (make_room(s, in->nnics, in->policy->nnetworks) < 0)
+	if (make_room(s, in->nnics, in->policy->nnetworks) < 0) {
+		*ret = (struct netshare_output){ 0 }; /* some of what it borrows may have moved */
 		return -ENOMEM;
+	}
 	if (dt_us < CLOSEST_US)
 		dt_us = 0;
 	take_networks(s, in->policy, in->now_us);

@@ -15,8 +15,8 @@
  * While a line has room for everybody's demand nobody is held back: then, and while rates are not
  * known yet, the data plane alone keeps the sum to the line and each NIC's guarantee (edt_line.h).
  * So rates may add up to more than there is, which nobody has to give up anything for: nobody's is
- * less than what it is guaranteed, and who is content may take a quarter and a sixteenth of the
- * line more, with which to wake up.
+ * less than what it is guaranteed, nor than a trickle where guarantees take all of the line, and
+ *who is content may take a quarter and a sixteenth of the line more, with which to wake up.
  *
  * Pure: counters and time come in, rates go out. bit/s of layer 2, bytes since whenever.
  */
@@ -32,6 +32,8 @@
 
 #define NETSHARE_FREE UINT64_MAX /* not held back */
 #define NETSHARE_NONE UINT32_MAX /* no network */
+
+#define NETSHARE_LEAST_BPS UINT64_C(8000) /* slower is no network at all */
 
 enum netshare_direction { NETSHARE_IN, NETSHARE_OUT, NETSHARE_DIRECTIONS };
 
@@ -95,7 +97,7 @@ void netshare_reset(struct netshare *s);
  * the second round, which has seen something. 0 or -ENOMEM.
  */
 int netshare_adopt(struct netshare *s, const struct netshare_rate *rates, size_t count);
-/* 0 or -ENOMEM; *ret holds what it held before, then. */
+/* 0 or -ENOMEM: then *ret knows nothing, and what is remembered stays for the next round. */
 int netshare_round(struct netshare *s, const struct netshare_input *in,
 		   struct netshare_output *ret);
 

@@ -7,8 +7,6 @@
 #include "qosd/core/diff.h"
 #include "qosd/core/plan_private.h"
 
-#define NET_LEAST_BPS UINT64_C(8000) /* slower is no network at all */
-
 /* One card's part of what overload leaves the guest; THROTTLE_NONE: no less than its limit. */
 static uint64_t nic_cap(const struct build *b, const struct guest *g, uint32_t i, bool in,
 			uint64_t limit_bps)
@@ -19,8 +17,8 @@ static uint64_t nic_cap(const struct build *b, const struct guest *g, uint32_t i
 	if (cap == THROTTLE_NONE)
 		return THROTTLE_NONE;
 	cap /= guest_shaped_nics(g);
-	if (cap < NET_LEAST_BPS)
-		cap = NET_LEAST_BPS;
+	if (cap < NETSHARE_LEAST_BPS)
+		cap = NETSHARE_LEAST_BPS;
 	return cap < limit_bps ? cap : THROTTLE_NONE;
 }
 

@@ -169,15 +169,15 @@ static void note_trouble(struct engine *e, int r, const struct qerr *err)
 	e->bandwidth->told = r < 0 ? r : 0;
 }
 
-/* Lines and members to the data plane; what it knows already costs nothing. */
-static void tell_lines(struct engine *e)
+/* Lines and members to the data plane; what it knows already costs nothing. True: it knows all. */
+static bool tell_lines(struct engine *e)
 {
 	struct bandwidth *b = e->bandwidth;
 	struct qerr err = { 0 };
 	int r = 0;
 
 	if (!engine_enforcing(e))
-		return;
+		return false;
 	for (uint32_t i = 0; i < BANDWIDTH_LINES; i++)
 		for (size_t d = 0; r == 0 && d < NETSHARE_DIRECTIONS; d++)
 			r = b->source.set_line(b->source.ctx, i + 1, d == NETSHARE_IN,
@@ -195,6 +195,7 @@ static void tell_lines(struct engine *e)
 	if (r == 0)
 		r = b->source.set_members(b->source.ctx, b->members, b->count, &err);
 	note_trouble(e, r, &err);
+	return r == 0;
 }
 
 static bool knows_all(const struct engine *e)
@@ -209,14 +210,18 @@ static bool knows_all(const struct engine *e)
 
 /* ---- a small turn ---- */
 
-/* Whether this guest's NICs can be written now; else its next turn sees to it. */
+/* Whether this guest's NICs can be written now; else its next turn sees to it, and blames nobody
+ * for what it finds. */
 static bool is_ready(struct engine *e, const struct guest *g)
 {
 	struct guest_row *row = guests_find(&e->guests, g->id);
 	struct lane *lane = row ? guests_lane(row, KNOB_NET_IN) : NULL;
+	bool ready = lane && !lane->dirty && !lane->stale && !lane->failures && !lane->inflight &&
+		     g->start_ticks;
 
-	return lane && !lane->dirty && !lane->stale && !lane->failures && !lane->inflight &&
-	       g->start_ticks;
+	if (lane && !ready)
+		lane->stale = true;
+	return ready;
 }
 
 /* Puts what the round says into the picture's parts. True: something of this guest changed. */
@@ -257,7 +262,7 @@ static int refresh(struct engine *e, bool held, struct diff *ret)
 		if (!take_rates(e, g, held))
 			continue;
 		r = plan_refresh_nics(pic->plan, &in, i, ret);
-		if (!is_ready(e, g))
+		if (ret->count > before && !is_ready(e, g))
 			ret->count = before;
 	}
 	return r;
@@ -290,7 +295,7 @@ static void write_changes(struct engine *e, struct diff *d)
 		return;
 	diff_sort(d);
 	engine_apply(e, d);
-	engine_settle_lanes(e);
+	engine_settle_written(e, d);
 	overload_after_turn(e);
 }
 
@@ -360,10 +365,22 @@ static void keep_going(struct engine *e)
 
 /* ---- around a turn ---- */
 
+/* A policy without networks: lines and members of the one before, or of a daemon before, go. */
+static void end_sharing(struct engine *e)
+{
+	struct bandwidth *b = e->bandwidth;
+
+	if (bandwidth_is_used(e) && !e->policy->nnetworks && !b->ended)
+		b->ended = tell_lines(e);
+}
+
 void bandwidth_before_write(struct engine *e)
 {
-	if (!shares_anything(e))
+	if (!shares_anything(e)) {
+		end_sharing(e);
 		return;
+	}
+	e->bandwidth->ended = false;
 	if ((!e->bandwidth->divided || !knows_all(e)) && divide(e) == 0)
 		tell_lines(e);
 	keep_going(e);

@@ -62,6 +62,7 @@ void bandwidth_take_policy(struct engine *e)
 		netshare_reset(b->shares);
 	memset(&b->out, 0, sizeof(b->out));
 	memset(b->speed_us, 0, sizeof(b->speed_us));
+	b->count = 0;
 	b->policy = e->policy;
 }
 
@@ -136,10 +137,12 @@ struct nic_parts *bandwidth_parts(struct engine *e, const struct policy *p, bool
 {
 	struct nic_parts *parts;
 
-	if (!bandwidth_is_used(e) || !p->nnetworks)
+	if (!bandwidth_is_used(e))
 		return NULL;
 	if (p == e->policy)
 		bandwidth_take_policy(e);
+	if (!p->nnetworks)
+		return NULL;
 	parts = calloc(1, sizeof(*parts));
 	if (parts)
 		parts->items = calloc(bandwidth_nics(e->inventory) + 1, sizeof(*parts->items));

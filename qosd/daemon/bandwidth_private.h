@@ -15,6 +15,7 @@ struct bandwidth {
 	struct netshare_output out;    /* of the last round; borrowed */
 	struct netshare_rate *adopted; /* what it borrows of until then */
 	bool divided;                  /* there has been a round */
+	bool ended;                    /* the data plane knows that nothing is shared */
 	const struct policy *policy;   /* of the last round */
 	sd_event_source *timer;
 

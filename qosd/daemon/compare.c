@@ -272,3 +272,16 @@ void engine_settle_lanes(struct engine *e)
 			settle_lane(e, &row->lanes[a], now_us);
 	}
 }
+
+void engine_settle_written(struct engine *e, const struct diff *d)
+{
+	uint64_t now_us = engine_now_us(e);
+
+	for (size_t i = 0; i < d->count; i++) {
+		struct guest_row *row = guests_find(&e->guests, d->changes[i].target.guest_id);
+		struct lane *lane = row ? guests_lane(row, d->changes[i].knob) : NULL;
+
+		if (lane && lane->touched)
+			settle_lane(e, lane, now_us);
+	}
+}

@@ -196,6 +196,8 @@ int engine_preview(struct engine *e, const struct plan *plan, struct diff *ret);
 /* After the writes: lanes that needed none are well; those that wait ask for a turn of their own.
  */
 void engine_settle_lanes(struct engine *e);
+/* The same after writes of a turn that read nothing back: what else waits for a turn still does. */
+void engine_settle_written(struct engine *e, const struct diff *d);
 
 /* ---- writing (apply.c) ---- */
 /* Record baselines, then write in order. Errors go to the guests concerned. */

@@ -10,23 +10,30 @@
 #include "qosd/daemon/engine.h"
 #include "qosd/daemon/rbd.h"
 
+static bool process_lives(const struct guest *g)
+{
+	return g->pid && (kill(g->pid, 0) == 0 || errno != ESRCH);
+}
+
 /*
- * A guest that is not in the inventory any more. Its baselines go with its process; while that
- * lives, libvirt was only unable to tell of it this time.
+ * A guest that is not in the inventory any more. Its baselines go with its process, and so do the
+ * limits of its NICs; while that lives, libvirt was only unable to tell of it this time. What is
+ * cached of it goes in any case.
  */
 static void on_guest_gone(void *user, const struct guest_row *row)
 {
 	struct engine *e = user;
 	const struct guest *g = e->picture ? inventory_by_id(e->picture->inventory, row->id) : NULL;
+	bool lives = g && process_lives(g);
 
 	if (row->assumed_ticket)
 		e->classes_assumed--;
 	if (!g)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(e->adapters); i++)
-		if (e->adapters[i] && e->adapters[i]->ops->forget)
+		if (e->adapters[i] && e->adapters[i]->ops->forget && !(lives && i == ADAPTER_NET))
 			e->adapters[i]->ops->forget(e->adapters[i], g);
-	if (!g->pid || (kill(g->pid, 0) < 0 && errno == ESRCH))
+	if (!lives)
 		e->baseline_rewrite |= baseline_drop_guest(e->baseline, g) > 0;
 	log_message(&e->log, LOG_INFO, &(struct log_about){ .guest = g->name },
 		    row->start_ticks ? "guest %s has stopped"

@@ -43,7 +43,8 @@ static const struct { /* as they are in net_bpf.line_fd */
  * and for 64 flows with two packets each. CoDel's target: the standing queue of bulk traffic, less
  * than 10 ms at 100 Mbit/s with what TCP adds until it notices; a lone TCP flow over 60 ms of round
  * trip then keeps 93 % of the line. What must be quick takes the sparse lane anyway.
- * Burst: what a sender that was late for a moment may catch up.
+ * Burst: what a sender that was late for a moment may catch up. Packets: a burst of any real
+ * sender, and a 48th of what the ifb's fq takes at the least, which all guests share.
  */
 
 #define NSEC_PER_SEC   1000000000ULL
@@ -56,6 +57,7 @@ static const struct { /* as they are in net_bpf.line_fd */
 #define INTERVAL_NS    (100 * NSEC_PER_MSEC)
 #define BURST_NS       (5 * NSEC_PER_MSEC)
 #define SPARSE_BYTES   200
+#define QUEUE_PACKETS  4096
 #define LINE_BURST_NS  (1 * NSEC_PER_MSEC)
 
 static uint64_t larger(uint64_t a, uint64_t b)
@@ -73,6 +75,7 @@ struct edt_cfg net_bpf_profile(uint64_t rate_bps, uint32_t flags)
 		.interval_ns = larger(INTERVAL_NS, 2 * mtu_ns),
 		.burst_ns = BURST_NS,
 		.sparse_bytes = SPARSE_BYTES,
+		.queue_packets = QUEUE_PACKETS,
 		.packet_ns = (uint32_t)(mtu_ns < UINT32_MAX ? mtu_ns : UINT32_MAX),
 		.flags = flags,
 	};

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * net_ifb - the ifb with one fq for each of its queues below mq, so that CPUs do not share a lock.
+ *
+ * The kernel chooses the queue by the tap's queue, so taps with one queue all share the first fq.
+ * There each NIC may have about edt_cfg.queue_packets waiting, and the fq takes as many packets as
+ * use a 64th of the memory, taken for 1 KiB each.
  */
 #include "qosd/host/net_ifb.h"
 
@@ -10,7 +14,9 @@
 
 #include "qosd/host/net_htb.h"
 
-#define IFB_QUEUES_MAX 16
+#define IFB_QUEUES_MAX  16
+#define IFB_PACKETS_MAX 2000000
+#define MEMORY_A_PACKET (64 << 10) /* of all memory, for each packet that may wait */
 
 static bool root_is_our_mq(const struct net_dev *dev)
 {
@@ -49,6 +55,18 @@ static uint32_t wanted_queues(void)
 	return cpus < 1 ? 1 : cpus > IFB_QUEUES_MAX ? IFB_QUEUES_MAX : (uint32_t)cpus;
 }
 
+static uint32_t wanted_packets(void)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+	uint64_t packets = 0;
+
+	if (pages > 0 && page_bytes > 0)
+		packets = (uint64_t)pages * (uint64_t)page_bytes / MEMORY_A_PACKET;
+	if (packets < NET_FQ_LIMIT)
+		return NET_FQ_LIMIT;
+	return packets > IFB_PACKETS_MAX ? IFB_PACKETS_MAX : (uint32_t)packets;
+}
+
 static int set_ifb_root(struct net *n, struct net_dev *dev, uint32_t queues, struct qerr *err)
 {
 	int r = 0;
@@ -56,12 +74,13 @@ static int set_ifb_root(struct net *n, struct net_dev *dev, uint32_t queues, str
 	if (ifb_root_holds(dev, queues))
 		return 0;
 	if (queues <= 1)
-		return net_link_set_fq(n->nl, dev->ifindex, TC_H_ROOT, NET_ROOT_HANDLE, 0, err);
+		return net_link_set_fq(n->nl, dev->ifindex, TC_H_ROOT, NET_ROOT_HANDLE,
+				       wanted_packets(), err);
 	if (!root_is_our_mq(dev))
 		r = net_link_set_mq(n->nl, dev->ifindex, err);
 	for (uint32_t i = 1; r == 0 && i <= queues; i++)
 		r = net_link_set_fq(n->nl, dev->ifindex, NET_ROOT_HANDLE | i,
-				    NET_ROOT_HANDLE + (i << 16), 0, err);
+				    NET_ROOT_HANDLE + (i << 16), wanted_packets(), err);
 	return r;
 }
 

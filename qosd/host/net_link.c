@@ -113,14 +113,14 @@ int net_link_del_slot(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
 }
 
 int net_link_set_fq(struct net_nl *nl, uint32_t ifindex, uint32_t parent, uint32_t handle,
-		    uint32_t notes, struct qerr *err)
+		    uint32_t limit, struct qerr *err)
 {
 	struct nl_msg *msg = tc_message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, ifindex, parent,
 					handle, "fq");
 	struct nlattr *options = msg ? nla_nest_start(msg, TCA_OPTIONS) : NULL;
 
 	if (options) {
-		nla_put_u32(msg, TCA_FQ_PLIMIT, NET_FQ_LIMIT + notes);
+		nla_put_u32(msg, TCA_FQ_PLIMIT, limit);
 		nla_put_u32(msg, TCA_FQ_FLOW_PLIMIT, NET_FQ_FLOW_LIMIT);
 		nla_nest_end(msg, options);
 	}

@@ -27,7 +27,8 @@
 #define NET_HOOK_EGRESS   (TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS))
 #define NET_HOOK_INGRESS  (TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS))
 
-/* The program's horizon is to be the only dropper, so fq gets room for everything in it. */
+/* The program's end of the queue is to be the only dropper, so fq gets room for everything in it.
+ */
 #define NET_FQ_LIMIT      200000u /* at least: see net_link_set_fq */
 #define NET_FQ_FLOW_LIMIT 100000u
 
@@ -41,11 +42,12 @@ int net_link_add_ingress(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
 /* Delete clsact or ingress, whichever is there, with all its filters. */
 int net_link_del_slot(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
 /*
- * fq at parent (TC_H_ROOT or a class of mq), handle 0: the kernel chooses. Its limit is
- * NET_FQ_LIMIT plus the notes (flags of edt_cfg, less than 32), so that they outlive the maps.
+ * fq at parent (TC_H_ROOT or a class of mq), handle 0: the kernel chooses. The limit of a NIC's is
+ * NET_FQ_LIMIT plus the notes (flags of edt_cfg, less than 32), so that they outlive the maps; that
+ * of the ifb's, at least NET_FQ_LIMIT.
  */
 int net_link_set_fq(struct net_nl *nl, uint32_t ifindex, uint32_t parent, uint32_t handle,
-		    uint32_t notes, struct qerr *err);
+		    uint32_t limit, struct qerr *err);
 /*
  * HTB at the root, all packets in NET_CLASS_ID. Its ratio of rate to quantum, which the class does
  * not use, is NET_HTB_R2Q plus the notes.

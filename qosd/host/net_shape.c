@@ -137,7 +137,7 @@ static int attach_in(struct net *n, const struct net_dev *dev, uint32_t flags, s
 
 	if (!net_root_is_our_fq(dev))
 		r = net_link_set_fq(n->nl, dev->ifindex, TC_H_ROOT, NET_ROOT_HANDLE,
-				    flags & EDT_NOTES, err);
+				    NET_FQ_LIMIT + (flags & EDT_NOTES), err);
 	if (r == 0 && (dev->program_id == 0 || dev->program_id != n->bpf.prog_id[EDT_IN]))
 		r = net_link_set_program(n->nl, dev->ifindex, n->bpf.prog_fd[EDT_IN],
 					 net_prog_names[EDT_IN], err);
@@ -212,6 +212,17 @@ static void renew(void *user, struct net_dev *dev)
 				     net_prog_names[direction], NULL);
 }
 
+/* Programs and maps of this build, and in them the lines that were told before they were there. */
+static int load(struct net *n, bool *ret_replaced, struct qerr *err)
+{
+	int r = net_bpf_ready(&n->bpf, ret_replaced, err);
+
+	if (r == 0)
+		r = net_shares_ready(&n->shares, &n->bpf, err);
+	n->bpf.loaded &= r == 0;
+	return r;
+}
+
 static int make_ready(struct net *n, struct qerr *err)
 {
 	bool replaced;
@@ -219,13 +230,11 @@ static int make_ready(struct net *n, struct qerr *err)
 
 	if (n->bpf.loaded)
 		return 0;
-	r = net_bpf_ready(&n->bpf, &replaced, err);
+	r = load(n, &replaced, err);
 	if (r == 0 && replaced) {
 		net_watch_each(n->watch, renew, n);
 		r = net_watch_drain(n->watch, err);
 	}
-	if (r == 0)
-		r = net_shares_ready(&n->shares, &n->bpf, err);
 	n->adopted |= r == 0;
 	return r;
 }
@@ -379,8 +388,12 @@ static void adopt_entry(struct net *n, uint32_t key)
 	dev->shaped[direction] = true;
 	if (n->readonly || net_watch_filters(n->watch, dev, NULL) < 0)
 		return;
-	if (cfg.rate_bps == 0 || !anything_there(n, dev, direction))
+	if (cfg.rate_bps == 0 || !anything_there(n, dev, direction)) {
 		net_shape_clear(n, dev, direction, NULL);
+	} else if (!cfg.queue_packets) { /* made by a build that knew nothing of that */
+		cfg = profile(n, key, cfg.rate_bps, cfg.flags);
+		net_bpf_set_cfg(&n->bpf, key, &cfg, NULL);
+	}
 }
 
 /* What a filter of ours still runs, though its pin has gone. */
@@ -399,7 +412,7 @@ static void recover(void *user, struct net_dev *dev)
 static int carry(struct net *n, struct qerr *err)
 {
 	bool replaced;
-	int r = net_bpf_ready(&n->bpf, &replaced, err);
+	int r = load(n, &replaced, err);
 
 	return r < 0 ? r : net_carry_copy(&n->bpf, err);
 }

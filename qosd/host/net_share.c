@@ -52,13 +52,16 @@ int net_set_line(struct adapter *a, uint32_t line, bool in, uint64_t rate_bps, s
 	struct net *n = a->ctx;
 	enum edt_direction direction = in ? EDT_IN : EDT_OUT;
 	uint32_t key = EDT_LINE_KEY(line, direction);
+	int r;
 
 	if (line == 0 || line >= EDT_LINES)
 		return qerr_set(err, -EINVAL, "there is no line %u", line);
 	if (n->readonly || n->shares.line_bps[key] == rate_bps)
 		return 0;
-	n->shares.line_bps[key] = rate_bps;
-	return n->bpf.loaded ? net_bpf_set_line(&n->bpf, line, direction, rate_bps, err) : 0;
+	r = n->bpf.loaded ? net_bpf_set_line(&n->bpf, line, direction, rate_bps, err) : 0;
+	if (r == 0)
+		n->shares.line_bps[key] = rate_bps;
+	return r;
 }
 
 static int settle_entry(struct net *n, uint32_t key, struct qerr *err)
@@ -78,19 +81,25 @@ int net_shares_settle(struct net *n, struct qerr *err)
 {
 	uint32_t *keys;
 	size_t count;
-	int r = net_bpf_keys(&n->bpf, &keys, &count);
+	int first, r = net_bpf_keys(&n->bpf, &keys, &count);
 
+	n->shares.settled = false;
 	if (r < 0)
 		return qerr_set(err, r, "out of memory");
-	for (size_t i = 0; r == 0 && i < count; i++)
-		r = settle_entry(n, keys[i], err);
+	first = 0;
+	for (size_t i = 0; i < count; i++) {
+		r = settle_entry(n, keys[i], first == 0 ? err : NULL);
+		if (first == 0)
+			first = r;
+	}
 	free(keys);
-	return r;
+	n->shares.settled = first == 0;
+	return first;
 }
 
 static bool same(const struct net_shares *s, const struct net_member *members, size_t count)
 {
-	if (!s->told || s->count != count)
+	if (!s->told || !s->settled || s->count != count)
 		return false;
 	for (size_t i = 0; i < count; i++)
 		if (s->members[i].ifindex != members[i].ifindex ||
@@ -117,7 +126,7 @@ int net_set_members(struct adapter *a, struct net_member *members, size_t count,
 	if (count)
 		memcpy(s->members, members, count * sizeof(*members));
 	s->count = count;
-	s->told = true;
+	s->told = s->settled = true;
 	if (!net_bpf_is_open(&n->bpf) && net_bpf_look(&n->bpf, NULL) < 0)
 		return 0; /* nothing is shaped */
 	return net_shares_settle(n, err);

@@ -16,6 +16,7 @@ struct net_shares {
 	struct net_member *members; /* sorted by ifindex */
 	size_t count, capacity;
 	bool told;
+	bool settled;                     /* ... and all entries say so */
 	uint64_t line_bps[EDT_LINES * 2]; /* by EDT_LINE_KEY; 0: no such line */
 };
 
@@ -23,10 +24,11 @@ void net_shares_done(struct net_shares *s);
 /* Membership of a new entry; `old` is the entry in force, NULL: none. */
 void net_shares_fill(const struct net_shares *s, uint32_t key, const struct edt_cfg *old,
 		     struct edt_cfg *cfg);
-/* Brings the entries of NICs that are shaped already in line with what was told. */
+/* Brings the entries of NICs that are shaped already in line with what was told, as many as can be:
+ * the first error. */
 struct net;
 int net_shares_settle(struct net *n, struct qerr *err);
-/* The maps have been opened or made: all rates of lines are written. */
+/* Programs have been loaded, in whichever way: all rates of lines are written. */
 int net_shares_ready(const struct net_shares *s, const struct net_bpf *bpf, struct qerr *err);
 
 #endif

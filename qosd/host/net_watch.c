@@ -23,8 +23,8 @@
 #include "qosd/host/net_ask.h"
 #include "qosd/host/net_link.h"
 #include "qosd/host/net_parse.h"
+#include "qosd/host/net_table.h"
 
-#define BUCKETS      1024u
 #define EVENT_BYTES  (64 << 10)
 #define SOCKET_BYTES (4 << 20)
 #define DUMP_TRIES   3
@@ -39,59 +39,13 @@ struct net_watch {
 	uint32_t *gone;
 	size_t gone_count, gone_capacity;
 	char *buffer;
-	size_t serving; /* ifbs of one NIC */
-	struct net_dev *buckets[BUCKETS];
+	struct net_table devices;
 };
-
-/* ---- the table of devices ---- */
-
-static struct net_dev **place_of(struct net_watch *w, uint32_t ifindex)
-{
-	struct net_dev **p = &w->buckets[ifindex % BUCKETS];
-
-	while (*p && (*p)->ifindex != ifindex)
-		p = &(*p)->next;
-	return p;
-}
-
-static struct net_dev *dev_get(struct net_watch *w, uint32_t ifindex)
-{
-	struct net_dev **p = place_of(w, ifindex);
-
-	if (!*p) {
-		*p = calloc(1, sizeof(**p));
-		if (*p)
-			(*p)->ifindex = ifindex;
-	}
-	return *p;
-}
-
-void net_watch_drop(struct net_watch *w, uint32_t ifindex)
-{
-	struct net_dev **p = place_of(w, ifindex), *dev = *p;
-
-	if (!dev)
-		return;
-	*p = dev->next;
-	w->serving -= dev->serves != 0;
-	free(dev);
-}
-
-void net_watch_each(struct net_watch *w, void (*fn)(void *user, struct net_dev *dev), void *user)
-{
-	struct net_dev *dev, *next;
-
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (dev = w->buckets[i]; dev; dev = next) {
-			next = dev->next;
-			fn(user, dev);
-		}
-}
 
 /* The owner is to look at this device; where it serves another one, at that. */
 static void note_change(struct net_watch *w, struct net_dev *dev)
 {
-	struct net_dev *subject = dev->serves ? *place_of(w, dev->serves) : dev;
+	struct net_dev *subject = dev->serves ? net_table_find(&w->devices, dev->serves) : dev;
 
 	if (!subject)
 		return;
@@ -108,9 +62,9 @@ static void on_qdisc(void *user, struct nlmsghdr *h)
 	const struct tcmsg *tc = nlmsg_data(h);
 	struct net_dev *dev;
 
-	if (tc->tcm_handle == 0 && !*place_of(w, (uint32_t)tc->tcm_ifindex))
+	if (tc->tcm_handle == 0 && !net_table_find(&w->devices, (uint32_t)tc->tcm_ifindex))
 		return; /* a default qdisc of a device that nobody asked for */
-	dev = dev_get(w, (uint32_t)tc->tcm_ifindex);
+	dev = net_table_get(&w->devices, (uint32_t)tc->tcm_ifindex);
 	if (!dev)
 		return;
 	net_parse_qdisc(dev, h);
@@ -184,7 +138,7 @@ static void on_ifb(struct net_watch *w, const struct net_dev *link, uint32_t que
 /* An ifb has gone: the kernel tells nothing of the filter that redirects to it. */
 static void forget_redirect(struct net_watch *w, uint32_t ifindex)
 {
-	struct net_dev *dev = ifindex ? *place_of(w, ifindex) : NULL;
+	struct net_dev *dev = ifindex ? net_table_find(&w->devices, ifindex) : NULL;
 
 	if (!dev)
 		return;
@@ -194,7 +148,7 @@ static void forget_redirect(struct net_watch *w, uint32_t ifindex)
 
 static void on_gone(struct net_watch *w, uint32_t ifindex)
 {
-	struct net_dev *dev = *place_of(w, ifindex);
+	struct net_dev *dev = net_table_find(&w->devices, ifindex);
 
 	if (ifindex == w->ifb.ifindex)
 		ifb_lost(w);
@@ -206,24 +160,24 @@ static void on_gone(struct net_watch *w, uint32_t ifindex)
 		w->gone[w->gone_count++] = ifindex;
 		w->pending = true;
 	}
-	net_watch_drop(w, ifindex);
+	net_table_drop(&w->devices, ifindex);
 }
 
 /* What has changed of a link that we know or, as an ifb of ours, want to know. */
 static void note_link(struct net_watch *w, const struct net_dev *now)
 {
-	struct net_dev *dev = now->serves ? dev_get(w, now->ifindex) : *place_of(w, now->ifindex);
+	struct net_dev *dev = now->serves ? net_table_get(&w->devices, now->ifindex)
+					  : net_table_find(&w->devices, now->ifindex);
 
 	if (!dev)
 		return;
 	if (dev->name[0] && (dev->up != now->up || strcmp(dev->name, now->name) != 0))
 		note_change(w, dev);
 	memcpy(dev->name, now->name, sizeof(dev->name));
-	w->serving += (now->serves != 0) - (dev->serves != 0);
+	net_table_serve(&w->devices, dev, now->serves);
 	dev->up = now->up;
 	dev->turned = now->turned;
 	dev->on_ovs = now->on_ovs;
-	dev->serves = now->serves;
 }
 
 static void on_link(void *user, struct nlmsghdr *h)
@@ -262,7 +216,8 @@ static void on_event(struct net_watch *w, struct nlmsghdr *h)
 		break;
 	case RTM_NEWTFILTER:
 	case RTM_DELTFILTER:
-		dev = *place_of(w, (uint32_t)((struct tcmsg *)nlmsg_data(h))->tcm_ifindex);
+		dev = net_table_find(&w->devices,
+				     (uint32_t)((struct tcmsg *)nlmsg_data(h))->tcm_ifindex);
 		if (dev) {
 			dev->filters_known = false;
 			note_change(w, dev);
@@ -270,7 +225,8 @@ static void on_event(struct net_watch *w, struct nlmsghdr *h)
 		break;
 	case RTM_NEWTCLASS:
 	case RTM_DELTCLASS:
-		dev = *place_of(w, (uint32_t)((struct tcmsg *)nlmsg_data(h))->tcm_ifindex);
+		dev = net_table_find(&w->devices,
+				     (uint32_t)((struct tcmsg *)nlmsg_data(h))->tcm_ifindex);
 		if (dev && dev->class_known) {
 			net_parse_class(dev, h);
 			note_change(w, dev);
@@ -357,25 +313,24 @@ int net_watch_drain(struct net_watch *w, struct qerr *err)
 
 struct net_dev *net_watch_device(struct net_watch *w, uint32_t ifindex)
 {
-	struct net_dev *dev = dev_get(w, ifindex);
+	struct net_dev *dev = net_table_get(&w->devices, ifindex);
 
 	if (!dev || dev->name[0])
 		return dev;
 	if (net_ask_link(w->nl, ifindex, on_link, w) == 0 && dev->name[0])
 		return dev;
-	net_watch_drop(w, ifindex);
+	net_table_drop(&w->devices, ifindex);
 	return NULL;
 }
 
 struct net_dev *net_watch_serving(struct net_watch *w, uint32_t ifindex)
 {
-	struct net_dev *dev;
+	return net_table_serving(&w->devices, ifindex);
+}
 
-	for (size_t i = 0; w->serving > 0 && i < BUCKETS; i++)
-		for (dev = w->buckets[i]; dev; dev = dev->next)
-			if (dev->serves == ifindex)
-				return dev;
-	return NULL;
+void net_watch_each(struct net_watch *w, void (*fn)(void *user, struct net_dev *dev), void *user)
+{
+	net_table_each(&w->devices, fn, user);
 }
 
 const struct net_ifb *net_watch_ifb(const struct net_watch *w)
@@ -465,12 +420,6 @@ int net_watch_new(const char *ifb_name, struct net_watch **ret, struct qerr *err
 	return 0;
 }
 
-static void free_dev(void *user, struct net_dev *dev)
-{
-	(void)user;
-	free(dev);
-}
-
 void net_watch_free(struct net_watch *w)
 {
 	int fds[3];
@@ -481,7 +430,7 @@ void net_watch_free(struct net_watch *w)
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
-	net_watch_each(w, free_dev, NULL);
+	net_table_done(&w->devices);
 	net_nl_close(w->nl);
 	free(w->buffer);
 	free(w->gone);

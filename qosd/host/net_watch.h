@@ -38,6 +38,7 @@ struct net_dev {
 	bool turned;     /* macvtap: what leaves it comes from the guest, see net.c */
 	bool on_ovs;     /* a port of Open vSwitch */
 	uint32_t serves; /* an ifb of one NIC (NET_OWN_IFB): that NIC's index; 0: none such */
+	struct net_dev *next_serving;
 	/* root qdisc; handle 0: the kernel's default */
 	char root_kind[NET_KIND_MAX];
 	uint32_t root_handle;
@@ -89,8 +90,6 @@ int net_watch_filters(struct net_watch *w, struct net_dev *dev, struct qerr *err
 /* The rate of our class of HTB, 0: none, or the root qdisc is no HTB of ours. */
 uint64_t net_watch_class(struct net_watch *w, struct net_dev *dev);
 const struct net_ifb *net_watch_ifb(const struct net_watch *w);
-/* Forget what is remembered of the device (not what is on it). */
-void net_watch_drop(struct net_watch *w, uint32_t ifindex);
 void net_watch_each(struct net_watch *w, void (*fn)(void *user, struct net_dev *dev), void *user);
 
 /* Something happened to a shaped device since the last call. Resets it. */

@@ -301,6 +301,29 @@ static void test_cycles(void)
 	bench_free(b);
 }
 
+/* libvirt does not tell of a guest whose process lives: its NICs stay limited. */
+static void test_not_told(void)
+{
+	struct bench *b = bench_three(BENCH_ENFORCE);
+	size_t entries;
+
+	bench_guest(b, "odd", 4, 1, 1 * GIB, "bronze")->pid = getpid();
+	bench_publish(b);
+	bench_settle(b);
+	entries = baseline_count(b->e->baseline);
+	bench_stop(b, "odd");
+	bench_publish(b);
+	bench_settle(b);
+	CU_ASSERT_EQUAL(b->fakes[ADAPTER_NET].forgets, 0);
+	CU_ASSERT_EQUAL(b->fakes[ADAPTER_CGROUP].forgets, 1);
+	CU_ASSERT_EQUAL(baseline_count(b->e->baseline), entries);
+	bench_stop(b, "web1");
+	bench_publish(b);
+	bench_settle(b);
+	CU_ASSERT_EQUAL(b->fakes[ADAPTER_NET].forgets, 1);
+	bench_free(b);
+}
+
 /* A guest that dies while it is being written to is nobody's error. */
 static void vanish(bool async)
 {
@@ -371,6 +394,7 @@ static const struct test tests[] = {
 	{ "--observe writes nothing", test_observe_option },
 	{ "enforce, observe, enforce", test_enforce_then_observe },
 	{ "a hundred guests come and go", test_cycles },
+	{ "a guest that libvirt does not tell of", test_not_told },
 	{ "a guest vanishes while written to", test_vanish },
 	{ "a guest that only reads is not written again and again", test_vanish_slowly },
 };

@@ -11,6 +11,7 @@
 #include "qosd/host/net_bpf.h"
 #include "qosd/host/net_link.h"
 #include "qosd/host/net_parse.h"
+#include "qosd/host/net_table.h"
 #include "t/unit/harness.h"
 
 static void test_profile(void)
@@ -299,6 +300,33 @@ static void test_link(void)
 	CU_ASSERT(link_of("vnet0", "tun", NULL).up);
 }
 
+/* Devices and the ifbs that serve them, some of them in the same buckets. */
+static void test_table(void)
+{
+	struct net_table t = { 0 };
+	uint32_t nics = 3000, ifbs = 10000;
+
+	for (uint32_t i = 1; i <= nics; i++) {
+		CU_ASSERT_PTR_NOT_NULL(net_table_get(&t, i));
+		net_table_serve(&t, net_table_get(&t, ifbs + i), i);
+	}
+	for (uint32_t i = 1; i <= nics; i++)
+		CU_ASSERT_EQUAL(net_table_serving(&t, i)->ifindex, ifbs + i);
+	net_table_drop(&t, 1025); /* a NIC goes, its ifb stays */
+	CU_ASSERT_PTR_NULL(net_table_find(&t, 1025));
+	CU_ASSERT_EQUAL(net_table_serving(&t, 1025)->ifindex, ifbs + 1025);
+	net_table_drop(&t, ifbs + 1025);
+	CU_ASSERT_PTR_NULL(net_table_serving(&t, 1025));
+	CU_ASSERT_EQUAL(net_table_serving(&t, 1)->ifindex, ifbs + 1);
+	net_table_serve(&t, net_table_find(&t, ifbs + 1), 4000); /* it is renamed */
+	CU_ASSERT_PTR_NULL(net_table_serving(&t, 1));
+	CU_ASSERT_EQUAL(net_table_serving(&t, 4000)->ifindex, ifbs + 1);
+	net_table_serve(&t, net_table_find(&t, ifbs + 1), 0);
+	CU_ASSERT_PTR_NULL(net_table_serving(&t, 4000));
+	CU_ASSERT_PTR_NULL(net_table_serving(&t, 0));
+	net_table_done(&t);
+}
+
 static void test_rubbish(void)
 {
 	struct net_dev dev = { .ifindex = 7 };
@@ -326,6 +354,7 @@ int main(void)
 		{ "a redirect by u32", test_u32 },
 		{ "HTB", test_htb },
 		{ "links", test_link },
+		{ "the table of devices", test_table },
 		{ "rubbish", test_rubbish },
 	};
 

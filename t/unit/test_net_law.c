@@ -427,6 +427,51 @@ static void test_flood(void)
 	between("how long all wait", wait_p99_ms(TCP), 0, 22);
 }
 
+/* Four times what the line carries in small packets: it is full, but no more wait than may. */
+static void check_crowd(uint64_t rate_bps, bool one_flow)
+{
+	uint64_t *leaves = calloc(MAX_WAITS, sizeof(*leaves)), bytes = 0;
+	int first = 0, count = 0, most = 0;
+
+	begin(rate_bps);
+	for (; world.now_ns < 2 * SECOND; world.now_ns += 60 * 8 * SECOND / 4 / rate_bps) {
+		struct __sk_buff skb = { .wire_len = 60 };
+
+		world.hash = one_flow ? 12345 : rnd() << 16 ^ rnd();
+		world.stamp_ns = world.now_ns;
+		if (edt_in(&skb) == TC_ACT_SHOT)
+			continue;
+		bytes += 60;
+		if (world.stamp_ns > world.now_ns && count < MAX_WAITS)
+			leaves[count++] = world.stamp_ns;
+		for (; first < count && leaves[first] <= world.now_ns; first++)
+			;
+		most = count - first > most ? count - first : most;
+	}
+	between("small packets that wait", most, 1, 1.1 * cfg.queue_packets);
+	between("what passes of them", (double)bytes * 8 / (double)rate_bps, 0.99, 1.05);
+	free(leaves);
+}
+
+static void test_small_packets(void)
+{
+	check_crowd(100000000, true);
+	check_crowd(400000000, false);
+}
+
+/* However many flows a NIC has, they meet few of those of others. */
+static void test_slices(void)
+{
+	uint32_t tag, meet = 0;
+
+	begin(1000000);
+	for (int i = 0; i < 20000; i++)
+		*flow_of(rnd() << 16 ^ rnd(), EDT_KEY(7, EDT_OUT), &tag) = 1;
+	for (uint32_t key = 0; key < 1000; key++)
+		meet += *flow_of(12345, key, &tag) != 0;
+	between("of 1000 NICs' flows, those that meet one", meet, 1, 25);
+}
+
 static void test_pings(void)
 {
 	begin(20000000);
@@ -445,6 +490,8 @@ int main(void)
 		{ "long round trips", test_long_way },
 		{ "64 flows are alike", test_many_flows },
 		{ "a flood", test_flood },
+		{ "few small packets wait", test_small_packets },
+		{ "flows of many NICs", test_slices },
 		{ "pings pass", test_pings },
 	};
 

@@ -167,6 +167,110 @@ static void test_restart(void)
 		check_stream(NET_WAY_EDT, "edt", same_build, "restarted");
 }
 
+/* The rate of a line in the map, 0: none. */
+static uint64_t line_rate(uint32_t line, enum edt_direction direction)
+{
+	struct edt_line_cfg cfg = { 0 };
+	uint32_t key = EDT_LINE_KEY(line, direction);
+	int fd = bpf_obj_get(PINS_NOW "/line");
+
+	if (fd < 0)
+		return 0;
+	CU_ASSERT_EQUAL(bpf_map_lookup_elem(fd, &key, &cfg), 0);
+	close(fd);
+	return cfg.rate_bps;
+}
+
+/* Lines that are told before the limits of an older layout are taken over. */
+static void test_lines(void)
+{
+	struct net_member member = { .ifindex = tap.nic.ifindex,
+				     .line = 3,
+				     .guaranteed_bps = { 1000000, 2000000 } };
+	struct adapter *a;
+	struct qerr err = { 0 };
+
+	if (!have_edt()) {
+		printf("    (no fq in this kernel)\n");
+		return;
+	}
+	a = adapter_new(NET_WAY_EDT);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+	set_both(a);
+	net_free(a);
+	other_layout();
+	a = adapter_new(NET_WAY_EDT);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+	CU_ASSERT_EQUAL(net_set_line(a, 3, true, 5 * RATE_BPS, &err), 0);
+	CU_ASSERT_EQUAL(net_set_members(a, &member, 1, &err), 0);
+	holds_both(a, "edt");
+	CU_ASSERT_EQUAL(line_rate(3, EDT_IN), 5 * RATE_BPS);
+	CU_ASSERT_EQUAL(line_rate(3, EDT_OUT), 0);
+	CU_ASSERT_EQUAL(net_set_line(a, 3, false, RATE_BPS, &err), 0); /* and later */
+	CU_ASSERT_EQUAL(line_rate(3, EDT_OUT), RATE_BPS);
+	a->ops->forget(a, &tap.guest);
+	CU_ASSERT_EQUAL(net_teardown(a, NULL), 0);
+	net_free(a);
+}
+
+/* An entry of a build that did not bound the packets that wait is completed. */
+static void test_older_entry(void)
+{
+	uint32_t key = EDT_KEY(tap.nic.ifindex, EDT_OUT);
+	struct edt_cfg cfg = { 0 };
+	struct adapter *a;
+	int fd;
+
+	if (!have_edt()) {
+		printf("    (no fq in this kernel)\n");
+		return;
+	}
+	a = adapter_new(NET_WAY_EDT);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+	set_both(a);
+	net_free(a);
+	fd = bpf_obj_get(PINS_NOW "/cfg");
+	CU_ASSERT_EQUAL(bpf_map_lookup_elem(fd, &key, &cfg), 0);
+	CU_ASSERT(cfg.queue_packets != 0);
+	cfg.queue_packets = 0;
+	cfg.class_id = 3;
+	CU_ASSERT_EQUAL(bpf_map_update_elem(fd, &key, &cfg, 0), 0);
+	a = adapter_new(NET_WAY_EDT);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+	holds_both(a, "edt");
+	CU_ASSERT_EQUAL(bpf_map_lookup_elem(fd, &key, &cfg), 0);
+	CU_ASSERT(cfg.queue_packets != 0);
+	CU_ASSERT_EQUAL(cfg.class_id, 3);
+	close(fd);
+	a->ops->forget(a, &tap.guest);
+	CU_ASSERT_EQUAL(net_teardown(a, NULL), 0);
+	net_free(a);
+}
+
+/* What could not be written is not taken for written. (The last test: its maps stay as they are.)
+ */
+static void test_told_again(void)
+{
+	struct net_member member = { .ifindex = tap.nic.ifindex, .line = 5 };
+	struct qerr err = { 0 };
+	struct adapter *a;
+
+	if (!have_edt()) {
+		printf("    (no fq in this kernel)\n");
+		return;
+	}
+	a = adapter_new(NET_WAY_EDT);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+	set_both(a);
+	CU_ASSERT_EQUAL(bpf_map_freeze(bpf_obj_get(PINS_NOW "/cfg")), 0);
+	CU_ASSERT_EQUAL(bpf_map_freeze(bpf_obj_get(PINS_NOW "/line")), 0);
+	for (int i = 0; i < 2; i++) {
+		CU_ASSERT_EQUAL(net_set_line(a, 5, true, RATE_BPS, &err), -EPERM);
+		CU_ASSERT_EQUAL(net_set_members(a, &member, 1, &err), -EPERM);
+	}
+	net_free(a);
+}
+
 static void test_upgrade(void)
 {
 	if (!have_edt()) {
@@ -214,7 +318,10 @@ int main(void)
 	static const struct test tests[] = {
 		{ "a restart loses no frame", test_restart },
 		{ "an upgrade loses no frame", test_upgrade },
+		{ "lines of an upgraded host", test_lines },
+		{ "an entry of an older build", test_older_entry },
 		{ "from one way to the other", test_moves },
+		{ "what could not be written", test_told_again },
 	};
 
 	if (net_bench_enter() < 0) {

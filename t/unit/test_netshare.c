@@ -4,6 +4,7 @@
  * rates and the line's clock serve (bpf/edt_line.h), a host network beside them, and demands that
  * come and go. Bounds are those that the lab checks with real traffic.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "qosd/core/netshare.h"
@@ -266,6 +267,26 @@ static void test_too_much(void)
 	model_done(&m);
 }
 
+/* Guarantees take all of the line: who has none keeps a trickle, for no NIC takes a rate of 0. */
+static void test_trickle(void)
+{
+	uint64_t lowest = NETSHARE_FREE;
+	struct line_model m;
+
+	model_init(&m, 100 * MBIT, 0);
+	model_add(&m, 60 * MBIT, 1)->offered = 200 * MBIT;
+	model_add(&m, 40 * MBIT, 1)->offered = 200 * MBIT;
+	model_add(&m, 0, 1)->offered = 200 * MBIT;
+	for (int i = 0; i < 200; i++) {
+		run(&m, 0.01);
+		if (m.out.rates[2].rate_bps[NETSHARE_OUT] < lowest)
+			lowest = m.out.rates[2].rate_bps[NETSHARE_OUT];
+	}
+	CU_ASSERT_EQUAL(lowest, NETSHARE_LEAST_BPS);
+	CU_ASSERT(m.nics[0].got >= 0.98 * 60 * MBIT && m.nics[1].got >= 0.98 * 40 * MBIT);
+	model_done(&m);
+}
+
 /* Demands that stand still: so do the rates. */
 static void test_stands_still(void)
 {
@@ -282,6 +303,29 @@ static void test_stands_still(void)
 		run(&m, 0.1);
 		for (size_t i = 0; i < m.nnics; i++)
 			CU_ASSERT_EQUAL(m.out.rates[i].rate_bps[NETSHARE_OUT], before[i]);
+	}
+	model_done(&m);
+}
+
+/* A guarantee that rises by little is in force at once, also where nobody asks for it. */
+static void test_guarantee_rises(void)
+{
+	struct netshare_rate before[] = { { .ifindex = 10,
+					    .rate_bps = { NETSHARE_FREE, 30000000 } } };
+	struct line_model m;
+	struct nic_model *gold;
+
+	model_init(&m, 100 * MBIT, 0);
+	gold = model_add(&m, 40 * MBIT, 1);
+	model_add(&m, 0, 1)->offered = 500 * MBIT;
+	CU_ASSERT_EQUAL(netshare_adopt(m.shares, before, 1), 0);
+	round_now(&m); /* nothing is known of its use yet */
+	CU_ASSERT_EQUAL(m.out.rates[0].rate_bps[NETSHARE_OUT], 40 * MBIT);
+	run(&m, 2);
+	for (; gold->reservation <= 48 * MBIT; gold->reservation += 0.0777 * MBIT) {
+		run(&m, 0.1);
+		round_now(&m);
+		CU_ASSERT(m.out.rates[0].rate_bps[NETSHARE_OUT] >= m.out.rates[0].guaranteed_bps);
 	}
 	model_done(&m);
 }
@@ -306,6 +350,27 @@ static void test_adopts(void)
 	netshare_reset(m.shares);
 	round_now(&m);
 	CU_ASSERT_EQUAL(m.out.rates[0].rate_bps[NETSHARE_OUT], NETSHARE_FREE);
+	model_done(&m);
+}
+
+/* More NICs than there is memory for: nothing is left that points to what may have moved. */
+static void test_no_memory(void)
+{
+	struct netshare_network nets[2] = { { .capacity_bps = 1 } };
+	struct netshare_input in = { .networks = nets, .nnics = SIZE_MAX / 4 };
+	struct line_model m;
+
+	model_init(&m, 100 * MBIT, 0);
+	model_add(&m, 0, 1)->offered = 50 * MBIT;
+	run(&m, 1);
+	in.policy = &m.policy;
+	in.now_us = m.now_us;
+	CU_ASSERT_EQUAL(netshare_round(m.shares, &in, &m.out), -ENOMEM);
+	CU_ASSERT_PTR_NULL(m.out.rates);
+	CU_ASSERT_PTR_NULL(m.out.lines);
+	CU_ASSERT_EQUAL(m.out.count + m.out.nlines, 0);
+	run(&m, 0.5);
+	CU_ASSERT(m.nics[0].got >= 0.98 * 50 * MBIT);
 	model_done(&m);
 }
 
@@ -401,8 +466,11 @@ static const struct test tests[] = {
 	{ "a storm costs storage nothing", test_storm_and_storage },
 	{ "room for all", test_calm },
 	{ "more reserved than there is", test_too_much },
+	{ "guarantees take all", test_trickle },
 	{ "steady demands, steady rates", test_stands_still },
+	{ "a guarantee that rises", test_guarantee_rises },
 	{ "rates of before", test_adopts },
+	{ "no memory", test_no_memory },
 	{ "bursts", test_bursts },
 	{ "who is on which line", test_membership },
 };
