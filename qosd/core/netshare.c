@@ -22,12 +22,14 @@
 #define SAME_IDLE    4                 /* ... or, of one that asks for nothing, a quarter */
 #define QUANTUM      1000              /* rates are whole kbit/s */
 #define CLOSEST_US   UINT64_C(1000)    /* two rounds closer than this tell nothing */
+#define LOST_MOST    16 /* at most a sixteenth of a line is left for what gets lost */
+#define LOST_ROUNDS  8  /* that loss is averaged over */
 
 struct seen { /* of one NIC or network, one direction */
 	struct netshare_count count;
 	bool told; /* it was counted twice: the next two hold */
 	bool hungry;
-	uint64_t use_bps;
+	uint64_t use_bps, lost_bps;
 	uint64_t rate_bps; /* in force; NETSHARE_FREE: all that its limit allows */
 };
 
@@ -39,6 +41,7 @@ struct nic_state {
 struct line_state {
 	bool contended[NETSHARE_DIRECTIONS];
 	uint64_t asked_us[NETSHARE_DIRECTIONS]; /* when much was asked for last */
+	uint64_t lost_bps;                      /* what NICs drop that has come in, averaged */
 	struct seen host[NETSHARE_DIRECTIONS];  /* of this network itself */
 };
 
@@ -158,14 +161,20 @@ static bool is_hungry(const struct seen *s, const struct netshare_count *now, ui
 	return waits || s->use_bps > may_bps - may_bps / NEARLY_ALL;
 }
 
+static uint64_t rate_of(uint64_t bytes, uint64_t dt_us)
+{
+	return (uint64_t)((double)bytes * 8e6 / (double)dt_us);
+}
+
 static void look(struct seen *s, const struct netshare_count *now, uint64_t may_bps, uint64_t dt_us)
 {
 	bool told = now->known && s->count.known && now->bytes >= s->count.bytes &&
-		    now->pressed >= s->count.pressed && dt_us;
-	uint64_t bytes = told ? now->bytes - s->count.bytes : 0;
+		    now->pressed >= s->count.pressed && now->lost_bytes >= s->count.lost_bytes &&
+		    dt_us;
 
 	s->told = told;
-	s->use_bps = told ? (uint64_t)((double)bytes * 8e6 / (double)dt_us) : 0;
+	s->use_bps = told ? rate_of(now->bytes - s->count.bytes, dt_us) : 0;
+	s->lost_bps = told ? rate_of(now->lost_bytes - s->count.lost_bytes, dt_us) : 0;
 	s->hungry = told && is_hungry(s, now, may_bps);
 	s->count = *now;
 }
@@ -387,6 +396,24 @@ static void settle_line(struct division *v)
 		line->rate_bps[v->d] = rate;
 }
 
+/*
+ * What NICs drop on its way in has crossed the uplink all the same, and who sends it learns of that
+ * a round trip later: room is left for it, or it would be the uplink that drops, anybody's packets.
+ */
+static uint64_t lost_on_the_way(struct division *v)
+{
+	struct line_state *state = &v->s->states[v->line];
+	uint64_t lost = 0;
+
+	if (v->d != NETSHARE_IN)
+		return 0;
+	for (size_t i = 0; i < v->in->nnics; i++)
+		if (on_line(v, v->in->nics[i].network))
+			lost += v->s->nics[i].seen[v->d].lost_bps;
+	state->lost_bps = state->lost_bps - state->lost_bps / LOST_ROUNDS + lost / LOST_ROUNDS;
+	return least(state->lost_bps, v->capacity / LOST_MOST);
+}
+
 static void divide(struct division *v, bool *busy)
 {
 	uint64_t demand;
@@ -394,6 +421,7 @@ static void divide(struct division *v, bool *busy)
 	bool contended;
 
 	gather(v);
+	v->capacity -= lost_on_the_way(v);
 	demand = asked(v);
 	contended = contend(v, demand);
 	share_divide(v->capacity, v->s->shares, v->count, v->s->slots);

@@ -15,8 +15,10 @@
  * While a line has room for everybody's demand nobody is held back: then, and while rates are not
  * known yet, the data plane alone keeps the sum to the line and each NIC's guarantee (edt_line.h).
  * So rates may add up to more than there is, which nobody has to give up anything for: nobody's is
- * less than what it is guaranteed, nor than a trickle where guarantees take all of the line, and
- *who is content may take a quarter and a sixteenth of the line more, with which to wake up.
+ * less than what it is guaranteed, nor than a trickle where guarantees take all of the line,
+ * and who is content may take a quarter and a sixteenth of the line more, with which to wake up.
+ *
+ * Towards guests a little less is divided while their NICs drop: that has crossed the line, too.
  *
  * Pure: counters and time come in, rates go out. bit/s of layer 2, bytes since whenever.
  */
@@ -40,8 +42,9 @@ enum netshare_direction { NETSHARE_IN, NETSHARE_OUT, NETSHARE_DIRECTIONS };
 struct netshare_count { /* since it was first counted */
 	bool known;
 	uint64_t bytes;
-	uint64_t pressed;  /* packets dropped or marked */
-	uint64_t queue_ns; /* largest delay of late */
+	uint64_t pressed;    /* packets dropped or marked */
+	uint64_t lost_bytes; /* dropped */
+	uint64_t queue_ns;   /* largest delay of late */
 };
 
 struct netshare_nic {

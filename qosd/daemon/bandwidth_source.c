@@ -19,6 +19,7 @@ static bool count_shaped(struct adapter *net, uint32_t ifindex, bool in, struct 
 	*ret = (struct netshare_count){ .known = true,
 					.bytes = c.bytes,
 					.pressed = c.dropped_packets + c.marked_packets,
+					.lost_bytes = c.dropped_bytes,
 					.queue_ns = c.queue_ns_max };
 	return true;
 }

@@ -331,6 +331,52 @@ static void test_guarantee_rises(void)
 }
 
 /* A daemon that has just begun keeps the rates of the one before until it has seen something. */
+/* What the rates of both directions are after a second in which a hungry NIC loses so much. */
+static void lose(struct line_model *m, double lost_bps, uint64_t ret[NETSHARE_DIRECTIONS])
+{
+	struct netshare_network nets[2] = { { .capacity_bps = (uint64_t)m->capacity },
+					    { .capacity_bps = (uint64_t)m->capacity } };
+	struct netshare_nic nic = { .ifindex = 10, .weight = 1 };
+	struct netshare_input in = {
+		.policy = &m->policy, .networks = nets, .nics = &nic, .nnics = 1
+	};
+
+	for (int i = 0; i < 100; i++) {
+		struct netshare_count count = { .known = true };
+
+		in.now_us = m->now_us += ROUND_US;
+		count.bytes = (uint64_t)(m->capacity / 8 * (double)in.now_us / 1e6);
+		count.pressed = (uint64_t)i;
+		count.lost_bytes = (uint64_t)(lost_bps / 8 * (double)in.now_us / 1e6);
+		for (size_t d = 0; d < NETSHARE_DIRECTIONS; d++) {
+			nic.limit_bps[d] = NETSHARE_FREE;
+			nic.count[d] = count;
+		}
+		CU_ASSERT_EQUAL(netshare_round(m->shares, &in, &m->out), 0);
+	}
+	for (size_t d = 0; d < NETSHARE_DIRECTIONS; d++)
+		ret[d] = m->out.lines[0].rate_bps[d];
+}
+
+/* What came in and was dropped has crossed the uplink; what did not go out has not. */
+static void test_lost_on_the_way(void)
+{
+	uint64_t none[NETSHARE_DIRECTIONS], some[NETSHARE_DIRECTIONS], most[NETSHARE_DIRECTIONS];
+	struct line_model m;
+
+	model_init(&m, 100 * MBIT, 0);
+	lose(&m, 0, none);
+	netshare_reset(m.shares);
+	lose(&m, 4 * MBIT, some);
+	netshare_reset(m.shares);
+	lose(&m, 60 * MBIT, most);
+	CU_ASSERT_DOUBLE_EQUAL((double)(none[NETSHARE_IN] - some[NETSHARE_IN]), 4 * MBIT, MBIT);
+	CU_ASSERT_DOUBLE_EQUAL((double)(none[NETSHARE_IN] - most[NETSHARE_IN]), 6.25 * MBIT, MBIT);
+	CU_ASSERT_EQUAL(some[NETSHARE_OUT], none[NETSHARE_OUT]);
+	CU_ASSERT_EQUAL(most[NETSHARE_OUT], none[NETSHARE_OUT]);
+	model_done(&m);
+}
+
 static void test_adopts(void)
 {
 	struct netshare_rate before[] = { { .ifindex = 10,
@@ -469,6 +515,7 @@ static const struct test tests[] = {
 	{ "guarantees take all", test_trickle },
 	{ "steady demands, steady rates", test_stands_still },
 	{ "a guarantee that rises", test_guarantee_rises },
+	{ "lost on the way in", test_lost_on_the_way },
 	{ "rates of before", test_adopts },
 	{ "no memory", test_no_memory },
 	{ "bursts", test_bursts },
