@@ -40,8 +40,8 @@
 #define SPARSE_CREDIT_NS 20000000ULL    /* what it may save up */
 #define SPARSE_DEBT_NS   10000000000ULL /* how far it may push the main clock */
 #define SPARSE_LINE_NS   25000000ULL    /* ... and the line: what is left of a flood waits less */
-#define SLICE_BITS       6
-#define CELL_BITS        14
+#define SLICE_BITS       4
+#define CELL_BITS        16
 #define FLOWS            (1U << (SLICE_BITS + CELL_BITS)) /* of all NICs together */
 #define FLOW_SHIFT       14 /* unit of time in a flow's cell: 16.4 us */
 #define FLOW_STALE       (SPARSE_DEBT_NS * 2 >> FLOW_SHIFT)
@@ -79,7 +79,7 @@ struct {
  * What flows have queued. A cell holds until when (32 bits of 16.4 us), the share of the line's
  * time until then (20 bits), whether one of the last three packets was refused (2 bits: 3, 2, 1,
  * no), and a tag, by which a cell of another flow or NIC is seen and taken over. Cells are read and
- * written whole. Each NIC and direction uses one of 64 slices, so a guest that sends from any
+ * written whole. Each NIC and direction uses one of 16 slices, so a guest that sends from any
  * number of addresses takes cells of few others.
  */
 struct {
