@@ -109,6 +109,8 @@ uint32_t guest_fixed_disks(const struct guest *g);
 /* The image of a disk (a place in g->disks); NULL: it is no RBD disk. Borrowed. */
 const struct guest_rbd *guest_rbd_of(const struct guest *g, uint32_t disk);
 struct guest *guest_ref(struct guest *g);
+/* Are both the same image, or (NULL) none? Of clusters that the domain names alike. */
+bool guest_rbd_same(const struct guest_rbd *a, const struct guest_rbd *b);
 /* A copy (refs 1) of another class; class_name NULL: none named. NULL when out of memory. */
 struct guest *guest_with_class(const struct guest *g, const char *class_name);
 void guest_unref(struct guest *g); /* NULL is fine; frees all strings and arrays at 0 */
