@@ -98,8 +98,11 @@ struct rbd_wanted {
  * this cache mode. rbd_cache itself is QEMU's to say: it is never among them.
  */
 void rbd_wanted(const struct class_rbd *wish, const char *cache_mode, struct rbd_wanted *ret);
-/* Does `e` give what the class asks for? Keys that it leaves to Ceph always do. */
-bool rbd_wish_holds(const struct class_rbd *wish, const struct rbd_effective *e);
+/*
+ * Does `e` certainly not give what the class asks for? Keys that it leaves to Ceph always do, and
+ * those that a layer nobody has looked at may set are not counted.
+ */
+bool rbd_wish_fails(const struct class_rbd *wish, const struct rbd_effective *e);
 
 /* ---- Ceph's daemons on this host ---- */
 struct rbd_osd {

@@ -226,14 +226,15 @@ static const char *const wish_modes[] = { "keep", "none", "writethrough", "write
 bool rbd_check_wish(const struct rbd_subject *s, char *what, char *fix)
 {
 	char unused[RBD_WHAT_MAX];
-	bool next;
+	bool now, next;
 
 	if (!s->wish || rbd_check_wish_qemu(s, unused, fix))
 		return false;
-	next = rbd_wish_holds(s->wish, &s->next);
-	if (next && (!s->now_known || rbd_wish_holds(s->wish, &s->now)))
+	next = rbd_wish_fails(s->wish, &s->next);
+	now = s->now_known && rbd_wish_fails(s->wish, &s->now);
+	if (!next && !now)
 		return false;
-	if (next) {
+	if (!next) {
 		rbd_mend(fix, "restart or migrate %s", s->guest);
 		return rbd_say(what, "class %s asks for another cache (%s): from the next start",
 			       s->class_name, wish_modes[s->wish->cache]);

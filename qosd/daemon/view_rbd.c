@@ -171,13 +171,24 @@ static json_t *view_findings_of(const struct rbd_subject *s)
 	return all;
 }
 
+/* Where it comes from, as far as is known. */
+static void say_from(const struct rbd_subject *s, const struct rbd_value *v,
+		     char buf[RBD_FROM_MAX + 32])
+{
+	size_t len;
+
+	rbd_from((enum rbd_layer)v->layer, s->rbd, s->disk->cache, buf, RBD_FROM_MAX);
+	len = strlen(buf);
+	snprintf(buf + len, 32, "%s", v->sure ? "" : "; overrides unknown");
+}
+
 static json_t *view_setting(const struct rbd_subject *s, enum rbd_key key)
 {
 	const struct rbd_value *now = &s->now.values[key], *next = &s->next.values[key];
-	char now_from[RBD_FROM_MAX], next_from[RBD_FROM_MAX];
+	char now_from[RBD_FROM_MAX + 32], next_from[RBD_FROM_MAX + 32];
 
-	rbd_from((enum rbd_layer)now->layer, s->rbd, s->disk->cache, now_from, sizeof(now_from));
-	rbd_from((enum rbd_layer)next->layer, s->rbd, s->disk->cache, next_from, sizeof(next_from));
+	say_from(s, now, now_from);
+	say_from(s, next, next_from);
 	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "key", rbd_keys[key].name, "in_force",
 			 view_text(now->text), "in_force_from", view_text(now_from), "next",
 			 view_text(next->text), "next_from", view_text(next_from));
