@@ -60,7 +60,7 @@ struct rbd_subject { /* texts may be NULL where nothing is known */
 	const struct class_rbd *wish; /* NULL: none */
 	bool iotune;                  /* libvirt limits the disk, too */
 	uint64_t memory_need_bytes;   /* guest RAM, overhead and caches */
-	uint64_t memory_have_bytes;   /* its reservation; 0: none is wanted */
+	uint64_t memory_have_bytes;   /* libvirt's <hard_limit>; 0: none */
 	bool apparmor;
 };
 

@@ -144,9 +144,11 @@ bool rbd_check_memory(const struct rbd_subject *s, char *what, char *fix)
 
 	if (!s->memory_have_bytes || s->memory_need_bytes <= s->memory_have_bytes)
 		return false;
-	rbd_mend(fix, "raise memory.overhead of class %s, or make the caches smaller",
-		 s->class_name ? s->class_name : "none");
-	return rbd_say(what, "with its caches the guest needs up to %s, but %s are reserved",
+	rbd_mend(fix,
+		 "virsh memtune %s --hard-limit %llu --config, or make the caches smaller; libvirt "
+		 "advises against a hard limit",
+		 s->guest, (unsigned long long)(s->memory_need_bytes / 1024 + 1));
+	return rbd_say(what, "with its caches the guest may take %s, but its <hard_limit> is %s",
 		       human_size(s->memory_need_bytes, need),
 		       human_size(s->memory_have_bytes, have));
 }

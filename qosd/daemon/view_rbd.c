@@ -88,7 +88,7 @@ static bool seen_at_start(const struct guest *g, const struct ceph_look *look)
 	return started_us && look->at_us < started_us + OPEN_US;
 }
 
-/* The guest's memory with the bound of each cache in place of what the class counts for it. */
+/* What the guest may take with the bound of each cache, against what libvirt lets it have. */
 static void fill_memory(struct engine *e, const struct guest *g, const struct qclass *c,
 			struct rbd_subject *ret)
 {
@@ -98,10 +98,8 @@ static void fill_memory(struct engine *e, const struct guest *g, const struct qc
 	for (size_t k = 0; k < g->nrbds; k++)
 		if (rbd_in_force(e, g->id, g->rbds[k].disk, &now))
 			bytes += rbd_memory_bytes(&now, RBD_INFLIGHT_BYTES);
-	ret->memory_have_bytes = class_memory_reservation(c, g);
-	if (ret->memory_have_bytes)
-		ret->memory_need_bytes =
-			ret->memory_have_bytes - class_memory_rbd_caches(c, g) + bytes;
+	ret->memory_have_bytes = g->hard_limit_bytes;
+	ret->memory_need_bytes = g->memory_bytes + class_memory_overhead(c, g) + bytes;
 }
 
 static void fill_found(const struct ceph_image *image, struct rbd_subject *ret)
