@@ -29,6 +29,7 @@ enum rbd_cluster_state {
 	RBD_CLUSTER_DENIED, /* qosd's user is unknown there or may not look */
 	RBD_CLUSTER_OTHER,  /* the image lies in another cluster than qosd's */
 	RBD_CLUSTER_GONE,   /* no such image */
+	RBD_CLUSTER_ODD,    /* it answers, but of this image only with an error */
 };
 
 enum rbd_socket_state { RBD_SOCKET_UNKNOWN, RBD_SOCKET_NONE, RBD_SOCKET_FINE, RBD_SOCKET_SILENT };

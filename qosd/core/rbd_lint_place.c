@@ -178,6 +178,10 @@ bool rbd_check_cluster(const struct rbd_subject *s, char *what, char *fix)
 		rbd_mend(fix, "rbd info %s/%s; virsh domblklist %s", s->rbd->pool, s->rbd->image,
 			 s->guest);
 		return rbd_say(what, "the cluster has no such image: %.160s", trouble);
+	case RBD_CLUSTER_ODD:
+		rbd_mend(fix, "rbd info %s/%s; rbd image-meta ls %s/%s", s->rbd->pool,
+			 s->rbd->image, s->rbd->pool, s->rbd->image);
+		return rbd_say(what, "the image cannot be looked at: %.160s", trouble);
 	default:
 		return false;
 	}

@@ -22,17 +22,13 @@ static const char *const cluster_names[] = {
 	[RBD_CLUSTER_DENIED] = "not permitted",
 	[RBD_CLUSTER_OTHER] = "another cluster",
 	[RBD_CLUSTER_GONE] = "no such image",
+	[RBD_CLUSTER_ODD] = "cannot be read",
 };
 static const char *const socket_names[] = { "unknown", "none", "answers", "silent" };
 static const char *const wish_names[] = { NULL, "none", "writethrough", "writeback",
 					  "writearound" };
 
 /* ---- the subject of the rules ---- */
-
-static const struct ceph_image *image_of(const struct ceph_look *l, size_t image)
-{
-	return l && image < l->count ? &l->images[image] : NULL;
-}
 
 /* What the client read when it opened the image: its own word where it can be asked. */
 static void in_force(const struct ceph_image *first, const char *cache_mode,
@@ -57,7 +53,7 @@ bool rbd_in_force(const struct engine *e, uint32_t guest_id, uint32_t disk,
 	const struct guest *g = inventory_by_id(e->inventory, guest_id);
 
 	for (size_t k = 0; row && g && k < g->nrbds; k++) {
-		const struct ceph_image *first = image_of(row->first, k);
+		const struct ceph_image *first = ceph_look_find(row->first, &g->rbds[k]);
 
 		if (g->rbds[k].disk != disk || !first)
 			continue;
@@ -80,12 +76,12 @@ uint64_t rbd_guest_bytes(const struct engine *e, const struct guest *g)
 	return g->nrbds ? bytes : POLICY_NONE_U64;
 }
 
-static bool seen_at_start(const struct guest *g, const struct ceph_look *look)
+static bool seen_at_start(const struct guest *g, const struct ceph_image *first)
 {
 	long hz = sysconf(_SC_CLK_TCK);
 	uint64_t started_us = hz > 0 ? g->start_ticks * UINT64_C(1000000) / (uint64_t)hz : 0;
 
-	return started_us && look->at_us < started_us + OPEN_US;
+	return started_us && first->at_us < started_us + OPEN_US;
 }
 
 /* What the guest may take with the bound of each cache, against what libvirt lets it have. */
@@ -126,11 +122,12 @@ bool rbd_subject(struct engine *e, size_t index, size_t image, struct rbd_subjec
 	const struct guest *g = e->picture->inventory->guests[index];
 	const struct assignment *a = &e->picture->assign[index];
 	const struct rbd_row *row = rbd_row_find(e->rbd, g->id);
-	const struct ceph_image *latest = row ? image_of(row->latest, image) : NULL;
 	const struct guest_rbd *rbd = &g->rbds[image];
+	const struct ceph_image *latest = row ? ceph_look_find(row->latest, rbd) : NULL;
+	const struct ceph_image *first = row ? ceph_look_find(row->first, rbd) : NULL;
 	const struct ceph_policy *ceph = &e->policy->ceph;
 
-	if (!latest)
+	if (!latest || !first)
 		return false;
 	*ret = (struct rbd_subject){ .guest = g->name,
 				     .disk = &g->disks[rbd->disk],
@@ -138,9 +135,9 @@ bool rbd_subject(struct engine *e, size_t index, size_t image, struct rbd_subjec
 				     .class_name = a->base ? a->base->name : NULL,
 				     .wish = a->base ? &a->effective.rbd : NULL };
 	fill_found(latest, ret);
-	in_force(image_of(row->first, image), ret->disk->cache, &ret->now);
+	in_force(first, ret->disk->cache, &ret->now);
 	ret->now_known = true;
-	ret->now_from_start = seen_at_start(g, row->first);
+	ret->now_from_start = seen_at_start(g, first);
 	for (size_t i = 0; i < GUEST_TUNES; i++)
 		ret->iotune |= ret->disk->tune[i] != 0;
 	/* The guests' own user, or the administrator, may cut clients off. */
@@ -245,7 +242,7 @@ static json_t *view_image(struct engine *e, size_t index, size_t image)
 			view_text(rbd->user[0] ? rbd->user : NULL), "ceph",
 			ceph_built_in() ? cluster_names[RBD_CLUSTER_UNKNOWN] : "not built in");
 	if (rbd_subject(e, index, image, &s))
-		known = view_known(&s, image_of(row->latest, image));
+		known = view_known(&s, ceph_look_find(row->latest, rbd));
 	if (one && known)
 		json_object_update(one, known);
 	json_decref(known);

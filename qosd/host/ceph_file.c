@@ -137,3 +137,13 @@ int ceph_file_put(const char *path, const char *base, const char *entity,
 	r = replace(path, text, len, err);
 	return r < 0 ? r : 1;
 }
+
+int ceph_put_file(const struct ceph_put *what, struct qerr *err)
+{
+	char entity[sizeof(what->rbd.user) + 8];
+
+	if (what->back && !ceph_file_ours(what->rbd.conf))
+		return 0;
+	return ceph_file_put(what->rbd.conf, what->base,
+			     rbd_entity(&what->rbd, entity, sizeof(entity)), &what->wanted, err);
+}

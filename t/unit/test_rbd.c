@@ -400,7 +400,7 @@ static void test_rules_of_places(void)
 	c.s.socket = RBD_SOCKET_SILENT;
 	CU_ASSERT_PTR_NOT_NULL(find(&c, "RBD-ASOK-SILENT"));
 	c.s.socket = RBD_SOCKET_UNKNOWN;
-	for (int state = RBD_CLUSTER_AWAY; state <= RBD_CLUSTER_GONE; state++) {
+	for (int state = RBD_CLUSTER_AWAY; state <= RBD_CLUSTER_ODD; state++) {
 		c.s.cluster = (enum rbd_cluster_state)state;
 		CU_ASSERT_PTR_NOT_NULL(find(&c, "RBD-CLUSTER"));
 	}
