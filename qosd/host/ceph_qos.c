@@ -14,33 +14,19 @@
 #include <time.h>
 
 #include "qosd/core/mem.h"
-#include "qosd/host/ceph_limits.h"
+#include "qosd/host/ceph_disks.h"
 
 #define QUEUE_MAX    8192
 #define RETRY_MIN_US UINT64_C(10000000)
 #define RETRY_MAX_US UINT64_C(600000000)
 #define SICK_US      UINT64_C(2000000) /* after a call that timed out: not before */
 
-enum disk_state { DISK_UNKNOWN, DISK_LIVE, DISK_ABSENT };
-
-struct disk {
-	uint32_t guest_id, index; /* sorted by both */
-	struct guest *guest;      /* a reference */
-	enum disk_state state;
-	bool looking; /* a job is on its way */
-	struct ceph_asok asok;
-	struct ceph_limits limits;
-	uint64_t looked_us, retry_us, sick_us;
-};
-
 struct ceph_qos {
 	atomic_uint refs; /* the loop's, and one for each job */
 	struct adapter adapter;
 	struct worker *worker;
 	pthread_mutex_t lock; /* guards all below */
-	struct disk *disks;
-	size_t count, capacity;
-	bool changed; /* other disks are live */
+	struct ceph_disks disks;
 };
 
 static uint64_t now_us(void)
@@ -55,88 +41,9 @@ static void drop(struct ceph_qos *c)
 {
 	if (atomic_fetch_sub(&c->refs, 1) != 1)
 		return;
-	for (size_t i = 0; i < c->count; i++)
-		guest_unref(c->disks[i].guest);
-	free(c->disks);
+	ceph_disks_done(&c->disks);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
-}
-
-/* ---- the table, under lock ---- */
-
-/* Where the disk is, or would be. */
-static size_t place_of(const struct ceph_qos *c, uint32_t guest_id, uint32_t index)
-{
-	size_t low = 0, high = c->count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		const struct disk *d = &c->disks[mid];
-
-		if (d->guest_id < guest_id || (d->guest_id == guest_id && d->index < index))
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
-
-static struct disk *find(const struct ceph_qos *c, uint32_t guest_id, uint32_t index)
-{
-	size_t at = place_of(c, guest_id, index);
-
-	if (at == c->count || c->disks[at].guest_id != guest_id || c->disks[at].index != index)
-		return NULL;
-	return &c->disks[at];
-}
-
-static struct disk *insert(struct ceph_qos *c, struct guest *g, uint32_t index)
-{
-	size_t at = place_of(c, g->id, index);
-
-	if (mem_grow(&c->disks, &c->capacity, c->count + 1, sizeof(*c->disks)) < 0)
-		return NULL;
-	memmove(&c->disks[at + 1], &c->disks[at], (c->count - at) * sizeof(*c->disks));
-	c->count++;
-	c->disks[at] = (struct disk){ .guest_id = g->id, .index = index, .guest = guest_ref(g) };
-	return &c->disks[at];
-}
-
-/* Has this guest the image at the disk's place that the entry is about? */
-static bool is_of(const struct disk *d, const struct guest *g)
-{
-	return d->guest == g ||
-	       guest_rbd_same(guest_rbd_of(d->guest, d->index), guest_rbd_of(g, d->index));
-}
-
-/* All disks of a guest that has gone. */
-static bool has_gone(const struct disk *d, const void *gone)
-{
-	return d->guest_id == ((const struct guest *)gone)->id;
-}
-
-/* Unplugged, or another one has taken its place in the guest's list. */
-static bool is_elsewhere(const struct disk *d, const void *inv)
-{
-	const struct guest *g = inventory_by_id(inv, d->guest_id);
-
-	return g && !is_of(d, g);
-}
-
-static void drop_disks(struct ceph_qos *c, bool (*which)(const struct disk *d, const void *of),
-		       const void *of)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < c->count; i++) {
-		if (!which(&c->disks[i], of)) {
-			c->disks[kept++] = c->disks[i];
-			continue;
-		}
-		c->changed |= c->disks[i].state == DISK_LIVE;
-		guest_unref(c->disks[i].guest);
-	}
-	c->count = kept;
 }
 
 /* ---- the worker's side ---- */
@@ -152,11 +59,11 @@ struct job {
 };
 
 /* Under lock: the disk that the job was made for; NULL: another one is in its place by now. */
-static struct disk *disk_of(const struct job *job)
+static struct ceph_disk *disk_of(const struct job *job)
 {
-	struct disk *d = find(job->c, job->guest->id, job->index);
+	struct ceph_disk *d = ceph_disks_find(&job->c->disks, job->guest->id, job->index);
 
-	return d && is_of(d, job->guest) ? d : NULL;
+	return d && ceph_disk_is_of(d, job->guest) ? d : NULL;
 }
 
 static void job_free(void *arg)
@@ -168,12 +75,12 @@ static void job_free(void *arg)
 	free(job);
 }
 
-static void note_absent(struct ceph_qos *c, struct disk *d, uint64_t now)
+static void note_absent(struct ceph_qos *c, struct ceph_disk *d, uint64_t now)
 {
 	uint64_t waited = d->retry_us > d->looked_us ? d->retry_us - d->looked_us : 0;
 
 	waited = waited ? waited * 2 : RETRY_MIN_US;
-	c->changed |= d->state == DISK_LIVE;
+	c->disks.changed |= d->state == DISK_LIVE;
 	d->state = DISK_ABSENT;
 	d->retry_us = now + (waited < RETRY_MAX_US ? waited : RETRY_MAX_US);
 }
@@ -183,10 +90,10 @@ static void note_absent(struct ceph_qos *c, struct disk *d, uint64_t now)
  * given back. A QEMU that did not answer in time may hold a limit: it stays, or becomes, unknown
  * and is looked for again at the next watch.
  */
-static void note_look(struct ceph_qos *c, struct disk *d, int result, uint64_t now)
+static void note_look(struct ceph_qos *c, struct ceph_disk *d, int result, uint64_t now)
 {
 	if (result == 0) {
-		c->changed |= d->state != DISK_LIVE;
+		c->disks.changed |= d->state != DISK_LIVE;
 		d->state = DISK_LIVE;
 	} else if (result == -ENOENT || result == -ESRCH) {
 		note_absent(c, d, now);
@@ -197,22 +104,41 @@ static void note_look(struct ceph_qos *c, struct disk *d, int result, uint64_t n
 	d->looked_us = now;
 }
 
+/* Another disk of the same QEMU was not answered for a moment ago: nor would this one be. */
+static bool is_silent(struct ceph_qos *c, const struct job *job)
+{
+	uint64_t now = now_us();
+	bool silent = false;
+
+	pthread_mutex_lock(&c->lock);
+	for (size_t i = ceph_disks_place(&c->disks, job->guest->id, 0);
+	     i < c->disks.count && c->disks.items[i].guest_id == job->guest->id; i++)
+		silent |= c->disks.items[i].index != job->index && now < c->disks.items[i].sick_us;
+	pthread_mutex_unlock(&c->lock);
+	return silent;
+}
+
 static int run_look(void *arg, struct qerr *err)
 {
 	struct job *job = arg;
 	struct ceph_qos *c = job->c;
+	bool silent = is_silent(c, job);
 	struct ceph_limits limits;
-	struct disk *d;
-	int r;
+	struct ceph_disk *d;
+	int r = -ETIMEDOUT;
 
 	(void)err;
-	r = ceph_limits_read(job->guest->pid, guest_rbd_of(job->guest, job->index), &job->asok,
-			     &limits);
+	if (!silent)
+		r = ceph_limits_read(job->guest->pid, guest_rbd_of(job->guest, job->index),
+				     &job->asok, &limits);
 	pthread_mutex_lock(&c->lock);
 	d = disk_of(job);
+	if (d && r == -ETIMEDOUT && !silent)
+		d->sick_us = now_us() + SICK_US;
 	if (d && r == 0) {
 		d->asok = job->asok;
 		d->limits = limits;
+		d->sick_us = 0;
 	}
 	if (d)
 		note_look(c, d, r, now_us());
@@ -223,7 +149,7 @@ static int run_look(void *arg, struct qerr *err)
 /* A QEMU that stands still costs its time limit once, not once for each value. */
 static bool is_sick(struct ceph_qos *c, const struct job *job)
 {
-	struct disk *d;
+	struct ceph_disk *d;
 	bool sick;
 
 	pthread_mutex_lock(&c->lock);
@@ -238,7 +164,7 @@ static int run_set(void *arg, struct qerr *err)
 	struct job *job = arg;
 	struct ceph_qos *c = job->c;
 	uint64_t value = 0;
-	struct disk *d;
+	struct ceph_disk *d;
 	int r;
 
 	if (is_sick(c, job))
@@ -256,7 +182,7 @@ static int run_set(void *arg, struct qerr *err)
 
 /* ---- the loop's side ---- */
 
-static struct job *new_job(struct ceph_qos *c, const struct disk *d)
+static struct job *new_job(struct ceph_qos *c, const struct ceph_disk *d)
 {
 	struct job *job = calloc(1, sizeof(*job));
 
@@ -270,7 +196,7 @@ static struct job *new_job(struct ceph_qos *c, const struct disk *d)
 }
 
 /* Under lock. */
-static void start_look(struct ceph_qos *c, struct disk *d)
+static void start_look(struct ceph_qos *c, struct ceph_disk *d)
 {
 	struct job *job = d->looking ? NULL : new_job(c, d);
 
@@ -280,10 +206,10 @@ static void start_look(struct ceph_qos *c, struct disk *d)
 
 static void watch_disk(struct ceph_qos *c, struct guest *g, uint32_t index, uint64_t now)
 {
-	struct disk *d = find(c, g->id, index);
+	struct ceph_disk *d = ceph_disks_find(&c->disks, g->id, index);
 
 	if (!d)
-		d = insert(c, g, index);
+		d = ceph_disks_add(&c->disks, g, index);
 	if (!d)
 		return;
 	if (d->guest != g) {
@@ -299,7 +225,7 @@ void ceph_qos_watch(struct ceph_qos *c, const struct inventory *inv)
 	uint64_t now = now_us();
 
 	pthread_mutex_lock(&c->lock);
-	drop_disks(c, is_elsewhere, inv);
+	ceph_disks_keep(&c->disks, inv);
 	for (size_t i = 0; i < inv->count; i++) {
 		struct guest *g = inv->guests[i];
 
@@ -316,10 +242,10 @@ uint64_t ceph_qos_live(const struct ceph_qos *c, const struct guest *g)
 	uint64_t bits = 0;
 
 	pthread_mutex_lock(&locked->lock);
-	for (size_t at = place_of(c, g->id, 0); at < c->count && c->disks[at].guest_id == g->id;
-	     at++)
-		if (c->disks[at].state == DISK_LIVE)
-			bits |= UINT64_C(1) << c->disks[at].index;
+	for (size_t at = ceph_disks_place(&c->disks, g->id, 0);
+	     at < c->disks.count && c->disks.items[at].guest_id == g->id; at++)
+		if (c->disks.items[at].state == DISK_LIVE)
+			bits |= UINT64_C(1) << c->disks.items[at].index;
 	pthread_mutex_unlock(&locked->lock);
 	return bits;
 }
@@ -330,8 +256,8 @@ bool ceph_qos_looked(const struct ceph_qos *c)
 	bool looking = false;
 
 	pthread_mutex_lock(&locked->lock);
-	for (size_t i = 0; i < c->count; i++)
-		looking |= c->disks[i].looking;
+	for (size_t i = 0; i < c->disks.count; i++)
+		looking |= c->disks.items[i].looking;
 	pthread_mutex_unlock(&locked->lock);
 	return !looking;
 }
@@ -356,8 +282,8 @@ bool ceph_qos_collect(struct ceph_qos *c, worker_done done, void *user)
 
 	worker_collect(c->worker, on_done, &collect);
 	pthread_mutex_lock(&c->lock);
-	changed = c->changed;
-	c->changed = false;
+	changed = c->disks.changed;
+	c->disks.changed = false;
 	pthread_mutex_unlock(&c->lock);
 	return changed;
 }
@@ -370,9 +296,9 @@ static void qos_probe(struct adapter *a, struct diag_list *findings)
 	unsigned int live = 0, absent = 0;
 
 	pthread_mutex_lock(&c->lock);
-	for (size_t i = 0; i < c->count; i++) {
-		live += c->disks[i].state == DISK_LIVE;
-		absent += c->disks[i].state == DISK_ABSENT;
+	for (size_t i = 0; i < c->disks.count; i++) {
+		live += c->disks.items[i].state == DISK_LIVE;
+		absent += c->disks.items[i].state == DISK_ABSENT;
 	}
 	pthread_mutex_unlock(&c->lock);
 	if (live)
@@ -394,10 +320,11 @@ static bool has_image(const struct target *t)
 }
 
 /* Under lock: the disk of a target, if it can be asked. */
-static int live_disk(struct ceph_qos *c, const struct target *t, struct disk **ret,
+static int live_disk(struct ceph_qos *c, const struct target *t, struct ceph_disk **ret,
 		     struct qerr *err)
 {
-	struct disk *d = t->kind == TARGET_DISK ? find(c, t->guest_id, t->index) : NULL;
+	struct ceph_disk *d =
+		t->kind == TARGET_DISK ? ceph_disks_find(&c->disks, t->guest_id, t->index) : NULL;
 
 	if (d ? d->state == DISK_ABSENT : !has_image(t))
 		return qerr_set(err, -EOPNOTSUPP,
@@ -413,7 +340,7 @@ static int qos_read(struct adapter *a, const struct target *t, enum knob_id knob
 		    struct knob_value *ret, struct qerr *err)
 {
 	struct ceph_qos *c = a->ctx;
-	struct disk *d;
+	struct ceph_disk *d;
 	uint64_t value = 0;
 	int r;
 
@@ -435,7 +362,7 @@ static int qos_apply(struct adapter *a, const struct change *change, uint64_t ti
 {
 	struct ceph_qos *c = a->ctx;
 	struct job *job = NULL;
-	struct disk *d;
+	struct ceph_disk *d;
 	int r;
 
 	pthread_mutex_lock(&c->lock);
@@ -462,7 +389,7 @@ static void qos_forget(struct adapter *a, const struct guest *g)
 	struct ceph_qos *c = a->ctx;
 
 	pthread_mutex_lock(&c->lock);
-	drop_disks(c, has_gone, g);
+	ceph_disks_drop(&c->disks, g);
 	pthread_mutex_unlock(&c->lock);
 }
 

@@ -414,7 +414,7 @@ place_case() { # NAME CEPH-KEYS LINES FINDING
 # Metadata that is too much for one answer is the trouble of one image: the others are looked at.
 odd_image() {
 	local i big
-	big=$(printf '%6000s' | tr ' ' x)
+	big=$(printf '%6000s' '' | tr ' ' x)
 	rbd create rbd/odd --size 32M --image-feature layering,exclusive-lock
 	for i in $(seq 12); do rbd image-meta set rbd/odd "note$i" "$big"; done
 	conf odd -

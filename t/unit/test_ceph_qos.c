@@ -32,6 +32,7 @@ struct librbd {
 	json_t *mon;         /* what the cluster says */
 	unsigned int unsets; /* calls of `config unset` */
 	atomic_bool silent;  /* stands still: answers nothing */
+	atomic_uint clients; /* that came */
 	bool stalled;        /* its cluster does not answer */
 	bool deaf;           /* says "success" and does nothing */
 };
@@ -127,6 +128,7 @@ static void *serve(void *arg)
 	int fd;
 
 	while ((fd = accept(l->fd, NULL, NULL)) >= 0) {
+		atomic_fetch_add(&l->clients, 1);
 		while (atomic_load(&l->silent))
 			usleep(1000);
 		serve_one(l, fd);
@@ -405,6 +407,34 @@ static void test_silent_at_first(void)
 	bench_stop(&b);
 }
 
+/* A QEMU that stands still costs the time limit once, however many disks it has. */
+static void test_silent_disks(void)
+{
+	struct bench b;
+	struct guest *g;
+
+	bench_start(&b, true);
+	g = b.guest;
+	g->disks = must(realloc(g->disks, 8 * sizeof(*g->disks)));
+	g->rbds = must(realloc(g->rbds, 8 * sizeof(*g->rbds)));
+	for (uint32_t i = 1; i < 8; i++) {
+		g->disks[i] = g->disks[0];
+		g->rbds[i] = (struct guest_rbd){ .disk = i, .pool = "rbd", .image = "vm" };
+		g->rbds[i].image[2] = (char)('1' + i);
+	}
+	g->ndisks = g->nrbds = 8;
+	atomic_store(&b.librbd.silent, true);
+	bench_look(&b);
+	CU_ASSERT_EQUAL(ceph_qos_live(b.qos, g), 0);
+	atomic_store(&b.librbd.silent, false);
+	ceph_qos_free(b.qos, 5000000);
+	usleep(50000); /* it takes those that still wait */
+	librbd_stop(&b.librbd);
+	CU_ASSERT_EQUAL(atomic_load(&b.librbd.clients), 1);
+	inventory_free(b.inv);
+	guest_unref(b.guest);
+}
+
 /* Disks are told apart by their images: places in the guest's list are used again. */
 static void test_other_image(void)
 {
@@ -484,6 +514,7 @@ static const struct test tests[] = {
 	{ "what has no effect is seen", test_deaf },
 	{ "a QEMU that stands still", test_silent },
 	{ "... and did so before it was looked for", test_silent_at_first },
+	{ "... with many disks", test_silent_disks },
 	{ "another image at the same place", test_other_image },
 	{ "another client at the same socket", test_other_client },
 	{ "nothing is changed while the cluster is away", test_stalled },
