@@ -466,7 +466,9 @@ static void test_other_client(void)
 	bench_start(&b, true);
 	memcpy(asok.path, b.librbd.path, sizeof(asok.path));
 	CU_ASSERT_EQUAL(ceph_limits_read(getpid(), &b.guest->rbds[0], &asok, &limits), 0);
+	pthread_mutex_lock(&b.librbd.lock);
 	strcpy(b.librbd.image, "vm9");
+	pthread_mutex_unlock(&b.librbd.lock);
 	CU_ASSERT_EQUAL(ceph_limits_read(getpid(), &b.guest->rbds[0], &asok, &limits), -ENOENT);
 	bench_stop(&b);
 }
