@@ -184,11 +184,32 @@ static void test_other_place(void)
 	bench_free(b);
 }
 
+/* The file of a guest that is shut off is no less ours; one that is not there is not made. */
+static void test_file(void)
+{
+	struct bench *b = bench_rbd(POLICY("file"));
+	struct ceph_put put = { .place = CEPH_FILE, .guest = "gone" };
+
+	strcpy(put.rbd.conf, "/etc/ceph/qosd-test-of-no-guest.conf");
+	rbd_trace_add(b->e->rbd, &put);
+	rbd_write_all(b->e);
+	CU_ASSERT_FALSE(b->e->rbd->traces[0].asked);
+	restart(b);
+	CU_ASSERT_EQUAL_FATAL(b->e->rbd->ntraces, 1);
+	release_all(b);
+	CU_ASSERT_TRUE(b->e->rbd->ntraces == 0 || b->e->rbd->traces[0].asked);
+	CU_ASSERT_FALSE(asked(b, &put)); /* no image is */
+	CU_ASSERT_EQUAL(b->e->rbd->ntraces, 0);
+	CU_ASSERT_EQUAL(access("/etc/ceph/qosd-test-of-no-guest.conf", F_OK), -1);
+	bench_free(b);
+}
+
 static const struct test tests[] = {
 	{ "released: out of the image when its guest stops", test_released },
 	{ "... or when it can be, also after a restart", test_released_later },
 	{ "modes", test_modes },
 	{ "ceph.apply names another place", test_other_place },
+	{ "a guest's own file", test_file },
 };
 
 int main(void)
