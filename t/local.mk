@@ -34,6 +34,7 @@ HOST_TESTS = \
 	t/unit/test_ceph_asok \
 	t/unit/test_ceph_qos \
 	t/unit/test_ceph_conf \
+	t/unit/test_ceph_look \
 	t/unit/test_cgroup \
 	t/unit/test_cgroup_act \
 	t/unit/test_net \
@@ -62,6 +63,7 @@ DAEMON_TESTS = \
 	t/unit/test_engine_lease \
 	t/unit/test_engine_overload \
 	t/unit/test_engine_passing \
+	t/unit/test_engine_rbd \
 	t/unit/test_engine_release \
 	t/unit/test_engine_round \
 	t/unit/test_engine_share \
@@ -106,6 +108,7 @@ t_conf_test_roundtrip_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_ceph_asok_LDADD = $(HOST_TEST_LIBS) -lpthread
 t_unit_test_ceph_qos_LDADD = $(HOST_TEST_LIBS) -lpthread
 t_unit_test_ceph_conf_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_ceph_look_LDADD = $(HOST_TEST_LIBS) -lpthread
 t_unit_test_cgroup_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_cgroup_act_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_LDADD = $(HOST_TEST_LIBS)
@@ -157,6 +160,7 @@ t_unit_test_engine_lanes_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_lease_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_overload_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_passing_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_rbd_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_release_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_round_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_share_LDADD = $(DAEMON_TEST_LIBS)

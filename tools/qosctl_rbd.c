@@ -33,14 +33,19 @@ void rbd_show(const json_t *g, void (*show)(const char *name, const char *text))
 	}
 }
 
+static bool is_default(const char *from)
+{
+	return strncmp(from, "Ceph's default", strlen("Ceph's default")) == 0;
+}
+
 /* Settings that nobody has made are left out, but for those of the cache. */
 static bool worth_a_row(const json_t *setting)
 {
 	const char *key = json_text(setting, "key");
 
 	return strncmp(key, "rbd_cache", strlen("rbd_cache")) == 0 ||
-	       strcmp(json_text(setting, "next_from"), "Ceph's default") != 0 ||
-	       strcmp(json_text(setting, "in_force_from"), "Ceph's default") != 0;
+	       !is_default(json_text(setting, "next_from")) ||
+	       !is_default(json_text(setting, "in_force_from"));
 }
 
 static void add_settings(struct table *t, const json_t *image)

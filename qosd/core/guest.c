@@ -74,6 +74,15 @@ const struct guest_rbd *guest_rbd_of(const struct guest *g, uint32_t disk)
 	return NULL;
 }
 
+bool guest_rbd_same(const struct guest_rbd *a, const struct guest_rbd *b)
+{
+	if (!a || !b)
+		return a == b;
+	return strcmp(a->pool, b->pool) == 0 && strcmp(a->ns, b->ns) == 0 &&
+	       strcmp(a->image, b->image) == 0 && strcmp(a->snapshot, b->snapshot) == 0 &&
+	       strcmp(a->monitors, b->monitors) == 0 && strcmp(a->conf, b->conf) == 0;
+}
+
 struct guest *guest_ref(struct guest *g)
 {
 	atomic_fetch_add_explicit(&g->refs, 1, memory_order_relaxed);

@@ -79,12 +79,13 @@ struct guest {
 	struct guest_override *overrides;
 	size_t noverrides;
 	uint32_t vcpus;
-	uint64_t memory_bytes;  /* what the guest may use now (maximum balloon) */
-	uint32_t balloon;       /* enum guest_balloon */
-	uint64_t current_bytes; /* balloon when it was looked at; as with guest_disk.tune */
-	int pid;                /* QEMU; 0 unknown */
-	uint64_t start_ticks;   /* field 22 of /proc/PID/stat: tells a PID used again apart */
-	int *vcpu_tids;         /* nvcpu_tids entries, -1 unknown */
+	uint64_t memory_bytes;     /* what the guest may use now (maximum balloon) */
+	uint32_t balloon;          /* enum guest_balloon */
+	uint64_t hard_limit_bytes; /* <memtune>'s, of all QEMU; 0: none */
+	uint64_t current_bytes;    /* balloon when it was looked at; as with guest_disk.tune */
+	int pid;                   /* QEMU; 0 unknown */
+	uint64_t start_ticks;      /* field 22 of /proc/PID/stat: tells a PID used again apart */
+	int *vcpu_tids;            /* nvcpu_tids entries, -1 unknown */
 	size_t nvcpu_tids;
 	struct guest_nic *nics;
 	size_t nnics;
@@ -108,6 +109,8 @@ uint32_t guest_shaped_nics(const struct guest *g);
 uint32_t guest_fixed_disks(const struct guest *g);
 /* The image of a disk (a place in g->disks); NULL: it is no RBD disk. Borrowed. */
 const struct guest_rbd *guest_rbd_of(const struct guest *g, uint32_t disk);
+/* Are both the same image, or (NULL) none? Of clusters that the domain names alike. */
+bool guest_rbd_same(const struct guest_rbd *a, const struct guest_rbd *b);
 struct guest *guest_ref(struct guest *g);
 /* A copy (refs 1) of another class; class_name NULL: none named. NULL when out of memory. */
 struct guest *guest_with_class(const struct guest *g, const char *class_name);

@@ -53,6 +53,7 @@ struct guest *guest_with_class(const struct guest *g, const char *class_name)
 	memcpy(copy->uuid, g->uuid, sizeof(copy->uuid));
 	copy->vcpus = g->vcpus;
 	copy->memory_bytes = g->memory_bytes;
+	copy->hard_limit_bytes = g->hard_limit_bytes;
 	copy->balloon = g->balloon;
 	copy->current_bytes = g->current_bytes;
 	copy->pid = g->pid;

@@ -15,7 +15,9 @@
 
 #define SECOND_US              UINT64_C(1000000)
 #define CPU_PERIOD_US          100000 /* the kernel's default; a burst must fit its quota */
+#define CEPH_SIZE_DEFAULT      (UINT64_C(32) << 20)
 #define CEPH_MAX_DIRTY_DEFAULT (UINT64_C(24) << 20)
+#define CEPH_TARGET_DEFAULT    (UINT64_C(16) << 20)
 
 struct class_report {
 	struct policy_report *report;
@@ -252,39 +254,68 @@ static void check_disk(const struct class_report *r, const struct class_disk *di
 		    "libvirt refuses a total together with a read or write limit");
 }
 
-/* Ceph documents target_dirty < max_dirty < cache_size and checks nothing; 0: write through. */
-static void check_rbd_order(const struct class_report *r, const char *key, uint64_t small,
-			    const char *bound, uint64_t large)
-{
-	char have[UNIT_TEXT_MAX], most[UNIT_TEXT_MAX], fix[128];
-	const char *name = strchr(key, '.') + 1;
+/* ---- rbd ---- */
 
-	if (!is_set(small) || !is_set(large) || small < large || small == 0)
+struct rbd_bound {
+	const char *key;
+	uint64_t bytes, ceph_default;
+};
+
+/*
+ * Ceph documents target_dirty < max_dirty < cache_size and checks nothing; 0: write through. Of two
+ * that the class sets this is a mistake; where one is left to Ceph it is so with Ceph's default,
+ * which the cluster may have changed.
+ */
+static void check_rbd_order(const struct class_report *r, const struct rbd_bound *small,
+			    const struct rbd_bound *large)
+{
+	bool both = is_set(small->bytes) && is_set(large->bytes);
+	uint64_t below = is_set(small->bytes) ? small->bytes : small->ceph_default;
+	uint64_t above = is_set(large->bytes) ? large->bytes : large->ceph_default;
+	char have[UNIT_TEXT_MAX], most[UNIT_TEXT_MAX], fix[128], key[32];
+
+	if ((!is_set(small->bytes) && !is_set(large->bytes)) || below < above || below == 0)
 		return;
-	unit_format_size(small, have);
-	unit_format_size(large, most);
-	snprintf(fix, sizeof(fix), "write %s below \"%s\", or raise %s", name, most, bound);
-	say(r, DIAG_ERROR, key, fix, "%s %s is not below %s %s", name, have, bound, most);
+	unit_format_size(below, have);
+	unit_format_size(above, most);
+	snprintf(key, sizeof(key), "rbd.%s", is_set(small->bytes) ? small->key : large->key);
+	snprintf(fix, sizeof(fix), "write %s below \"%s\", or raise %s", small->key, most,
+		 large->key);
+	say(r, both ? DIAG_ERROR : DIAG_WARNING, key, fix, "%s%s %s is not below %s%s %s",
+	    is_set(small->bytes) ? "" : "Ceph's default ", small->key, have,
+	    is_set(large->bytes) ? "" : "Ceph's default ", large->key, most);
 }
 
-static void check_rbd(const struct class_report *r, const struct class_rbd *rbd)
+static void check_rbd_unused(const struct class_report *r, const struct class_rbd *rbd)
 {
-	bool sized = is_set(rbd->cache_size_bytes) || is_set(rbd->max_dirty_bytes) ||
-		     is_set(rbd->target_dirty_bytes) || is_set(rbd->max_dirty_age_us);
+	bool any = is_set(rbd->cache_size_bytes) || is_set(rbd->max_dirty_bytes) ||
+		   is_set(rbd->target_dirty_bytes) || is_set(rbd->max_dirty_age_us);
 
-	check_rbd_order(r, "rbd.max_dirty", rbd->max_dirty_bytes, "cache_size",
-			rbd->cache_size_bytes);
-	check_rbd_order(r, "rbd.target_dirty", rbd->target_dirty_bytes, "max_dirty",
-			rbd->max_dirty_bytes);
-	if (sized && (rbd->cache == RBD_CACHE_NONE || rbd->cache == RBD_CACHE_WRITEAROUND))
+	if (rbd->cache == RBD_CACHE_NONE && any)
 		say(r, DIAG_WARNING, "rbd.cache",
 		    "write cache = \"writeback\" or \"writethrough\", or leave the sizes out",
 		    "sizes have no effect with this cache mode");
-	else if (is_set(rbd->cache_size_bytes) && !is_set(rbd->max_dirty_bytes) &&
-		 rbd->cache == RBD_CACHE_WRITEBACK &&
-		 rbd->cache_size_bytes <= CEPH_MAX_DIRTY_DEFAULT)
-		say(r, DIAG_WARNING, "rbd.cache_size", "set max_dirty and target_dirty too",
-		    "Ceph's default max_dirty of 24MiB does not fit in this cache");
+	else if (rbd->cache == RBD_CACHE_WRITEAROUND && is_set(rbd->cache_size_bytes))
+		say(r, DIAG_WARNING, "rbd.cache_size",
+		    "write max_dirty, which bounds what is not yet written, or leave it out",
+		    "cache_size has no effect with writearound, which serves no reads");
+}
+
+/* A mode that is left to Ceph is not known: only what the class says itself must fit then. */
+static void check_rbd(const struct class_report *r, const struct class_rbd *rbd)
+{
+	const struct rbd_bound size = { "cache_size", rbd->cache_size_bytes, CEPH_SIZE_DEFAULT },
+			       max = { "max_dirty", rbd->max_dirty_bytes, CEPH_MAX_DIRTY_DEFAULT },
+			       target = { "target_dirty", rbd->target_dirty_bytes,
+					  CEPH_TARGET_DEFAULT };
+	bool back = rbd->cache == RBD_CACHE_WRITEBACK;
+	bool dirty = back || rbd->cache == RBD_CACHE_WRITEAROUND;
+
+	if (back || (is_set(max.bytes) && is_set(size.bytes)))
+		check_rbd_order(r, &max, &size);
+	if (max.bytes != 0 && (dirty || (is_set(target.bytes) && is_set(max.bytes))))
+		check_rbd_order(r, &target, &max);
+	check_rbd_unused(r, rbd);
 }
 
 void policy_report_class(struct policy_report *report, const struct qclass *c, const char *path)

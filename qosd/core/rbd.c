@@ -211,6 +211,20 @@ int rbd_layers_set(struct rbd_layers *l, enum rbd_layer layer, const char *name,
 	return l->values[layer][key] ? 0 : -ENOMEM;
 }
 
+int rbd_layers_copy(struct rbd_layers *to, const struct rbd_layers *from)
+{
+	int r = rbd_layers_init(to);
+
+	for (int layer = RBD_MON; r == 0 && layer < RBD_LAYERS; layer++) {
+		to->known[layer] = from->known[layer];
+		for (int k = 0; r == 0 && k < RBD_KEYS; k++)
+			if (from->values[layer][k])
+				r = rbd_layers_set(to, (enum rbd_layer)layer, rbd_keys[k].name,
+						   from->values[layer][k]);
+	}
+	return r;
+}
+
 bool rbd_qemu_cached(const char *cache_mode)
 {
 	return strcmp(cache_mode, "none") != 0 && strcmp(cache_mode, "directsync") != 0;
@@ -224,6 +238,15 @@ void rbd_layers_qemu(struct rbd_layers *l, const char *cache_mode)
 
 /* ---- what comes out ---- */
 
+/* QEMU says one key alone. */
+static bool nothing_hidden(const struct rbd_layers *l, int layer, enum rbd_key key)
+{
+	while (++layer < RBD_LAYERS)
+		if (!l->known[layer] && (layer != RBD_QEMU || key == RBD_CACHE))
+			return false;
+	return true;
+}
+
 static void resolve_key(const struct rbd_layers *l, enum rbd_key key, struct rbd_value *ret)
 {
 	for (int layer = RBD_LAYERS; layer-- > 0;) {
@@ -232,6 +255,7 @@ static void resolve_key(const struct rbd_layers *l, enum rbd_key key, struct rbd
 		if (text && rbd_parse(key, text, &ret->number) == 0) {
 			ret->text = text;
 			ret->layer = (uint8_t)layer;
+			ret->sure = nothing_hidden(l, layer, key);
 			return;
 		}
 	}
@@ -256,11 +280,8 @@ static enum rbd_mode mode_of(const struct rbd_value *v)
 void rbd_resolve(const struct rbd_layers *l, struct rbd_effective *ret)
 {
 	memset(ret, 0, sizeof(*ret));
-	ret->complete = true;
 	for (int k = 0; k < RBD_KEYS; k++)
 		resolve_key(l, (enum rbd_key)k, &ret->values[k]);
-	for (int layer = 0; layer < RBD_LAYERS; layer++)
-		ret->complete &= l->known[layer];
 	ret->mode = mode_of(ret->values);
 }
 

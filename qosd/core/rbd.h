@@ -79,6 +79,8 @@ struct rbd_layers { /* texts as found; NULL: not set there */
 
 int rbd_layers_init(struct rbd_layers *l); /* 0, -ENOMEM */
 void rbd_layers_done(struct rbd_layers *l);
+/* `to` is initialised by it, with texts of its own. 0, -ENOMEM (rbd_layers_done() it anyway). */
+int rbd_layers_copy(struct rbd_layers *to, const struct rbd_layers *from);
 /* Ignores names that matter nothing here. 0, -ENOMEM. */
 int rbd_layers_set(struct rbd_layers *l, enum rbd_layer layer, const char *name, const char *text);
 /* The layer that QEMU makes of <driver cache=...> ("": its default, writeback). */
@@ -93,12 +95,12 @@ struct rbd_value {
 	const char *text; /* of the layers */
 	uint64_t number;  /* see rbd_parse(); a word's place */
 	uint8_t layer;    /* enum rbd_layer */
+	bool sure;        /* all layers above it were looked at: none of them sets the key */
 };
 
 struct rbd_effective {
 	struct rbd_value values[RBD_KEYS];
 	enum rbd_mode mode;
-	bool complete; /* all layers were looked at */
 };
 
 /* Borrows the texts of `l`. */

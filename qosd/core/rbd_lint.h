@@ -29,6 +29,7 @@ enum rbd_cluster_state {
 	RBD_CLUSTER_DENIED, /* qosd's user is unknown there or may not look */
 	RBD_CLUSTER_OTHER,  /* the image lies in another cluster than qosd's */
 	RBD_CLUSTER_GONE,   /* no such image */
+	RBD_CLUSTER_ODD,    /* it answers, but of this image only with an error */
 };
 
 enum rbd_socket_state { RBD_SOCKET_UNKNOWN, RBD_SOCKET_NONE, RBD_SOCKET_FINE, RBD_SOCKET_SILENT };
@@ -60,7 +61,7 @@ struct rbd_subject { /* texts may be NULL where nothing is known */
 	const struct class_rbd *wish; /* NULL: none */
 	bool iotune;                  /* libvirt limits the disk, too */
 	uint64_t memory_need_bytes;   /* guest RAM, overhead and caches */
-	uint64_t memory_have_bytes;   /* its reservation; 0: none is wanted */
+	uint64_t memory_have_bytes;   /* libvirt's <hard_limit>; 0: none */
 	bool apparmor;
 };
 
@@ -98,8 +99,11 @@ struct rbd_wanted {
  * this cache mode. rbd_cache itself is QEMU's to say: it is never among them.
  */
 void rbd_wanted(const struct class_rbd *wish, const char *cache_mode, struct rbd_wanted *ret);
-/* Does `e` give what the class asks for? Keys that it leaves to Ceph always do. */
-bool rbd_wish_holds(const struct class_rbd *wish, const struct rbd_effective *e);
+/*
+ * Does `e` certainly not give what the class asks for? Keys that it leaves to Ceph always do, and
+ * those that a layer nobody has looked at may set are not counted.
+ */
+bool rbd_wish_fails(const struct class_rbd *wish, const struct rbd_effective *e);
 
 /* ---- Ceph's daemons on this host ---- */
 struct rbd_osd {

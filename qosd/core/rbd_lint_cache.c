@@ -204,9 +204,12 @@ bool rbd_check_garbage(const struct rbd_subject *s, char *what, char *fix)
 
 /* ---- since the open ---- */
 
+/* What a layer that could not be looked at may have set, now or then, is no difference. */
 static bool differs(const struct rbd_subject *s, enum rbd_key key)
 {
-	return s->now.values[key].number != number(s, key);
+	const struct rbd_value *now = &s->now.values[key], *next = &s->next.values[key];
+
+	return now->sure && next->sure && now->number != next->number;
 }
 
 bool rbd_check_stale(const struct rbd_subject *s, char *what, char *fix)

@@ -144,9 +144,11 @@ bool rbd_check_memory(const struct rbd_subject *s, char *what, char *fix)
 
 	if (!s->memory_have_bytes || s->memory_need_bytes <= s->memory_have_bytes)
 		return false;
-	rbd_mend(fix, "raise memory.overhead of class %s, or make the caches smaller",
-		 s->class_name ? s->class_name : "none");
-	return rbd_say(what, "with its caches the guest needs up to %s, but %s are reserved",
+	rbd_mend(fix,
+		 "virsh memtune %s --hard-limit %llu --config, or make the caches smaller; libvirt "
+		 "advises against a hard limit",
+		 s->guest, (unsigned long long)(s->memory_need_bytes / 1024 + 1));
+	return rbd_say(what, "with its caches the guest may take %s, but its <hard_limit> is %s",
 		       human_size(s->memory_need_bytes, need),
 		       human_size(s->memory_have_bytes, have));
 }
@@ -176,6 +178,10 @@ bool rbd_check_cluster(const struct rbd_subject *s, char *what, char *fix)
 		rbd_mend(fix, "rbd info %s/%s; virsh domblklist %s", s->rbd->pool, s->rbd->image,
 			 s->guest);
 		return rbd_say(what, "the cluster has no such image: %.160s", trouble);
+	case RBD_CLUSTER_ODD:
+		rbd_mend(fix, "rbd info %s/%s; rbd image-meta ls %s/%s", s->rbd->pool,
+			 s->rbd->image, s->rbd->pool, s->rbd->image);
+		return rbd_say(what, "the image cannot be looked at: %.160s", trouble);
 	default:
 		return false;
 	}
@@ -226,14 +232,15 @@ static const char *const wish_modes[] = { "keep", "none", "writethrough", "write
 bool rbd_check_wish(const struct rbd_subject *s, char *what, char *fix)
 {
 	char unused[RBD_WHAT_MAX];
-	bool next;
+	bool now, next;
 
 	if (!s->wish || rbd_check_wish_qemu(s, unused, fix))
 		return false;
-	next = rbd_wish_holds(s->wish, &s->next);
-	if (next && (!s->now_known || rbd_wish_holds(s->wish, &s->now)))
+	next = rbd_wish_fails(s->wish, &s->next);
+	now = s->now_known && rbd_wish_fails(s->wish, &s->now);
+	if (!next && !now)
 		return false;
-	if (next) {
+	if (!next) {
 		rbd_mend(fix, "restart or migrate %s", s->guest);
 		return rbd_say(what, "class %s asks for another cache (%s): from the next start",
 			       s->class_name, wish_modes[s->wish->cache]);

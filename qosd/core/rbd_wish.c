@@ -70,16 +70,24 @@ void rbd_wanted(const struct class_rbd *wish, const char *cache_mode, struct rbd
 			want(ret, numbers[i].key, numbers[i].value);
 }
 
-bool rbd_wish_holds(const struct class_rbd *wish, const struct rbd_effective *e)
+static bool mode_is_sure(const struct rbd_effective *e)
+{
+	return e->values[RBD_CACHE].sure && e->values[RBD_CACHE_POLICY].sure &&
+	       e->values[RBD_CACHE_MAX_DIRTY].sure;
+}
+
+bool rbd_wish_fails(const struct class_rbd *wish, const struct rbd_effective *e)
 {
 	struct wish_number numbers[WISH_NUMBERS];
 
-	if (wish->cache != RBD_CACHE_KEEP && modes[wish->cache] != e->mode)
-		return false;
+	if (wish->cache != RBD_CACHE_KEEP && modes[wish->cache] != e->mode && mode_is_sure(e))
+		return true;
 	wish_numbers(wish, numbers);
-	for (size_t i = 0; e->mode != RBD_MODE_NONE && i < WISH_NUMBERS; i++)
-		if (numbers[i].value != POLICY_NONE_U64 &&
-		    numbers[i].value != e->values[numbers[i].key].number)
-			return false;
-	return true;
+	for (size_t i = 0; e->mode != RBD_MODE_NONE && i < WISH_NUMBERS; i++) {
+		const struct rbd_value *v = &e->values[numbers[i].key];
+
+		if (numbers[i].value != POLICY_NONE_U64 && numbers[i].value != v->number && v->sure)
+			return true;
+	}
+	return false;
 }

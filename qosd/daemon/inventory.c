@@ -41,23 +41,32 @@ static void on_guest_gone(void *user, const struct guest_row *row)
 		    g->name);
 }
 
-static bool has_disk(const struct guest *g, const char *target)
+/* Its place in g->disks, or g->ndisks. */
+static uint32_t find_disk(const struct guest *g, const char *target)
 {
-	for (size_t i = 0; i < g->ndisks; i++)
-		if (strcmp(g->disks[i].target, target) == 0)
-			return true;
-	return false;
+	uint32_t i = 0;
+
+	while (i < g->ndisks && strcmp(g->disks[i].target, target) != 0)
+		i++;
+	return i;
 }
 
-/* The next disk of that name is another one: what the old one had says nothing about it. */
+/*
+ * The next disk of that name is another one: what the old one had says nothing about it. Where only
+ * the image behind it is another, QEMU's limits stay the disk's, and librbd's went with its client.
+ */
 static void forget_unplugged(struct engine *e, const struct guest *old, const struct guest *g)
 {
 	struct target t = { .kind = TARGET_DISK, .guest_id = old->id, .guest = old };
 
 	for (; t.index < old->ndisks; t.index++) {
-		if (has_disk(g, old->disks[t.index].target))
+		uint32_t now = find_disk(g, old->disks[t.index].target);
+		int knob = now < g->ndisks ? KNOB_RBD_READ_IOPS : KNOB_DISK_READ_IOPS;
+
+		if (now < g->ndisks &&
+		    guest_rbd_same(guest_rbd_of(old, t.index), guest_rbd_of(g, now)))
 			continue;
-		for (int knob = KNOB_DISK_READ_IOPS; knob <= KNOB_DISK_TOTAL_BPS; knob++)
+		for (; knob <= KNOB_RBD_BURST_S; knob++)
 			e->baseline_rewrite |=
 				baseline_drop(e->baseline, &t, (enum knob_id)knob) > 0;
 	}

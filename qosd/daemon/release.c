@@ -73,7 +73,7 @@ struct plan *engine_release_plan(struct engine *e)
 /*
  * Does it hold for good? Not while a worker may still write what was wanted before; nor when what
  * is read says that a guest has gone: that it has is told by the inventory, or it may be throttled
- * yet.
+ * yet. -EOPNOTSUPP is certain: nothing can hold the value (what is not known is -EAGAIN).
  */
 static bool given_back(struct engine *e, const struct plan_entry *x)
 {

@@ -6,7 +6,7 @@
  *   STATE_DIR/baseline       values that knobs had before qosd touched them; grows by appending,
  * and is void after a reboot, as the values themselves are STATE_DIR/runtime.json   the operator's
  * words: mode, holds, releases; policy generation STATE_DIR/policy/N.conf  accepted policies in
- * normal form, the last POLICY_KEPT of them
+ * normal form, the last POLICY_KEPT of them (and rbd.json: rbd_trace.c)
  *
  * Files are replaced whole (write, rename), so that a crash or a full disk leaves the old one.
  * Policies reach the disk (fsync); the rest only has to outlive the process. A file that cannot be

@@ -22,17 +22,13 @@ static const char *const cluster_names[] = {
 	[RBD_CLUSTER_DENIED] = "not permitted",
 	[RBD_CLUSTER_OTHER] = "another cluster",
 	[RBD_CLUSTER_GONE] = "no such image",
+	[RBD_CLUSTER_ODD] = "cannot be read",
 };
 static const char *const socket_names[] = { "unknown", "none", "answers", "silent" };
 static const char *const wish_names[] = { NULL, "none", "writethrough", "writeback",
 					  "writearound" };
 
 /* ---- the subject of the rules ---- */
-
-static const struct ceph_image *image_of(const struct ceph_look *l, size_t image)
-{
-	return l && image < l->count ? &l->images[image] : NULL;
-}
 
 /* What the client read when it opened the image: its own word where it can be asked. */
 static void in_force(const struct ceph_image *first, const char *cache_mode,
@@ -57,7 +53,7 @@ bool rbd_in_force(const struct engine *e, uint32_t guest_id, uint32_t disk,
 	const struct guest *g = inventory_by_id(e->inventory, guest_id);
 
 	for (size_t k = 0; row && g && k < g->nrbds; k++) {
-		const struct ceph_image *first = image_of(row->first, k);
+		const struct ceph_image *first = ceph_look_find(row->first, &g->rbds[k]);
 
 		if (g->rbds[k].disk != disk || !first)
 			continue;
@@ -80,15 +76,15 @@ uint64_t rbd_guest_bytes(const struct engine *e, const struct guest *g)
 	return g->nrbds ? bytes : POLICY_NONE_U64;
 }
 
-static bool seen_at_start(const struct guest *g, const struct ceph_look *look)
+static bool seen_at_start(const struct guest *g, const struct ceph_image *first)
 {
 	long hz = sysconf(_SC_CLK_TCK);
 	uint64_t started_us = hz > 0 ? g->start_ticks * UINT64_C(1000000) / (uint64_t)hz : 0;
 
-	return started_us && look->at_us < started_us + OPEN_US;
+	return started_us && first->at_us < started_us + OPEN_US;
 }
 
-/* The guest's memory with the bound of each cache in place of what the class counts for it. */
+/* What the guest may take with the bound of each cache, against what libvirt lets it have. */
 static void fill_memory(struct engine *e, const struct guest *g, const struct qclass *c,
 			struct rbd_subject *ret)
 {
@@ -98,10 +94,8 @@ static void fill_memory(struct engine *e, const struct guest *g, const struct qc
 	for (size_t k = 0; k < g->nrbds; k++)
 		if (rbd_in_force(e, g->id, g->rbds[k].disk, &now))
 			bytes += rbd_memory_bytes(&now, RBD_INFLIGHT_BYTES);
-	ret->memory_have_bytes = class_memory_reservation(c, g);
-	if (ret->memory_have_bytes)
-		ret->memory_need_bytes =
-			ret->memory_have_bytes - class_memory_rbd_caches(c, g) + bytes;
+	ret->memory_have_bytes = g->hard_limit_bytes;
+	ret->memory_need_bytes = g->memory_bytes + class_memory_overhead(c, g) + bytes;
 }
 
 static void fill_found(const struct ceph_image *image, struct rbd_subject *ret)
@@ -128,11 +122,12 @@ bool rbd_subject(struct engine *e, size_t index, size_t image, struct rbd_subjec
 	const struct guest *g = e->picture->inventory->guests[index];
 	const struct assignment *a = &e->picture->assign[index];
 	const struct rbd_row *row = rbd_row_find(e->rbd, g->id);
-	const struct ceph_image *latest = row ? image_of(row->latest, image) : NULL;
 	const struct guest_rbd *rbd = &g->rbds[image];
+	const struct ceph_image *latest = row ? ceph_look_find(row->latest, rbd) : NULL;
+	const struct ceph_image *first = row ? ceph_look_find(row->first, rbd) : NULL;
 	const struct ceph_policy *ceph = &e->policy->ceph;
 
-	if (!latest)
+	if (!latest || !first)
 		return false;
 	*ret = (struct rbd_subject){ .guest = g->name,
 				     .disk = &g->disks[rbd->disk],
@@ -140,9 +135,9 @@ bool rbd_subject(struct engine *e, size_t index, size_t image, struct rbd_subjec
 				     .class_name = a->base ? a->base->name : NULL,
 				     .wish = a->base ? &a->effective.rbd : NULL };
 	fill_found(latest, ret);
-	in_force(image_of(row->first, image), ret->disk->cache, &ret->now);
+	in_force(first, ret->disk->cache, &ret->now);
 	ret->now_known = true;
-	ret->now_from_start = seen_at_start(g, row->first);
+	ret->now_from_start = seen_at_start(g, first);
 	for (size_t i = 0; i < GUEST_TUNES; i++)
 		ret->iotune |= ret->disk->tune[i] != 0;
 	/* The guests' own user, or the administrator, may cut clients off. */
@@ -171,13 +166,24 @@ static json_t *view_findings_of(const struct rbd_subject *s)
 	return all;
 }
 
+/* Where it comes from, as far as is known. */
+static void say_from(const struct rbd_subject *s, const struct rbd_value *v,
+		     char buf[RBD_FROM_MAX + 32])
+{
+	size_t len;
+
+	rbd_from((enum rbd_layer)v->layer, s->rbd, s->disk->cache, buf, RBD_FROM_MAX);
+	len = strlen(buf);
+	snprintf(buf + len, 32, "%s", v->sure ? "" : "; overrides unknown");
+}
+
 static json_t *view_setting(const struct rbd_subject *s, enum rbd_key key)
 {
 	const struct rbd_value *now = &s->now.values[key], *next = &s->next.values[key];
-	char now_from[RBD_FROM_MAX], next_from[RBD_FROM_MAX];
+	char now_from[RBD_FROM_MAX + 32], next_from[RBD_FROM_MAX + 32];
 
-	rbd_from((enum rbd_layer)now->layer, s->rbd, s->disk->cache, now_from, sizeof(now_from));
-	rbd_from((enum rbd_layer)next->layer, s->rbd, s->disk->cache, next_from, sizeof(next_from));
+	say_from(s, now, now_from);
+	say_from(s, next, next_from);
 	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "key", rbd_keys[key].name, "in_force",
 			 view_text(now->text), "in_force_from", view_text(now_from), "next",
 			 view_text(next->text), "next_from", view_text(next_from));
@@ -236,7 +242,7 @@ static json_t *view_image(struct engine *e, size_t index, size_t image)
 			view_text(rbd->user[0] ? rbd->user : NULL), "ceph",
 			ceph_built_in() ? cluster_names[RBD_CLUSTER_UNKNOWN] : "not built in");
 	if (rbd_subject(e, index, image, &s))
-		known = view_known(&s, image_of(row->latest, image));
+		known = view_known(&s, ceph_look_find(row->latest, rbd));
 	if (one && known)
 		json_object_update(one, known);
 	json_decref(known);

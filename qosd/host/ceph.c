@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One worker thread runs all jobs. `struct ceph` is counted by reference (its owner and each job),
- * so that a job that still waits for a cluster when the daemon ends can be left behind.
+ * One worker thread does all tasks: writes first, for a guest's start may wait for them, then
+ * looks. One look of a guest and one write to a place wait at the most: a later one takes its
+ * place, so that a slow cluster piles nothing up. The worker has one job at a time, which does one
+ * task and asks for the next. `struct ceph` is counted by reference (its owner and the job), so
+ * that a job that still waits for a cluster when the daemon ends can be left behind.
  */
 #include "qosd/host/ceph.h"
 
@@ -17,7 +20,8 @@
 #include "qosd/host/ceph_priv.h"
 #include "qosd/host/worker.h"
 
-#define JOBS_MAX     1024
+#define JOBS_MAX     4                  /* one is ever asked for */
+#define PUTS_MAX     4096               /* that wait */
 #define AWAY_US      UINT64_C(60000000) /* a cluster that did not answer is left alone so long */
 #define TIMEOUT_US   UINT64_C(3000000)
 #define DEFAULT_CONF "/etc/ceph/ceph.conf"
@@ -32,9 +36,19 @@ struct looked {
 	struct ceph_look *look;
 };
 
+struct put { /* that waits */
+	struct put *next;
+	struct ceph_put what;
+};
+
+struct look { /* that waits */
+	struct look *next;
+	struct guest *g; /* a reference */
+};
+
 struct ceph {
 	atomic_uint refs;
-	struct worker *worker; /* the owner's */
+	struct worker *worker; /* the owner's, who frees it */
 
 	pthread_mutex_t lock; /* of what follows, up to the thread's own */
 	char conf[256], user[64];
@@ -44,23 +58,18 @@ struct ceph {
 	struct written *written, **written_end;
 	struct rbd_daemons daemons;
 	bool daemons_known;
+	struct put *puts, **puts_end;
+	struct look *waiting, **waiting_end;
+	size_t nputs;
+	bool daemons_wanted;
+	bool busy;  /* the worker has a job */
+	bool ended; /* there is no worker any more */
 
 	/* the thread's own */
 	struct ceph_asked asked;
+	char asked_conf[256];
 	unsigned int asked_generation;
 	uint64_t asked_at_us;
-};
-
-struct look_job {
-	struct ceph *c;
-	struct guest *g;
-};
-
-struct put_job {
-	struct ceph *c;
-	struct guest_rbd rbd;
-	struct rbd_wanted wanted;
-	char guest[GUEST_NAME_MAX];
 };
 
 static uint64_t now_us(void)
@@ -71,12 +80,35 @@ static uint64_t now_us(void)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-void ceph_look_free(struct ceph_look *l)
+static struct put *next_put(struct ceph *c)
 {
-	for (size_t i = 0; l && i < l->count; i++) {
-		rbd_layers_done(&l->images[i].layers);
-		rbd_layers_done(&l->images[i].open);
+	struct put *p = c->puts;
+
+	if (p) {
+		c->nputs--;
+		c->puts = p->next;
+		if (!c->puts)
+			c->puts_end = &c->puts;
 	}
+	return p;
+}
+
+static struct look *next_look(struct ceph *c)
+{
+	struct look *l = c->waiting;
+
+	if (l) {
+		c->waiting = l->next;
+		if (!c->waiting)
+			c->waiting_end = &c->waiting;
+	}
+	return l;
+}
+
+static void free_look(struct look *l)
+{
+	if (l)
+		guest_unref(l->g);
 	free(l);
 }
 
@@ -87,6 +119,10 @@ static void ceph_unref(struct ceph *c)
 
 	if (atomic_fetch_sub(&c->refs, 1) != 1)
 		return;
+	while (c->puts)
+		free(next_put(c));
+	while (c->waiting)
+		free_look(next_look(c));
 	while ((look = ceph_take_look(c)))
 		ceph_look_free(look);
 	while (ceph_take_written(c, &skipped))
@@ -98,37 +134,17 @@ static void ceph_unref(struct ceph *c)
 
 /* ---- the cluster, on the thread ---- */
 
-static enum rbd_cluster_state state_of(int r)
-{
-	if (r == -ENOSYS)
-		return RBD_CLUSTER_NOT_BUILT;
-	return r == -EACCES ? RBD_CLUSTER_DENIED : RBD_CLUSTER_AWAY;
-}
-
-static void open_cluster(struct ceph *c, const char *conf, const char *user, uint64_t timeout_us)
-{
-	struct ceph_asked *a = &c->asked;
-	struct qerr err = { 0 };
-	int r = ceph_cluster_open(conf, user, timeout_us, &a->cluster, &err);
-
-	a->state = r < 0 ? state_of(r) : RBD_CLUSTER_FINE;
-	snprintf(a->trouble, sizeof(a->trouble), "%.*s", (int)sizeof(a->trouble) - 1, err.text);
-	/* Our user is too strong where it is the guests' own administrator. */
-	if (r == 0 && ceph_cluster_health(a->cluster, &a->full, &a->strong, &err) < 0)
-		a->full = a->strong = false;
-}
-
 /* A connection that is fresh enough, or the reason why there is none. */
 static const struct ceph_asked *ask(struct ceph *c)
 {
 	struct ceph_asked *a = &c->asked;
-	char conf[sizeof(c->conf)], user[sizeof(c->user)];
+	char user[sizeof(c->user)];
 	unsigned int generation;
 	uint64_t timeout_us;
 	bool away;
 
 	pthread_mutex_lock(&c->lock);
-	memcpy(conf, c->conf, sizeof(conf));
+	memcpy(c->asked_conf, c->conf, sizeof(c->asked_conf));
 	memcpy(user, c->user, sizeof(user));
 	timeout_us = c->timeout_us;
 	generation = c->generation;
@@ -141,21 +157,22 @@ static const struct ceph_asked *ask(struct ceph *c)
 	if (!ceph_built_in())
 		a->state = RBD_CLUSTER_NOT_BUILT;
 	else if (user[0])
-		open_cluster(c, conf, user, timeout_us);
+		ceph_asked_open(a, c->asked_conf, user, timeout_us);
 	c->asked_generation = generation;
 	c->asked_at_us = now_us();
 	return a;
 }
 
 /* It does not answer any more: the images after this one need not wait for it as well. */
-static void note_away(struct ceph *c, const struct ceph_image *image)
+static void note_away(struct ceph *c, const char *trouble)
 {
-	if (!c->asked.cluster || image->cluster != RBD_CLUSTER_AWAY)
+	if (!c->asked.cluster)
 		return;
 	ceph_cluster_close(c->asked.cluster);
 	c->asked.cluster = NULL;
 	c->asked.state = RBD_CLUSTER_AWAY;
-	memcpy(c->asked.trouble, image->cluster_trouble, sizeof(c->asked.trouble));
+	snprintf(c->asked.trouble, sizeof(c->asked.trouble), "%.*s",
+		 (int)sizeof(c->asked.trouble) - 1, trouble);
 	c->asked_at_us = now_us();
 }
 
@@ -179,12 +196,15 @@ static int look_images(struct ceph *c, const struct guest *g, struct ceph_look *
 		struct ceph_image *image = &look->images[i];
 
 		look->count = i + 1;
+		image->rbd = g->rbds[i];
 		r = rbd_layers_init(&image->layers);
 		if (r == 0)
 			r = rbd_layers_init(&image->open);
 		if (r == 0)
 			r = ceph_look_image(ask(c), sockets, g, &g->rbds[i], image);
-		note_away(c, image);
+		image->at_us = now_us();
+		if (image->cluster == RBD_CLUSTER_AWAY)
+			note_away(c, image->cluster_trouble);
 	}
 	let_go(c);
 	if (sockets)
@@ -193,90 +213,117 @@ static int look_images(struct ceph *c, const struct guest *g, struct ceph_look *
 	return r;
 }
 
-static int run_look(void *arg, struct qerr *err)
+static void run_look(struct ceph *c, const struct guest *g)
 {
-	struct look_job *job = arg;
 	struct looked *one = calloc(1, sizeof(*one));
 	int r = one ? 0 : -ENOMEM;
 
 	if (one)
-		one->look = calloc(1, sizeof(*one->look) +
-					      job->g->nrbds * sizeof(one->look->images[0]));
+		one->look = calloc(1, sizeof(*one->look) + g->nrbds * sizeof(one->look->images[0]));
 	if (one && one->look) {
-		one->look->guest_id = job->g->id;
-		r = look_images(job->c, job->g, one->look);
+		one->look->guest_id = g->id;
+		r = look_images(c, g, one->look);
 		one->look->at_us = now_us();
 	}
-	if (!one || !one->look || r < 0) {
+	if (!one || !one->look || r < 0) { /* out of memory: the next look may do better */
 		ceph_look_free(one ? one->look : NULL);
 		free(one);
-		return qerr_set(err, -ENOMEM, "out of memory");
+		return;
 	}
-	pthread_mutex_lock(&job->c->lock);
-	*job->c->looks_end = one;
-	job->c->looks_end = &one->next;
-	pthread_mutex_unlock(&job->c->lock);
-	return 0;
+	pthread_mutex_lock(&c->lock);
+	*c->looks_end = one;
+	c->looks_end = &one->next;
+	pthread_mutex_unlock(&c->lock);
 }
 
-static void free_look_job(void *arg)
+static void run_daemons(struct ceph *c)
 {
-	struct look_job *job = arg;
-
-	guest_unref(job->g);
-	ceph_unref(job->c);
-	free(job);
-}
-
-static int run_daemons(void *arg, struct qerr *err)
-{
-	struct ceph *c = arg;
 	struct rbd_daemons found;
 
-	(void)err;
 	ceph_find_daemons(&found);
 	pthread_mutex_lock(&c->lock);
 	c->daemons = found;
 	c->daemons_known = true;
 	pthread_mutex_unlock(&c->lock);
-	return 0;
 }
 
-static void free_daemons_job(void *arg)
+static int put_image(struct ceph *c, const struct ceph_put *put, struct qerr *err)
+{
+	const struct ceph_asked *asked = ask(c);
+	int r = -EAGAIN;
+
+	if (!asked->cluster)
+		return qerr_set(err, r, "%s", asked->trouble);
+	r = ceph_check_same(asked, &put->rbd, err);
+	if (r == 0)
+		r = ceph_cluster_put(asked->cluster, &put->rbd, &put->wanted, err);
+	if (r < 0 && ceph_image_state(r) == RBD_CLUSTER_AWAY)
+		note_away(c, err->text);
+	let_go(c);
+	return r;
+}
+
+static void run_put(struct ceph *c, const struct ceph_put *put)
+{
+	struct written *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return;
+	w->what.put = *put;
+	w->what.result = put->place == CEPH_IMAGE ? put_image(c, put, &w->what.err)
+						  : ceph_put_file(put, &w->what.err);
+	pthread_mutex_lock(&c->lock);
+	*c->written_end = w;
+	c->written_end = &w->next;
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void free_job(void *arg)
 {
 	ceph_unref(arg);
 }
 
-static int run_put(void *arg, struct qerr *err)
-{
-	struct put_job *job = arg;
-	struct written *w = calloc(1, sizeof(*w));
-	const struct ceph_asked *asked = ask(job->c);
-	int r = -EAGAIN;
+static int run_next(void *arg, struct qerr *err);
 
-	if (!w)
-		return qerr_set(err, -ENOMEM, "out of memory");
-	if (asked->cluster)
-		r = ceph_cluster_put(asked->cluster, &job->rbd, &job->wanted, &w->what.err);
-	else
-		qerr_set(&w->what.err, r, "%s", asked->trouble);
-	let_go(job->c);
-	w->what.result = r;
-	memcpy(w->what.guest, job->guest, sizeof(w->what.guest));
-	rbd_spec(&job->rbd, w->what.spec, sizeof(w->what.spec));
-	pthread_mutex_lock(&job->c->lock);
-	*job->c->written_end = w;
-	job->c->written_end = &w->next;
-	pthread_mutex_unlock(&job->c->lock);
-	return 0;
+/* Under lock: see that the worker has a job while there is a task. */
+static void start(struct ceph *c)
+{
+	bool any = c->puts || c->waiting || c->daemons_wanted;
+
+	if (c->busy || c->ended || !any)
+		return;
+	atomic_fetch_add(&c->refs, 1);
+	c->busy = worker_submit(c->worker, run_next, c, free_job, 0) == 0;
 }
 
-static void free_put_job(void *arg)
+static int run_next(void *arg, struct qerr *err)
 {
-	struct put_job *job = arg;
+	struct ceph *c = arg;
+	struct look *look = NULL;
+	struct put *put;
+	bool daemons;
 
-	ceph_unref(job->c);
-	free(job);
+	(void)err;
+	pthread_mutex_lock(&c->lock);
+	put = next_put(c);
+	daemons = !put && c->daemons_wanted;
+	c->daemons_wanted &= !daemons;
+	if (!put && !daemons)
+		look = next_look(c);
+	pthread_mutex_unlock(&c->lock);
+	if (put)
+		run_put(c, &put->what);
+	else if (daemons)
+		run_daemons(c);
+	else if (look)
+		run_look(c, look->g);
+	free(put);
+	free_look(look);
+	pthread_mutex_lock(&c->lock);
+	c->busy = false;
+	start(c);
+	pthread_mutex_unlock(&c->lock);
+	return 0;
 }
 
 /* ---- the loop's side ---- */
@@ -292,6 +339,8 @@ int ceph_new(struct ceph **ret, struct qerr *err)
 	pthread_mutex_init(&c->lock, NULL);
 	c->looks_end = &c->looks;
 	c->written_end = &c->written;
+	c->puts_end = &c->puts;
+	c->waiting_end = &c->waiting;
 	c->timeout_us = TIMEOUT_US;
 	snprintf(c->conf, sizeof(c->conf), DEFAULT_CONF);
 	r = worker_new("qosd-ceph", JOBS_MAX, &c->worker);
@@ -307,6 +356,9 @@ void ceph_free(struct ceph *c, uint64_t timeout_us)
 {
 	if (!c)
 		return;
+	pthread_mutex_lock(&c->lock);
+	c->ended = true; /* a job that goes on must not ask the worker for the next one */
+	pthread_mutex_unlock(&c->lock);
 	worker_free(c->worker, timeout_us);
 	ceph_unref(c);
 }
@@ -328,32 +380,64 @@ void ceph_configure(struct ceph *c, const struct ceph_config *config)
 
 int ceph_look_at(struct ceph *c, struct guest *g)
 {
-	struct look_job *job = calloc(1, sizeof(*job));
+	struct look *l;
 
-	if (!job)
-		return -ENOMEM;
-	atomic_fetch_add(&c->refs, 1);
-	*job = (struct look_job){ .c = c, .g = guest_ref(g) };
-	return worker_submit(c->worker, run_look, job, free_look_job, 0);
+	pthread_mutex_lock(&c->lock);
+	for (l = c->waiting; l && l->g->id != g->id; l = l->next)
+		;
+	if (l) {
+		guest_unref(l->g);
+		l->g = guest_ref(g);
+	} else if ((l = calloc(1, sizeof(*l)))) {
+		l->g = guest_ref(g);
+		*c->waiting_end = l;
+		c->waiting_end = &l->next;
+		start(c);
+	}
+	pthread_mutex_unlock(&c->lock);
+	return l ? 0 : -ENOMEM;
 }
 
-int ceph_look_at_daemons(struct ceph *c)
+void ceph_look_at_daemons(struct ceph *c)
 {
-	atomic_fetch_add(&c->refs, 1);
-	return worker_submit(c->worker, run_daemons, c, free_daemons_job, 0);
+	pthread_mutex_lock(&c->lock);
+	c->daemons_wanted = true;
+	start(c);
+	pthread_mutex_unlock(&c->lock);
 }
 
-int ceph_image_put(struct ceph *c, const struct guest *g, const struct guest_rbd *rbd,
-		   const struct rbd_wanted *wanted)
+/* One that waits, to the same place. */
+static struct put *same_put(const struct ceph *c, const struct ceph_put *what)
 {
-	struct put_job *job = calloc(1, sizeof(*job));
+	struct put *p = c->puts;
 
-	if (!job)
-		return -ENOMEM;
-	atomic_fetch_add(&c->refs, 1);
-	*job = (struct put_job){ .c = c, .rbd = *rbd, .wanted = *wanted };
-	snprintf(job->guest, sizeof(job->guest), "%s", g->name ? g->name : g->uuid);
-	return worker_submit(c->worker, run_put, job, free_put_job, 0);
+	while (p && (p->what.place != what->place || !guest_rbd_same(&p->what.rbd, &what->rbd)))
+		p = p->next;
+	return p;
+}
+
+int ceph_put(struct ceph *c, const struct ceph_put *what)
+{
+	struct put *p;
+	int r = 0;
+
+	pthread_mutex_lock(&c->lock);
+	p = same_put(c, what);
+	if (p) {
+		p->what = *what;
+	} else if (c->nputs >= PUTS_MAX) {
+		r = -EAGAIN;
+	} else if (!(p = calloc(1, sizeof(*p)))) {
+		r = -ENOMEM;
+	} else {
+		p->what = *what;
+		*c->puts_end = p;
+		c->puts_end = &p->next;
+		c->nputs++;
+		start(c);
+	}
+	pthread_mutex_unlock(&c->lock);
+	return r;
 }
 
 static void on_done(void *user, uint64_t ticket, int result, const struct qerr *err)

@@ -21,6 +21,8 @@ struct ceph_config {      /* texts are copied */
 };
 
 struct ceph_image {               /* what was found of one RBD disk */
+	struct guest_rbd rbd;     /* the disk */
+	uint64_t at_us;           /* CLOCK_MONOTONIC */
 	struct rbd_layers layers; /* of today; QEMU's and the default are in it, too */
 	struct rbd_layers open;   /* as the running client read them: file and monitors */
 	bool open_known;
@@ -47,6 +49,15 @@ struct ceph_look { /* of one guest; immutable */
 	struct ceph_image images[];
 };
 void ceph_look_free(struct ceph_look *l); /* NULL is fine */
+/* What was found of this image; NULL: nothing, or `l` is NULL. */
+struct ceph_image *ceph_look_find(const struct ceph_look *l, const struct guest_rbd *rbd);
+/*
+ * What is in force: of each image that the latest look is of, what the first look at it found,
+ * unless that could not see all of it. `before` is what was in force so far (NULL: nothing), and is
+ * taken over; *ret_changed: other images, or other knowledge, than before. NULL when out of memory.
+ */
+struct ceph_look *ceph_look_in_force(struct ceph_look *before, const struct ceph_look *latest,
+				     bool *ret_changed);
 
 struct ceph;
 /* Starts the thread. */
@@ -57,10 +68,10 @@ void ceph_collect(struct ceph *c); /* before taking: it is not readable any more
 bool ceph_built_in(void);          /* clusters can be asked */
 /* From now on looks ask this cluster as this user. */
 void ceph_configure(struct ceph *c, const struct ceph_config *config);
-/* Look at all RBD disks of a guest. -EAGAIN: too many wait. */
+/* Look at all RBD disks of a guest, as it is now: one look of each waits at the most. -ENOMEM. */
 int ceph_look_at(struct ceph *c, struct guest *g);
 /* Look at Ceph's daemons on this host. */
-int ceph_look_at_daemons(struct ceph *c);
+void ceph_look_at_daemons(struct ceph *c);
 /* A finished look (ceph_look_free() it), or NULL. */
 struct ceph_look *ceph_take_look(struct ceph *c);
 /* The latest daemons seen; false: not looked at yet. */
@@ -72,22 +83,38 @@ bool ceph_take_daemons(struct ceph *c, struct rbd_daemons *ret);
  * is made only where there is none, and changed only where we made it (its first line says so).
  * 0 or 1 when something was written; -EPERM: it is the operator's; others as of files.
  * `wanted` without keys: the base file alone, for a guest that must still start.
+ * It does not wait for the disk (no fsync): an empty file, as a crash of the host may leave one, is
+ * taken for ours and written anew at the guest's next start.
  */
 int ceph_file_put(const char *path, const char *base, const char *entity,
 		  const struct rbd_wanted *wanted, struct qerr *err);
 /* Was it made by ceph_file_put()? */
 bool ceph_file_ours(const char *path);
+
+enum ceph_place { CEPH_FILE, CEPH_IMAGE };
+struct ceph_put {
+	enum ceph_place place;
+	char guest[GUEST_NAME_MAX];
+	struct guest_rbd rbd;
+	char base[256]; /* CEPH_FILE: the file that is copied into rbd.conf */
+	struct rbd_wanted wanted;
+	bool back;  /* nothing is wanted any more: only what is ours is touched */
+	bool quiet; /* for the daemon: tried again, a failure is no news */
+};
 /*
- * Overrides of one image, while no client has it open; done on the thread. 0, -EAGAIN. What was
- * there before is kept in the image's metadata (qosd_before_KEY) and comes back when `wanted` does
- * not name the key any more.
+ * Write for the next open, done on the thread, before all looks that wait. 0, -EAGAIN, -ENOMEM.
+ * CEPH_FILE: as ceph_file_put(). CEPH_IMAGE: overrides of the image, while no client has it open
+ * and only if it certainly lies in the cluster that is asked. What was there before is kept in the
+ * image's metadata (qosd_before_KEY) and comes back when `wanted` does not name the key any more.
  */
-int ceph_image_put(struct ceph *c, const struct guest *g, const struct guest_rbd *rbd,
-		   const struct rbd_wanted *wanted);
+int ceph_put(struct ceph *c, const struct ceph_put *what);
+/* The same at once, of CEPH_FILE. */
+int ceph_put_file(const struct ceph_put *what, struct qerr *err);
 /* Outcome of one such write, oldest first; false: none. */
 struct ceph_written {
-	char guest[GUEST_NAME_MAX], spec[RBD_SPEC_MAX];
-	int result; /* 0, number of keys written; -EBUSY: the image is open */
+	struct ceph_put put;
+	/* 0 or how much was written; -EBUSY: the image is open; -EXDEV: not in our cluster */
+	int result;
 	struct qerr err;
 };
 bool ceph_take_written(struct ceph *c, struct ceph_written *ret);

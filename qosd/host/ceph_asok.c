@@ -397,10 +397,16 @@ bool ceph_asok_is_ceph(const struct ceph_asok *s)
 	return len > 5 && strcmp(s->path + len - 5, ".asok") == 0;
 }
 
+/* Whoever this socket belongs to, it is no client of that process. */
+static bool is_nobodys(int r)
+{
+	return r == -ENOENT || r == -ECONNREFUSED || r == -EPERM || r == -EINVAL;
+}
+
 int ceph_asok_find(int pid, const struct guest_rbd *rbd, struct ceph_asok *ret, struct qerr *err)
 {
 	struct ceph_asok list[CEPH_ASOK_MAX];
-	int n = ceph_asok_list(pid, list, ARRAY_SIZE(list)), r = 0;
+	int n = ceph_asok_list(pid, list, ARRAY_SIZE(list)), r = 0, unsure = 0;
 	struct qerr silent = { 0 };
 	json_t *perf;
 
@@ -413,9 +419,12 @@ int ceph_asok_find(int pid, const struct guest_rbd *rbd, struct ceph_asok *ret, 
 			continue;
 		r = ceph_asok_command(&list[i], "perf dump", &perf, &silent);
 		if (r == -ETIMEDOUT)
-			break; /* its other sockets are served by the same stopped process */
-		if (r < 0)
+			return qerr_set(err, r, "%s",
+					silent.text); /* the whole process stands still */
+		if (r < 0) {
+			unsure = is_nobodys(r) ? unsure : r;
 			continue;
+		}
 		found = ceph_asok_has_image(perf, rbd);
 		json_decref(perf);
 		if (found) {
@@ -423,8 +432,9 @@ int ceph_asok_find(int pid, const struct guest_rbd *rbd, struct ceph_asok *ret, 
 			return 0;
 		}
 	}
-	if (r == -ETIMEDOUT)
-		return qerr_set(err, r, "%s", silent.text);
+	if (unsure)
+		return qerr_set(err, unsure, "process %d: a Ceph client there: %s", pid,
+				strerror(-unsure));
 	return qerr_set(err, -ENOENT,
 			"image %s/%s has no admin socket: set admin_socket for clients in "
 			"ceph.conf, in force from the guest's next start",

@@ -64,7 +64,7 @@ bool ceph_asok_is_ceph(const struct ceph_asok *s);
 bool ceph_asok_has_image(const json_t *perf, const struct guest_rbd *rbd);
 /*
  * The socket for one RBD disk of process `pid`. -ENOENT with what to do: there is none; -ETIMEDOUT:
- * it may have one, but does not answer.
+ * it may have one, but does not answer; others: what one of its clients said makes no sense.
  */
 int ceph_asok_find(int pid, const struct guest_rbd *rbd, struct ceph_asok *ret, struct qerr *err);
 

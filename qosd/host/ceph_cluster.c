@@ -3,7 +3,6 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <jansson.h>
 #include <pthread.h>
 #include <rados/librados.h>
 #include <rbd/librbd.h>
@@ -199,8 +198,7 @@ const char *ceph_cluster_fsid(const struct ceph_cluster *c)
 
 /* ---- the monitors ---- */
 
-/* The answer as JSON, or NULL with *ret_r. */
-static json_t *ask_monitors(struct ceph_cluster *c, const char *request, int *ret_r)
+json_t *ceph_cluster_ask(struct ceph_cluster *c, const char *request, int *ret_r)
 {
 	const char *command[] = { request };
 	char *out = NULL, *status = NULL;
@@ -215,51 +213,6 @@ static json_t *ask_monitors(struct ceph_cluster *c, const char *request, int *re
 	lib.buffer_free(out);
 	lib.buffer_free(status);
 	return json;
-}
-
-int ceph_cluster_mon(struct ceph_cluster *c, const char *entity, struct rbd_layers *layers,
-		     struct qerr *err)
-{
-	char request[256];
-	const char *name;
-	json_t *all, *one;
-	int r;
-
-	snprintf(request, sizeof(request),
-		 "{\"prefix\":\"config get\",\"who\":\"%s\",\"format\":\"json\"}", entity);
-	all = ask_monitors(c, request, &r);
-	if (!all)
-		return fail(err, r, "the monitors' settings");
-	json_object_foreach (all, name, one) {
-		const char *value = json_string_value(json_object_get(one, "value"));
-
-		if (value && r == 0)
-			r = rbd_layers_set(layers, RBD_MON, name, value);
-	}
-	json_decref(all);
-	layers->known[RBD_MON] = r == 0;
-	return r;
-}
-
-int ceph_cluster_health(struct ceph_cluster *c, bool *ret_full, bool *ret_strong, struct qerr *err)
-{
-	static const char *const full[] = { "OSD_FULL", "POOL_FULL" };
-	json_t *health, *checks;
-	int r;
-
-	health = ask_monitors(c, "{\"prefix\":\"health\",\"format\":\"json\"}", &r);
-	if (!health)
-		return fail(err, r, "the cluster's health");
-	checks = json_object_get(health, "checks");
-	*ret_full = false;
-	for (size_t i = 0; i < ARRAY_SIZE(full); i++)
-		*ret_full |= json_object_get(checks, full[i]) != NULL;
-	json_decref(health);
-	/* Only a user that may do anything may read keys. */
-	health = ask_monitors(c, "{\"prefix\":\"auth ls\",\"format\":\"json\"}", &r);
-	*ret_strong = health != NULL;
-	json_decref(health);
-	return 0;
 }
 
 /* ---- images ---- */

@@ -3,7 +3,8 @@
  * ceph_file - a guest's own ceph.conf: the host's, and a section of ours for the guest's client.
  *
  * Ceph has no include, so the base is copied. Sections of one name are one and the last value wins:
- * ours stands at the end, under the client's full name, the most specific there is.
+ * ours stands at the end, under the client's full name, the most specific there is. Files are
+ * replaced whole by rename(); no fsync, for a guest's start or the loop may wait.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,10 +27,13 @@ static int io_error(struct qerr *err, const char *path)
 	return qerr_set(err, r, "%s: %s", path, strerror(-r));
 }
 
-/* A whole file, malloc'ed, or NULL with errno. */
-static char *slurp(const char *path, size_t *ret_len)
+/*
+ * A whole file, malloc'ed, or NULL with errno. `flags`: O_NOFOLLOW for our own file; the base is
+ * the host's, who may keep it elsewhere and link to it.
+ */
+static char *slurp(const char *path, int flags, size_t *ret_len)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
 	char *text = fd >= 0 ? malloc(CEPH_CONF_MAX + 1) : NULL;
 	ssize_t n = 1;
 
@@ -45,15 +49,16 @@ static char *slurp(const char *path, size_t *ret_len)
 	return text;
 }
 
+/* An empty one is what a crash of the host may leave of ours: nobody else keeps one. */
 static bool is_ours(const char *text)
 {
-	return strncmp(text, MARK, strlen(MARK)) == 0;
+	return !*text || strncmp(text, MARK, strlen(MARK)) == 0;
 }
 
 bool ceph_file_ours(const char *path)
 {
 	size_t len;
-	char *text CLEANUP_FREE = slurp(path, &len);
+	char *text CLEANUP_FREE = slurp(path, O_NOFOLLOW, &len);
 
 	return text && is_ours(text);
 }
@@ -91,7 +96,7 @@ static int replace(const char *path, const char *text, size_t len, struct qerr *
 	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		return io_error(err, temporary);
-	if (write(fd, text, len) != (ssize_t)len || fchmod(fd, 0644) < 0 || fsync(fd) < 0)
+	if (write(fd, text, len) != (ssize_t)len || fchmod(fd, 0644) < 0)
 		r = io_error(err, temporary);
 	close(fd);
 	if (r == 0 && rename(temporary, path) < 0)
@@ -105,8 +110,9 @@ int ceph_file_put(const char *path, const char *base, const char *entity,
 		  const struct rbd_wanted *wanted, struct qerr *err)
 {
 	size_t base_len, have_len, len = 0;
-	char *base_text CLEANUP_FREE = slurp(base, &base_len);
-	char *have CLEANUP_FREE = slurp(path, &have_len);
+	char *base_text CLEANUP_FREE = slurp(base, 0, &base_len);
+	int base_errno = errno;
+	char *have CLEANUP_FREE = slurp(path, O_NOFOLLOW, &have_len);
 	char *text CLEANUP_FREE = NULL;
 	struct ceph_conf *check = NULL;
 	int r;
@@ -115,8 +121,10 @@ int ceph_file_put(const char *path, const char *base, const char *entity,
 		return io_error(err, path);
 	if (have && !is_ours(have))
 		return qerr_set(err, -EPERM, "%s was not made by qosd, so it is left alone", path);
-	if (!base_text)
+	if (!base_text) {
+		errno = base_errno;
 		return io_error(err, base);
+	}
 	text = compose(base_text, entity, wanted, &len);
 	if (!text)
 		return qerr_set(err, -ENOMEM, "out of memory");
@@ -128,4 +136,14 @@ int ceph_file_put(const char *path, const char *base, const char *entity,
 		return qerr_wrap(err, "%s with a section for %s", base, entity);
 	r = replace(path, text, len, err);
 	return r < 0 ? r : 1;
+}
+
+int ceph_put_file(const struct ceph_put *what, struct qerr *err)
+{
+	char entity[sizeof(what->rbd.user) + 8];
+
+	if (what->back && !ceph_file_ours(what->rbd.conf))
+		return 0;
+	return ceph_file_put(what->rbd.conf, what->base,
+			     rbd_entity(&what->rbd, entity, sizeof(entity)), &what->wanted, err);
 }

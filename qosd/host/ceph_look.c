@@ -31,15 +31,14 @@ static int take_file(const struct ceph_conf *conf, const struct guest_rbd *rbd,
 	return r;
 }
 
-/* `ret_fsid`: of the cluster that the file is about; "" where it does not say. */
-static int look_file(const struct guest_rbd *rbd, struct ceph_image *ret, char ret_fsid[64])
+static int look_file(const struct guest_rbd *rbd, struct ceph_image *ret,
+		     struct ceph_origin *ret_origin)
 {
 	struct ceph_conf *conf = NULL;
 	struct qerr err = { 0 };
-	const char *fsid;
 	int r = ceph_conf_load(rbd_conf_path(rbd), &conf, &ret->file_line, &err);
 
-	ret_fsid[0] = '\0';
+	ceph_origin_read(conf, rbd_conf_path(rbd), ret_origin);
 	if (r < 0) {
 		snprintf(ret->file_trouble, sizeof(ret->file_trouble), "%.*s",
 			 (int)sizeof(ret->file_trouble) - 1, err.text);
@@ -52,9 +51,6 @@ static int look_file(const struct guest_rbd *rbd, struct ceph_image *ret, char r
 	}
 	ret->file = RBD_FILE_READ;
 	r = take_file(conf, rbd, &ret->layers);
-	fsid = ceph_conf_get(conf, "client", "fsid");
-	if (fsid)
-		snprintf(ret_fsid, 64, "%s", fsid);
 	ceph_conf_free(conf);
 	return r;
 }
@@ -187,18 +183,73 @@ static void note_trouble(struct ceph_image *ret, enum rbd_cluster_state state, c
 		 (int)sizeof(ret->cluster_trouble) - 1, text);
 }
 
-static enum rbd_cluster_state state_of(int r)
+enum rbd_cluster_state ceph_image_state(int r)
 {
-	if (r == -ENOENT)
+	switch (r) {
+	case -ENOENT:
 		return RBD_CLUSTER_GONE;
-	return r == -EPERM || r == -EACCES ? RBD_CLUSTER_DENIED : RBD_CLUSTER_AWAY;
+	case -EPERM:
+	case -EACCES:
+		return RBD_CLUSTER_DENIED;
+	case -ETIMEDOUT:
+	case -ENOTCONN:
+	case -ECONNREFUSED:
+	case -ECONNRESET:
+	case -ECONNABORTED:
+	case -EHOSTUNREACH:
+	case -ENETUNREACH:
+	case -EPIPE:
+	case -ESHUTDOWN: /* our client was cut off */
+		return RBD_CLUSTER_AWAY;
+	default:
+		return RBD_CLUSTER_ODD;
+	}
+}
+
+static enum rbd_cluster_state connect_state(int r)
+{
+	if (r == -ENOSYS)
+		return RBD_CLUSTER_NOT_BUILT;
+	return r == -EACCES ? RBD_CLUSTER_DENIED : RBD_CLUSTER_AWAY;
+}
+
+void ceph_asked_open(struct ceph_asked *a, const char *conf, const char *user, uint64_t timeout_us)
+{
+	struct qerr err = { 0 };
+	int r = ceph_cluster_open(conf, user, timeout_us, &a->cluster, &err);
+
+	a->state = r < 0 ? connect_state(r) : RBD_CLUSTER_FINE;
+	snprintf(a->trouble, sizeof(a->trouble), "%.*s", (int)sizeof(a->trouble) - 1, err.text);
+	if (r < 0)
+		return;
+	a->origin.path = conf;
+	snprintf(a->origin.fsid, sizeof(a->origin.fsid), "%s", ceph_cluster_fsid(a->cluster));
+	(void)ceph_cluster_monitors(a->cluster, &a->origin, NULL);
+	/* Our user is too strong where it is the guests' own administrator. */
+	if (ceph_cluster_health(a->cluster, &a->full, &a->strong, &err) < 0)
+		a->full = a->strong = false;
+}
+
+/* Settings of the monitors, then of pool and image. */
+static int ask_cluster(const struct ceph_asked *asked, const struct guest_rbd *rbd,
+		       struct ceph_image *ret, struct qerr *err)
+{
+	char entity[sizeof(rbd->user) + 8];
+	int r;
+
+	rbd_entity(rbd, entity, sizeof(entity));
+	r = ceph_cluster_mon(asked->cluster, entity, &ret->layers, err);
+	if (r == -ENOMEM || (r < 0 && ceph_image_state(r) == RBD_CLUSTER_AWAY))
+		return r;
+	/* A user with profile rbd alone may not ask for settings: that layer stays unknown. */
+	if (r < 0)
+		note_trouble(ret, RBD_CLUSTER_FINE, err->text);
+	return ceph_cluster_image(asked->cluster, rbd, &ret->layers, &ret->size_bytes, err);
 }
 
 static int look_cluster(const struct ceph_asked *asked, const struct guest_rbd *rbd,
-			const char *fsid, struct ceph_image *ret)
+			const struct ceph_origin *file, struct ceph_image *ret)
 {
-	char entity[sizeof(rbd->user) + 8];
-	const char *ours;
 	struct qerr err = { 0 };
 	int r;
 
@@ -206,23 +257,19 @@ static int look_cluster(const struct ceph_asked *asked, const struct guest_rbd *
 		note_trouble(ret, asked->state, asked->trouble);
 		return 0;
 	}
-	ours = ceph_cluster_fsid(asked->cluster);
-	if (fsid[0] && ours[0] && strcmp(fsid, ours) != 0) {
-		note_trouble(ret, RBD_CLUSTER_OTHER, fsid);
+	if (ceph_same_cluster(rbd, file, &asked->origin) == CEPH_OTHER) {
+		note_trouble(ret, RBD_CLUSTER_OTHER,
+			     rbd->monitors[0] ? rbd->monitors
+			     : file->fsid[0]  ? file->fsid
+					      : file->monitors);
 		return 0;
 	}
 	ret->cluster = RBD_CLUSTER_FINE;
 	ret->cluster_full = asked->full;
 	ret->cluster_strong = asked->strong;
-	rbd_entity(rbd, entity, sizeof(entity));
-	r = ceph_cluster_mon(asked->cluster, entity, &ret->layers, &err);
-	/* A user with profile rbd alone may not ask for settings: that layer stays unknown. */
-	if (r == -EACCES || r == -EPERM)
-		note_trouble(ret, RBD_CLUSTER_FINE, err.text);
-	if (r == 0 || r == -EACCES || r == -EPERM)
-		r = ceph_cluster_image(asked->cluster, rbd, &ret->layers, &ret->size_bytes, &err);
+	r = ask_cluster(asked, rbd, ret, &err);
 	if (r < 0)
-		note_trouble(ret, state_of(r), err.text);
+		note_trouble(ret, ceph_image_state(r), err.text);
 	return r == -ENOMEM ? r : 0;
 }
 
@@ -283,14 +330,14 @@ static void look_plugins(struct ceph_image *ret)
 int ceph_look_image(const struct ceph_asked *asked, const struct ceph_sockets *sockets,
 		    const struct guest *g, const struct guest_rbd *rbd, struct ceph_image *ret)
 {
-	char fsid[64];
-	int r = look_file(rbd, ret, fsid);
+	struct ceph_origin file;
+	int r = look_file(rbd, ret, &file);
 
 	rbd_layers_qemu(&ret->layers, g->disks[rbd->disk].cache);
 	if (r == 0)
 		r = look_socket(sockets, rbd, ret);
 	if (r == 0)
-		r = look_cluster(asked, rbd, fsid, ret);
+		r = look_cluster(asked, rbd, &file, ret);
 	if (r == 0)
 		r = copy_overrides(ret);
 	look_plugins(ret);

@@ -6,7 +6,6 @@
 #include "qosd/host/ceph_qos.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -15,53 +14,19 @@
 #include <time.h>
 
 #include "qosd/core/mem.h"
-#include "qosd/host/ceph_asok.h"
+#include "qosd/host/ceph_disks.h"
 
 #define QUEUE_MAX    8192
 #define RETRY_MIN_US UINT64_C(10000000)
 #define RETRY_MAX_US UINT64_C(600000000)
-#define STALL_S      2 /* a request under way for longer: the cluster does not answer */
 #define SICK_US      UINT64_C(2000000) /* after a call that timed out: not before */
-
-/* What a knob sets, and what it is read from: a burst is set for all limits of its unit. */
-#define KEYS_MAX 6
-static const char *const knob_keys[KNOB_OF_DISK][KEYS_MAX] = {
-	{ "rbd_qos_read_iops_limit" },
-	{ "rbd_qos_write_iops_limit" },
-	{ "rbd_qos_iops_limit" },
-	{ "rbd_qos_read_bps_limit" },
-	{ "rbd_qos_write_bps_limit" },
-	{ "rbd_qos_bps_limit" },
-	{ "rbd_qos_iops_burst", "rbd_qos_read_iops_burst", "rbd_qos_write_iops_burst" },
-	{ "rbd_qos_bps_burst", "rbd_qos_read_bps_burst", "rbd_qos_write_bps_burst" },
-	{ "rbd_qos_iops_burst_seconds", "rbd_qos_read_iops_burst_seconds",
-	  "rbd_qos_write_iops_burst_seconds", "rbd_qos_bps_burst_seconds",
-	  "rbd_qos_read_bps_burst_seconds", "rbd_qos_write_bps_burst_seconds" },
-};
-
-static const uint64_t knob_defaults[KNOB_OF_DISK] = { [KNOB_RBD_BURST_S - KNOB_RBD_READ_IOPS] = 1 };
-
-enum disk_state { DISK_UNKNOWN, DISK_LIVE, DISK_ABSENT };
-
-struct disk {
-	uint32_t guest_id, index; /* sorted by both */
-	struct guest *guest;      /* a reference */
-	enum disk_state state;
-	bool looking; /* a job is on its way */
-	struct ceph_asok asok;
-	uint64_t values[KNOB_OF_DISK]; /* in force; 0: none */
-	uint64_t bases[KNOB_OF_DISK];  /* without our override */
-	uint64_t looked_us, retry_us, sick_us;
-};
 
 struct ceph_qos {
 	atomic_uint refs; /* the loop's, and one for each job */
 	struct adapter adapter;
 	struct worker *worker;
 	pthread_mutex_t lock; /* guards all below */
-	struct disk *disks;
-	size_t count, capacity;
-	bool changed; /* other disks are live */
+	struct ceph_disks disks;
 };
 
 static uint64_t now_us(void)
@@ -76,64 +41,9 @@ static void drop(struct ceph_qos *c)
 {
 	if (atomic_fetch_sub(&c->refs, 1) != 1)
 		return;
-	for (size_t i = 0; i < c->count; i++)
-		guest_unref(c->disks[i].guest);
-	free(c->disks);
+	ceph_disks_done(&c->disks);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
-}
-
-/* ---- the table, under lock ---- */
-
-/* Where the disk is, or would be. */
-static size_t place_of(const struct ceph_qos *c, uint32_t guest_id, uint32_t index)
-{
-	size_t low = 0, high = c->count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		const struct disk *d = &c->disks[mid];
-
-		if (d->guest_id < guest_id || (d->guest_id == guest_id && d->index < index))
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
-
-static struct disk *find(const struct ceph_qos *c, uint32_t guest_id, uint32_t index)
-{
-	size_t at = place_of(c, guest_id, index);
-
-	if (at == c->count || c->disks[at].guest_id != guest_id || c->disks[at].index != index)
-		return NULL;
-	return &c->disks[at];
-}
-
-static struct disk *insert(struct ceph_qos *c, struct guest *g, uint32_t index)
-{
-	size_t at = place_of(c, g->id, index);
-
-	if (mem_grow(&c->disks, &c->capacity, c->count + 1, sizeof(*c->disks)) < 0)
-		return NULL;
-	memmove(&c->disks[at + 1], &c->disks[at], (c->count - at) * sizeof(*c->disks));
-	c->count++;
-	c->disks[at] = (struct disk){ .guest_id = g->id, .index = index, .guest = guest_ref(g) };
-	return &c->disks[at];
-}
-
-static void drop_guest(struct ceph_qos *c, uint32_t guest_id)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < c->count; i++) {
-		if (c->disks[i].guest_id == guest_id)
-			guest_unref(c->disks[i].guest);
-		else
-			c->disks[kept++] = c->disks[i];
-	}
-	c->count = kept;
 }
 
 /* ---- the worker's side ---- */
@@ -148,6 +58,14 @@ struct job {
 	uint64_t value, base;
 };
 
+/* Under lock: the disk that the job was made for; NULL: another one is in its place by now. */
+static struct ceph_disk *disk_of(const struct job *job)
+{
+	struct ceph_disk *d = ceph_disks_find(&job->c->disks, job->guest->id, job->index);
+
+	return d && ceph_disk_is_of(d, job->guest) ? d : NULL;
+}
+
 static void job_free(void *arg)
 {
 	struct job *job = arg;
@@ -157,167 +75,88 @@ static void job_free(void *arg)
 	free(job);
 }
 
-struct look { /* what a look finds */
-	int result;
-	struct ceph_asok asok;
-	uint64_t values[KNOB_OF_DISK], bases[KNOB_OF_DISK];
-};
-
-/* Numbers come as reals (ceph_asok.c), exact to 2^53: far above any limit. */
-static bool is_limit(const json_t *value)
-{
-	return json_is_number(value) && json_number_value(value) >= 0 &&
-	       json_number_value(value) < 9e15;
-}
-
-/* A setting as `config diff` tells: in which layers it stands. What is not there is the default. */
-static void read_layers(const json_t *diff, const char *key, uint64_t *value, uint64_t *base)
-{
-	static const char *const layers[] = { "cmdline", "env", "file", "mon", "default" };
-	const json_t *entry = json_object_get(diff, key), *layer;
-
-	layer = json_object_get(entry, "final");
-	if (is_limit(layer))
-		*value = (uint64_t)json_number_value(layer);
-	for (size_t i = 0; i < ARRAY_SIZE(layers); i++) {
-		layer = json_object_get(entry, layers[i]);
-		if (!is_limit(layer))
-			continue;
-		*base = (uint64_t)json_number_value(layer);
-		return;
-	}
-}
-
-static void read_diff(const json_t *answer, struct look *look)
-{
-	const json_t *diff = json_object_get(answer, "diff");
-
-	memcpy(look->values, knob_defaults, sizeof(look->values));
-	memcpy(look->bases, knob_defaults, sizeof(look->bases));
-	for (unsigned int k = 0; k < KNOB_OF_DISK; k++)
-		read_layers(diff, knob_keys[k][0], &look->values[k], &look->bases[k]);
-}
-
-static void look_at(const struct job *job, struct look *look)
-{
-	const struct guest_rbd *rbd = guest_rbd_of(job->guest, job->index);
-	json_t *answer = NULL;
-
-	*look = (struct look){ .result = -ENOENT, .asok = job->asok };
-	if (look->asok.path[0])
-		look->result = ceph_asok_command(&look->asok, "config diff", &answer, NULL);
-	if (look->result == -ENOENT || look->result == -ECONNREFUSED || look->result == -EPERM) {
-		look->result = ceph_asok_find(job->guest->pid, rbd, &look->asok, NULL);
-		if (look->result == 0)
-			look->result = ceph_asok_command(&look->asok, "config diff", &answer, NULL);
-	}
-	if (look->result == 0)
-		read_diff(answer, look);
-	json_decref(answer);
-}
-
-static void note_absent(struct ceph_qos *c, struct disk *d, uint64_t now)
+static void note_absent(struct ceph_qos *c, struct ceph_disk *d, uint64_t now)
 {
 	uint64_t waited = d->retry_us > d->looked_us ? d->retry_us - d->looked_us : 0;
 
 	waited = waited ? waited * 2 : RETRY_MIN_US;
-	c->changed |= d->state == DISK_LIVE;
+	c->disks.changed |= d->state == DISK_LIVE;
 	d->state = DISK_ABSENT;
 	d->retry_us = now + (waited < RETRY_MAX_US ? waited : RETRY_MAX_US);
+}
+
+/*
+ * Only the certain word that there is no socket makes a disk absent, for what is absent counts as
+ * given back. A QEMU that did not answer in time may hold a limit: it stays, or becomes, unknown
+ * and is looked for again at the next watch.
+ */
+static void note_look(struct ceph_qos *c, struct ceph_disk *d, int result, uint64_t now)
+{
+	if (result == 0) {
+		c->disks.changed |= d->state != DISK_LIVE;
+		d->state = DISK_LIVE;
+	} else if (result == -ENOENT || result == -ESRCH) {
+		note_absent(c, d, now);
+	} else if (d->state != DISK_LIVE) {
+		d->state = DISK_UNKNOWN;
+	}
+	d->looking = false;
+	d->looked_us = now;
+}
+
+/* Another disk of the same QEMU was not answered for a moment ago: nor would this one be. */
+static bool is_silent(struct ceph_qos *c, const struct job *job)
+{
+	uint64_t now = now_us();
+	bool silent = false;
+
+	pthread_mutex_lock(&c->lock);
+	for (size_t i = ceph_disks_place(&c->disks, job->guest->id, 0);
+	     i < c->disks.count && c->disks.items[i].guest_id == job->guest->id; i++)
+		silent |= c->disks.items[i].index != job->index && now < c->disks.items[i].sick_us;
+	pthread_mutex_unlock(&c->lock);
+	return silent;
 }
 
 static int run_look(void *arg, struct qerr *err)
 {
 	struct job *job = arg;
 	struct ceph_qos *c = job->c;
-	uint64_t now;
-	struct look look;
-	struct disk *d;
+	bool silent = is_silent(c, job);
+	struct ceph_limits limits;
+	struct ceph_disk *d;
+	int r = -ETIMEDOUT;
 
 	(void)err;
-	look_at(job, &look);
-	now = now_us();
+	if (!silent)
+		r = ceph_limits_read(job->guest->pid, guest_rbd_of(job->guest, job->index),
+				     &job->asok, &limits);
 	pthread_mutex_lock(&c->lock);
-	d = find(c, job->guest->id, job->index);
-	if (d && look.result == 0) {
-		c->changed |= d->state != DISK_LIVE;
-		d->state = DISK_LIVE;
-		d->asok = look.asok;
-		memcpy(d->values, look.values, sizeof(d->values));
-		memcpy(d->bases, look.bases, sizeof(d->bases));
-	} else if (d && (d->state != DISK_LIVE || look.result != -ETIMEDOUT)) {
-		note_absent(c, d, now);
+	d = disk_of(job);
+	if (d && r == -ETIMEDOUT && !silent)
+		d->sick_us = now_us() + SICK_US;
+	if (d && r == 0) {
+		d->asok = job->asok;
+		d->limits = limits;
+		d->sick_us = 0;
 	}
-	if (d) {
-		d->looking = false;
-		d->looked_us = now;
-	}
+	if (d)
+		note_look(c, d, r, now_us());
 	pthread_mutex_unlock(&c->lock);
-	return 0;
-}
-
-static int set_keys(const struct job *job, struct qerr *err)
-{
-	char text[24];
-	int r = 0;
-
-	snprintf(text, sizeof(text), "%" PRIu64, job->value);
-	for (unsigned int i = 0; r == 0 && i < KEYS_MAX && knob_keys[job->knob][i]; i++) {
-		const char *key = knob_keys[job->knob][i];
-
-		r = job->value == job->base ? ceph_asok_config_unset(&job->asok, key, err)
-					    : ceph_asok_config_set(&job->asok, key, text, err);
-	}
-	return r;
-}
-
-/* Is it in force? "Success" is said of what has no effect, too. */
-static int verify(const struct job *job, uint64_t *ret, struct qerr *err)
-{
-	const char *key = knob_keys[job->knob][0];
-	char text[CEPH_ASOK_VALUE_MAX];
-	int r = ceph_asok_config_get(&job->asok, key, text, sizeof(text), err);
-
-	if (r < 0)
-		return r;
-	*ret = strtoull(text, NULL, 10);
 	return 0;
 }
 
 /* A QEMU that stands still costs its time limit once, not once for each value. */
 static bool is_sick(struct ceph_qos *c, const struct job *job)
 {
-	struct disk *d;
+	struct ceph_disk *d;
 	bool sick;
 
 	pthread_mutex_lock(&c->lock);
-	d = find(c, job->guest->id, job->index);
+	d = disk_of(job);
 	sick = d && now_us() < d->sick_us;
 	pthread_mutex_unlock(&c->lock);
 	return sick;
-}
-
-/*
- * Has the client waited for its cluster for long? A change of rbd_qos_* makes librbd read the
- * image's header again; with the cluster away for more than the watch's 30 s the image did not come
- * back (measured with 16.2.15). So limits are left as they are until the cluster answers.
- */
-static int check_cluster(const struct job *job, struct qerr *err)
-{
-	json_t *answer = NULL, *op;
-	bool stalled = false;
-	size_t i;
-	int r = ceph_asok_command(&job->asok, "objecter_requests", &answer, err);
-
-	if (r < 0)
-		return r;
-	json_array_foreach (json_object_get(answer, "ops"), i, op)
-		stalled |= json_number_value(json_object_get(op, "age")) > STALL_S;
-	json_decref(answer);
-	return stalled ? qerr_set(err, -EBUSY,
-				  "the Ceph cluster does not answer this disk's client: its limits "
-				  "are left as they are until it does")
-		       : 0;
 }
 
 static int run_set(void *arg, struct qerr *err)
@@ -325,20 +164,16 @@ static int run_set(void *arg, struct qerr *err)
 	struct job *job = arg;
 	struct ceph_qos *c = job->c;
 	uint64_t value = 0;
-	struct disk *d;
+	struct ceph_disk *d;
 	int r;
 
 	if (is_sick(c, job))
 		return qerr_set(err, -ETIMEDOUT, "librbd in QEMU does not answer");
-	r = check_cluster(job, err);
-	if (r == 0)
-		r = set_keys(job, err);
-	if (r == 0)
-		r = verify(job, &value, err);
+	r = ceph_limits_set(&job->asok, job->knob, job->value, job->base, &value, err);
 	pthread_mutex_lock(&c->lock);
-	d = find(c, job->guest->id, job->index);
+	d = disk_of(job);
 	if (d && r == 0)
-		d->values[job->knob] = value;
+		d->limits.values[job->knob] = value;
 	else if (d && r == -ETIMEDOUT)
 		d->sick_us = now_us() + SICK_US;
 	pthread_mutex_unlock(&c->lock);
@@ -347,7 +182,7 @@ static int run_set(void *arg, struct qerr *err)
 
 /* ---- the loop's side ---- */
 
-static struct job *new_job(struct ceph_qos *c, const struct disk *d)
+static struct job *new_job(struct ceph_qos *c, const struct ceph_disk *d)
 {
 	struct job *job = calloc(1, sizeof(*job));
 
@@ -361,7 +196,7 @@ static struct job *new_job(struct ceph_qos *c, const struct disk *d)
 }
 
 /* Under lock. */
-static void start_look(struct ceph_qos *c, struct disk *d)
+static void start_look(struct ceph_qos *c, struct ceph_disk *d)
 {
 	struct job *job = d->looking ? NULL : new_job(c, d);
 
@@ -371,10 +206,10 @@ static void start_look(struct ceph_qos *c, struct disk *d)
 
 static void watch_disk(struct ceph_qos *c, struct guest *g, uint32_t index, uint64_t now)
 {
-	struct disk *d = find(c, g->id, index);
+	struct ceph_disk *d = ceph_disks_find(&c->disks, g->id, index);
 
 	if (!d)
-		d = insert(c, g, index);
+		d = ceph_disks_add(&c->disks, g, index);
 	if (!d)
 		return;
 	if (d->guest != g) {
@@ -390,6 +225,7 @@ void ceph_qos_watch(struct ceph_qos *c, const struct inventory *inv)
 	uint64_t now = now_us();
 
 	pthread_mutex_lock(&c->lock);
+	ceph_disks_keep(&c->disks, inv);
 	for (size_t i = 0; i < inv->count; i++) {
 		struct guest *g = inv->guests[i];
 
@@ -406,10 +242,10 @@ uint64_t ceph_qos_live(const struct ceph_qos *c, const struct guest *g)
 	uint64_t bits = 0;
 
 	pthread_mutex_lock(&locked->lock);
-	for (size_t at = place_of(c, g->id, 0); at < c->count && c->disks[at].guest_id == g->id;
-	     at++)
-		if (c->disks[at].state == DISK_LIVE)
-			bits |= UINT64_C(1) << c->disks[at].index;
+	for (size_t at = ceph_disks_place(&c->disks, g->id, 0);
+	     at < c->disks.count && c->disks.items[at].guest_id == g->id; at++)
+		if (c->disks.items[at].state == DISK_LIVE)
+			bits |= UINT64_C(1) << c->disks.items[at].index;
 	pthread_mutex_unlock(&locked->lock);
 	return bits;
 }
@@ -420,8 +256,8 @@ bool ceph_qos_looked(const struct ceph_qos *c)
 	bool looking = false;
 
 	pthread_mutex_lock(&locked->lock);
-	for (size_t i = 0; i < c->count; i++)
-		looking |= c->disks[i].looking;
+	for (size_t i = 0; i < c->disks.count; i++)
+		looking |= c->disks.items[i].looking;
 	pthread_mutex_unlock(&locked->lock);
 	return !looking;
 }
@@ -446,8 +282,8 @@ bool ceph_qos_collect(struct ceph_qos *c, worker_done done, void *user)
 
 	worker_collect(c->worker, on_done, &collect);
 	pthread_mutex_lock(&c->lock);
-	changed = c->changed;
-	c->changed = false;
+	changed = c->disks.changed;
+	c->disks.changed = false;
 	pthread_mutex_unlock(&c->lock);
 	return changed;
 }
@@ -460,9 +296,9 @@ static void qos_probe(struct adapter *a, struct diag_list *findings)
 	unsigned int live = 0, absent = 0;
 
 	pthread_mutex_lock(&c->lock);
-	for (size_t i = 0; i < c->count; i++) {
-		live += c->disks[i].state == DISK_LIVE;
-		absent += c->disks[i].state == DISK_ABSENT;
+	for (size_t i = 0; i < c->disks.count; i++) {
+		live += c->disks.items[i].state == DISK_LIVE;
+		absent += c->disks.items[i].state == DISK_ABSENT;
 	}
 	pthread_mutex_unlock(&c->lock);
 	if (live)
@@ -476,17 +312,25 @@ static void qos_probe(struct adapter *a, struct diag_list *findings)
 			 absent == 1 ? " has" : "s have");
 }
 
+/* Will it be looked for? */
+static bool has_image(const struct target *t)
+{
+	return t->kind == TARGET_DISK && t->guest && t->guest->pid &&
+	       t->index < CEPH_QOS_DISKS_MAX && guest_rbd_of(t->guest, t->index);
+}
+
 /* Under lock: the disk of a target, if it can be asked. */
-static int live_disk(struct ceph_qos *c, const struct target *t, struct disk **ret,
+static int live_disk(struct ceph_qos *c, const struct target *t, struct ceph_disk **ret,
 		     struct qerr *err)
 {
-	struct disk *d = t->kind == TARGET_DISK ? find(c, t->guest_id, t->index) : NULL;
+	struct ceph_disk *d =
+		t->kind == TARGET_DISK ? ceph_disks_find(&c->disks, t->guest_id, t->index) : NULL;
 
-	if (!d || d->state == DISK_ABSENT)
+	if (d ? d->state == DISK_ABSENT : !has_image(t))
 		return qerr_set(err, -EOPNOTSUPP,
 				"librbd of this disk has no admin socket; set admin_socket under "
 				"[client] in ceph.conf, and start the guest anew");
-	if (d->state == DISK_UNKNOWN)
+	if (!d || d->state == DISK_UNKNOWN)
 		return qerr_set(err, -EAGAIN, "the disk's admin socket is being looked for");
 	*ret = d;
 	return 0;
@@ -496,14 +340,14 @@ static int qos_read(struct adapter *a, const struct target *t, enum knob_id knob
 		    struct knob_value *ret, struct qerr *err)
 {
 	struct ceph_qos *c = a->ctx;
-	struct disk *d;
+	struct ceph_disk *d;
 	uint64_t value = 0;
 	int r;
 
 	pthread_mutex_lock(&c->lock);
 	r = live_disk(c, t, &d, err);
 	if (r == 0) {
-		value = d->values[knob - KNOB_RBD_READ_IOPS];
+		value = d->limits.values[knob - KNOB_RBD_READ_IOPS];
 		if (now_us() - d->looked_us > CEPH_QOS_FRESH_US)
 			start_look(c, d);
 	}
@@ -518,7 +362,7 @@ static int qos_apply(struct adapter *a, const struct change *change, uint64_t ti
 {
 	struct ceph_qos *c = a->ctx;
 	struct job *job = NULL;
-	struct disk *d;
+	struct ceph_disk *d;
 	int r;
 
 	pthread_mutex_lock(&c->lock);
@@ -528,7 +372,7 @@ static int qos_apply(struct adapter *a, const struct change *change, uint64_t ti
 		if (job) {
 			job->knob = change->knob - KNOB_RBD_READ_IOPS;
 			job->value = change->to.u64 == KNOB_MAX ? 0 : change->to.u64;
-			job->base = d->bases[job->knob];
+			job->base = d->limits.bases[job->knob];
 		}
 	}
 	pthread_mutex_unlock(&c->lock);
@@ -545,7 +389,7 @@ static void qos_forget(struct adapter *a, const struct guest *g)
 	struct ceph_qos *c = a->ctx;
 
 	pthread_mutex_lock(&c->lock);
-	drop_guest(c, g->id);
+	ceph_disks_drop(&c->disks, g);
 	pthread_mutex_unlock(&c->lock);
 }
 

@@ -34,17 +34,19 @@ int ceph_qos_fd(const struct ceph_qos *c);                   /* readable: collec
 /* Completions, as worker_collect(). True: other disks can be asked than before. */
 bool ceph_qos_collect(struct ceph_qos *c, worker_done done, void *user);
 /*
- * These are the guests of now. New disks are looked for at once; those without a socket again, each
- * time after twice as long, when this is called.
+ * These are the guests of now. New disks, and those whose QEMU did not answer, are looked for at
+ * once; those without a socket again, each time after twice as long, when this is called. Disks are
+ * known by their images: another one at the same place in g->disks is a new disk.
  */
 void ceph_qos_watch(struct ceph_qos *c, const struct inventory *inv);
 /* Bit per disk (place in g->disks) whose librbd can be asked. */
 uint64_t ceph_qos_live(const struct ceph_qos *c, const struct guest *g);
-/* Nothing is being looked for: what is not live has no socket. */
+/* Nothing is being looked for: what is not live has no socket, or its QEMU stands still. */
 bool ceph_qos_looked(const struct ceph_qos *c);
 /*
- * KNOB_RBD_* of TARGET_DISK. read: -EAGAIN the disk is still being looked for, -EOPNOTSUPP it has
- * no socket. apply: -EINPROGRESS, or -EAGAIN with too many queued.
+ * KNOB_RBD_* of TARGET_DISK. read: -EAGAIN the disk is still being looked for, or its QEMU did not
+ * answer the look: it may hold a limit; -EOPNOTSUPP it certainly has no socket. apply:
+ * -EINPROGRESS, or -EAGAIN with too many queued.
  */
 struct adapter *ceph_qos_adapter(struct ceph_qos *c);
 

@@ -37,17 +37,11 @@ int ceph_cluster_image(struct ceph_cluster *c, const struct guest_rbd *rbd,
 	return -ENOSYS;
 }
 
-int ceph_cluster_mon(struct ceph_cluster *c, const char *entity, struct rbd_layers *layers,
-		     struct qerr *err)
+json_t *ceph_cluster_ask(struct ceph_cluster *c, const char *request, int *ret_r)
 {
-	(void)c, (void)entity, (void)layers, (void)err;
-	return -ENOSYS;
-}
-
-int ceph_cluster_health(struct ceph_cluster *c, bool *ret_full, bool *ret_strong, struct qerr *err)
-{
-	(void)c, (void)ret_full, (void)ret_strong, (void)err;
-	return -ENOSYS;
+	(void)c, (void)request;
+	*ret_r = -ENOSYS;
+	return NULL;
 }
 
 int ceph_cluster_put(struct ceph_cluster *c, const struct guest_rbd *rbd,

@@ -73,8 +73,8 @@ static bool guest_same(const struct guest *a, const struct guest *b)
 	       text_same(a->title, b->title) && text_same(a->flavor, b->flavor) &&
 	       text_same(a->project, b->project) && text_same(a->class_name, b->class_name) &&
 	       a->vcpus == b->vcpus && a->memory_bytes == b->memory_bytes &&
-	       a->balloon == b->balloon && overrides_same(a, b) && devices_same(a, b) &&
-	       process_same(a, b);
+	       a->hard_limit_bytes == b->hard_limit_bytes && a->balloon == b->balloon &&
+	       overrides_same(a, b) && devices_same(a, b) && process_same(a, b);
 }
 
 static bool same_incarnation(const struct virt_record *record, int domain_id, const struct guest *g)

@@ -26,6 +26,7 @@
 #define NICS_MAX         128
 #define DISKS_MAX        512
 #define VCPUS_MAX        4096
+#define UNLIMITED_BYTES  (UINT64_C(1) << 62) /* libvirt writes 2^53-1 KiB for no limit */
 
 /* ---- size ---- */
 
@@ -77,6 +78,10 @@ static int read_memory(const xmlNode *root, struct guest *g, struct qerr *err)
 				g->name);
 	if (read_size(node_child(root, "currentMemory"), &g->current_bytes) < 0)
 		g->current_bytes = g->memory_bytes;
+	if (read_size(node_child(node_child(root, "memtune"), "hard_limit"), &g->hard_limit_bytes) <
+		    0 ||
+	    g->hard_limit_bytes >= UNLIMITED_BYTES)
+		g->hard_limit_bytes = 0;
 	return 0;
 }
 

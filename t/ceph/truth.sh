@@ -403,11 +403,30 @@ starts() {
 
 place_case() { # NAME CEPH-KEYS LINES FINDING
 	conf "$1" "$3"
-	disk_xml plain writeback rbd "${5:-libvirt}" '' | sed "s|conf/plain|conf/$1|" | domain >"$dir/$1.xml"
+	disk_xml plain writeback rbd "${5:-libvirt}" '' | sed "s|conf/plain|conf/$1|" | domain |
+		sed "s|<vcpu>|${6:-}<vcpu>|" >"$dir/$1.xml"
 	policy "$2" '' '' >"$dir/$1.policy"
 	pid=0
 	eye "$1" look >"$dir/$1.look"
 	check "$1: $4" grep -q "$4" "$dir/$1.look"
+}
+
+# Metadata that is too much for one answer is the trouble of one image: the others are looked at.
+odd_image() {
+	local i big
+	big=$(printf '%6000s' '' | tr ' ' x)
+	rbd create rbd/odd --size 32M --image-feature layering,exclusive-lock
+	for i in $(seq 12); do rbd image-meta set rbd/odd "note$i" "$big"; done
+	conf odd -
+	{
+		disk_xml odd writeback rbd libvirt ''
+		disk_xml plain writeback rbd 'a&quot;b' '' | sed 's|conf/plain|conf/odd|'
+	} | domain >"$dir/odd.xml"
+	policy 'user = "qosd";' '' '' >"$dir/odd.policy"
+	pid=0
+	eye odd look >"$dir/odd.look"
+	check "an image that cannot be read, and a user's name with a quote: the others are" jq -e \
+		'[.rbd[].ceph]==["cannot be read","known"]' "$dir/odd.look"
 }
 
 ratios() { # NEARFULL BACKFILLFULL FULL, in the order that the monitors take
@@ -426,6 +445,8 @@ places() {
 	place_case other-cluster 'user = "qosd";' 'fsid = 11111111-2222-3333-4444-555555555555' \
 		'another cluster'
 	place_case not-asked '' - 'ceph.user is not set'
+	odd_image
+	place_case limited 'user = "qosd";' - RBD-MEM libvirt "<memtune><hard_limit unit='MiB'>100<\/hard_limit><\/memtune>"
 	# (4 GiB, or less where its cgroup has a limit.)
 	target=$(ceph daemon "$dir/c/run/osd.0.asok" config get osd_memory_target | jq -r .osd_memory_target)
 	check "osd.0 of this host is found with its target" jq -e \
@@ -474,6 +495,24 @@ written_case() {
 	eye put back release look >"$dir/put.back"
 	check "image: given back when it is closed" jq -es '.[0].written==5' "$dir/put.back"
 	check "image: what was before is there again, and no trace" same overrides \
+		"$(rbd image-meta ls rbd/put --format json)" '{"conf_rbd_cache_size":"48M"}'
+	eye put prepare back-all release >"$dir/put.all"
+	check "image: all is released, then its guest stops" jq -es \
+		'.[0].written==5 and .[1].written==5' "$dir/put.all"
+	check "... and what was before is there again" same overrides \
+		"$(rbd image-meta ls rbd/put --format json)" '{"conf_rbd_cache_size":"48M"}'
+	foreign fsid 'fsid = 11111111-2222-3333-4444-555555555555'
+	foreign monitors - "<host name='192.0.2.1' port='6789'\/>"
+}
+
+# foreign WHAT LINES [HOST]: an image of that name is in our cluster, but the guest's is in another
+foreign() {
+	conf put "$2"
+	disk_xml put writeback rbd libvirt '' | sed "s|<config|${3:-}<config|" | domain >"$dir/put.xml"
+	eye put prepare >"$dir/put.foreign"
+	check "image: the guest's is in another cluster by its $1: ours is left alone" \
+		jq -e '.written==-18' "$dir/put.foreign"
+	check "... with no trace in it" same overrides \
 		"$(rbd image-meta ls rbd/put --format json)" '{"conf_rbd_cache_size":"48M"}'
 }
 

@@ -9,7 +9,8 @@
  *	look		look anew and say what `qosctl show` and `doctor` would: rbd, findings, ceph
  *	prepare		the hook's news before a start (written: outcome for images)
  *	release		... after a stop
- *	back		as after `qosctl release`: values of before come back
+ *	back		as after `qosctl release` of the guest: values of before come back
+ *	back-all	as after `qosctl release` of all guests
  */
 #include <errno.h>
 #include <stdio.h>
@@ -115,6 +116,14 @@ static void say_hook(struct engine *e, const char *phase)
 				e->rbd->last.err.text));
 }
 
+static void release_all(struct engine *e)
+{
+	e->mode = MODE_OBSERVE;
+	e->giving_back = true;
+	rbd_settle(e);
+	e->giving_back = false;
+}
+
 static void obey(struct engine *e, const char *line)
 {
 	if (strcmp(line, "look") == 0)
@@ -123,8 +132,10 @@ static void obey(struct engine *e, const char *line)
 		say_hook(e, line);
 	else if (strcmp(line, "back") == 0)
 		guests_find(&e->guests, 1)->released = true;
+	else if (strcmp(line, "back-all") == 0)
+		release_all(e);
 	else
-		complain(line, "not one of look, prepare, release, back");
+		complain(line, "not one of look, prepare, release, back, back-all");
 }
 
 static void on_gone(void *user, const struct guest_row *row)

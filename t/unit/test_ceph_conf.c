@@ -117,7 +117,7 @@ static const char *value_in(const char *path, const char *key)
 
 static void test_file(void)
 {
-	char dir[] = "/tmp/qosd-conf-XXXXXX", base[64], own[64], foreign[64];
+	char dir[] = "/tmp/qosd-conf-XXXXXX", base[64], own[64], foreign[64], link[64];
 	struct rbd_wanted wanted = { .any = true }, none = { 0 };
 	struct qerr err = { 0 };
 	struct stat st;
@@ -126,6 +126,7 @@ static void test_file(void)
 	snprintf(base, sizeof(base), "%s/base.conf", dir);
 	snprintf(own, sizeof(own), "%s/own.conf", dir);
 	snprintf(foreign, sizeof(foreign), "%s/foreign.conf", dir);
+	snprintf(link, sizeof(link), "%s/link.conf", dir);
 	write_text(base, "[global]\nmon_host = 10.0.0.1\n[client]\nrbd_cache_size = 1M\n");
 	write_text(foreign, "[client]\n");
 	wanted.set[RBD_CACHE_SIZE] = true;
@@ -148,6 +149,16 @@ static void test_file(void)
 	CU_ASSERT_EQUAL(symlink(foreign, own), 0);
 	CU_ASSERT(ceph_file_put(own, base, "client.libvirt", &wanted, &err) < 0);
 	unlink(own);
+	/* An empty one is ours: what a crash of the host left. */
+	write_text(own, "");
+	CU_ASSERT_EQUAL(ceph_file_put(own, base, "client.libvirt", &wanted, &err), 1);
+	unlink(own);
+	/* The host may keep its own file elsewhere. */
+	CU_ASSERT_EQUAL(symlink(base, link), 0);
+	CU_ASSERT_EQUAL(ceph_file_put(own, link, "client.libvirt", &wanted, &err), 1);
+	ASSERT_STR(value_in(own, "mon_host"), "10.0.0.1");
+	unlink(own);
+	unlink(link);
 	/* A base that Ceph would refuse makes no file. */
 	write_text(base, "mon_host = 10.0.0.1\n");
 	CU_ASSERT_EQUAL(ceph_file_put(own, base, "client.libvirt", &wanted, &err), -EINVAL);

@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 
+#include "qosd/host/ceph_limits.h"
 #include "t/unit/harness.h"
 #include "t/unit/make.h"
 
@@ -26,10 +27,12 @@ struct librbd {
 	int fd;
 	pthread_t thread;
 	pthread_mutex_t lock;
+	char image[32];      /* that it has open */
 	json_t *set;         /* overrides by `config set` */
 	json_t *mon;         /* what the cluster says */
 	unsigned int unsets; /* calls of `config unset` */
 	atomic_bool silent;  /* stands still: answers nothing */
+	atomic_uint clients; /* that came */
 	bool stalled;        /* its cluster does not answer */
 	bool deaf;           /* says "success" and does nothing */
 };
@@ -70,7 +73,7 @@ static json_t *answer_to(struct librbd *l, const json_t *request)
 	json_t *entry, *reply;
 
 	if (strcmp(prefix, "perf dump") == 0)
-		return json_pack("{s:{}}", "librbd-10ab-rbd-vm1");
+		return json_pack("{s+:{}}", "librbd-10ab-rbd-", l->image);
 	if (strcmp(prefix, "objecter_requests") == 0)
 		return json_pack("{s:[{s:f}, {s:f}]}", "ops", "age", 0.01, "age",
 				 l->stalled ? 31.5 : 0.5);
@@ -125,6 +128,7 @@ static void *serve(void *arg)
 	int fd;
 
 	while ((fd = accept(l->fd, NULL, NULL)) >= 0) {
+		atomic_fetch_add(&l->clients, 1);
 		while (atomic_load(&l->silent))
 			usleep(1000);
 		serve_one(l, fd);
@@ -141,6 +145,7 @@ static void librbd_start(struct librbd *l)
 	strcpy(l->dir, "/tmp/qosd-librbd-XXXXXX");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(l->dir));
 	snprintf(l->path, sizeof(l->path), "%s/c.asok", l->dir);
+	strcpy(l->image, "vm1");
 	l->set = json_object();
 	l->mon = json_object();
 	pthread_mutex_init(&l->lock, NULL);
@@ -218,22 +223,33 @@ static bool done(struct bench *b)
 	return b->result <= 0;
 }
 
+/* The guest has this one image, as vda. */
+static void bench_plug(struct bench *b, int pid, const char *image)
+{
+	struct guest *g = must(guest_new());
+
+	g->id = 5;
+	g->pid = pid;
+	g->name = strdup("web");
+	g->ndisks = g->nrbds = 1;
+	g->disks = must(calloc(1, sizeof(*g->disks)));
+	g->rbds = must(calloc(1, sizeof(*g->rbds)));
+	g->disks[0] = (struct guest_disk){ .target = "vda", .rbd = true, .fixed = true };
+	g->rbds[0] = (struct guest_rbd){ .pool = "rbd" };
+	snprintf(g->rbds[0].image, sizeof(g->rbds[0].image), "%s", image);
+	inventory_free(b->inv);
+	guest_unref(b->guest);
+	b->inv = must(inventory_new(0));
+	b->guest = g;
+	inventory_add(b->inv, g);
+	b->disk = (struct target){ .kind = TARGET_DISK, .guest_id = 5, .guest = g };
+}
+
 static void bench_start(struct bench *b, bool with_socket)
 {
 	memset(b, 0, sizeof(*b));
 	librbd_start(&b->librbd);
-	b->inv = inventory_new(0);
-	b->guest = guest_new();
-	b->guest->id = 5;
-	b->guest->pid = with_socket ? getpid() : 1;
-	b->guest->name = strdup("web");
-	b->guest->ndisks = b->guest->nrbds = 1;
-	b->guest->disks = must(calloc(1, sizeof(*b->guest->disks)));
-	b->guest->rbds = must(calloc(1, sizeof(*b->guest->rbds)));
-	b->guest->disks[0] = (struct guest_disk){ .target = "vda", .rbd = true, .fixed = true };
-	b->guest->rbds[0] = (struct guest_rbd){ .pool = "rbd", .image = "vm1" };
-	inventory_add(b->inv, b->guest);
-	b->disk = (struct target){ .kind = TARGET_DISK, .guest_id = 5, .guest = b->guest };
+	bench_plug(b, with_socket ? getpid() : 1, "vm1");
 	CU_ASSERT_EQUAL_FATAL(ceph_qos_new(&b->qos, NULL), 0);
 }
 
@@ -286,7 +302,7 @@ static void test_limit(void)
 	struct bench b;
 
 	bench_start(&b, true);
-	ASSERT_STR(actual(&b, KNOB_RBD_TOTAL_IOPS), "EOPNOTSUPP");
+	ASSERT_STR(actual(&b, KNOB_RBD_TOTAL_IOPS), "EAGAIN");
 	CU_ASSERT_EQUAL(ceph_qos_live(b.qos, b.guest), 0);
 	bench_look(&b);
 	CU_ASSERT_EQUAL(ceph_qos_live(b.qos, b.guest), 1);
@@ -367,6 +383,96 @@ static void test_silent(void)
 	bench_stop(&b);
 }
 
+/*
+ * A daemon that starts anew beside a QEMU that stands still: it may hold a limit of the daemon
+ * before, so the disk is not one without a socket.
+ */
+static void test_silent_at_first(void)
+{
+	struct bench b;
+
+	bench_start(&b, true);
+	json_object_set_new(b.librbd.set, "rbd_qos_iops_limit", json_integer(60));
+	atomic_store(&b.librbd.silent, true);
+	bench_look(&b);
+	CU_ASSERT_EQUAL(ceph_qos_live(b.qos, b.guest), 0);
+	ASSERT_STR(actual(&b, KNOB_RBD_TOTAL_IOPS), "EAGAIN");
+	CU_ASSERT_EQUAL(apply(&b, KNOB_RBD_TOTAL_IOPS, KNOB_MAX), -EAGAIN);
+	atomic_store(&b.librbd.silent, false);
+	bench_look(&b);
+	CU_ASSERT_EQUAL(ceph_qos_live(b.qos, b.guest), 1);
+	ASSERT_STR(actual(&b, KNOB_RBD_TOTAL_IOPS), "60");
+	CU_ASSERT_EQUAL(apply(&b, KNOB_RBD_TOTAL_IOPS, KNOB_MAX), 0);
+	CU_ASSERT_EQUAL(override_of(&b.librbd, "rbd_qos_iops_limit"), -1);
+	bench_stop(&b);
+}
+
+/* A QEMU that stands still costs the time limit once, however many disks it has. */
+static void test_silent_disks(void)
+{
+	struct bench b;
+	struct guest *g;
+
+	bench_start(&b, true);
+	g = b.guest;
+	g->disks = must(realloc(g->disks, 8 * sizeof(*g->disks)));
+	g->rbds = must(realloc(g->rbds, 8 * sizeof(*g->rbds)));
+	for (uint32_t i = 1; i < 8; i++) {
+		g->disks[i] = g->disks[0];
+		g->rbds[i] = (struct guest_rbd){ .disk = i, .pool = "rbd", .image = "vm" };
+		g->rbds[i].image[2] = (char)('1' + i);
+	}
+	g->ndisks = g->nrbds = 8;
+	atomic_store(&b.librbd.silent, true);
+	bench_look(&b);
+	CU_ASSERT_EQUAL(ceph_qos_live(b.qos, g), 0);
+	atomic_store(&b.librbd.silent, false);
+	ceph_qos_free(b.qos, 5000000);
+	usleep(50000); /* it takes those that still wait */
+	librbd_stop(&b.librbd);
+	CU_ASSERT_EQUAL(atomic_load(&b.librbd.clients), 1);
+	inventory_free(b.inv);
+	guest_unref(b.guest);
+}
+
+/* Disks are told apart by their images: places in the guest's list are used again. */
+static void test_other_image(void)
+{
+	struct bench b;
+
+	bench_start(&b, true);
+	bench_look(&b);
+	CU_ASSERT_EQUAL(ceph_qos_live(b.qos, b.guest), 1);
+	bench_plug(&b, getpid(), "vm2");
+	bench_look(&b);
+	CU_ASSERT_EQUAL(ceph_qos_live(b.qos, b.guest), 0);
+	CU_ASSERT_EQUAL(apply(&b, KNOB_RBD_TOTAL_IOPS, 60), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(override_of(&b.librbd, "rbd_qos_iops_limit"), -1);
+	/* Plugged again, it is found anew. */
+	bench_plug(&b, getpid(), "vm1");
+	bench_look(&b);
+	CU_ASSERT_EQUAL(apply(&b, KNOB_RBD_TOTAL_IOPS, 60), 0);
+	CU_ASSERT_EQUAL(override_of(&b.librbd, "rbd_qos_iops_limit"), 60);
+	bench_stop(&b);
+}
+
+/* The socket's name is used again, by the client of another image. */
+static void test_other_client(void)
+{
+	struct ceph_limits limits;
+	struct ceph_asok asok = { .pid = getpid() };
+	struct bench b;
+
+	bench_start(&b, true);
+	memcpy(asok.path, b.librbd.path, sizeof(asok.path));
+	CU_ASSERT_EQUAL(ceph_limits_read(getpid(), &b.guest->rbds[0], &asok, &limits), 0);
+	pthread_mutex_lock(&b.librbd.lock);
+	strcpy(b.librbd.image, "vm9");
+	pthread_mutex_unlock(&b.librbd.lock);
+	CU_ASSERT_EQUAL(ceph_limits_read(getpid(), &b.guest->rbds[0], &asok, &limits), -ENOENT);
+	bench_stop(&b);
+}
+
 static void test_stalled(void)
 {
 	struct bench b;
@@ -409,6 +515,10 @@ static const struct test tests[] = {
 	{ "a burst is that of all limits of its unit", test_burst },
 	{ "what has no effect is seen", test_deaf },
 	{ "a QEMU that stands still", test_silent },
+	{ "... and did so before it was looked for", test_silent_at_first },
+	{ "... with many disks", test_silent_disks },
+	{ "another image at the same place", test_other_image },
+	{ "another client at the same socket", test_other_client },
 	{ "nothing is changed while the cluster is away", test_stalled },
 	{ "a disk without a socket", test_no_socket },
 };

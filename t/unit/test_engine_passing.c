@@ -184,8 +184,10 @@ static void plug(struct bench *b, bool in)
 	struct guest *g = must(guest_with_class(inventory_find(b->running, "web1"), "slow"));
 
 	free(g->disks);
+	free(g->rbds);
 	g->disks = NULL;
-	g->ndisks = 0;
+	g->rbds = NULL;
+	g->ndisks = g->nrbds = 0;
 	CU_ASSERT_EQUAL(inventory_replace(b->running, g), 0);
 	guest_unref(g);
 	if (in)
@@ -216,6 +218,50 @@ static void test_unplugged(void)
 	bench_free(b);
 }
 
+/* web1 has one disk, vda: this image. */
+static void plug_image(struct bench *b, const char *image)
+{
+	struct guest *old = must(inventory_find(b->running, "web1"));
+	struct guest *g = must(guest_with_class(old, "silver"));
+
+	free(g->disks);
+	free(g->rbds);
+	g->disks = must(calloc(1, sizeof(*g->disks)));
+	g->rbds = must(calloc(1, sizeof(*g->rbds)));
+	g->ndisks = g->nrbds = 1;
+	g->disks[0] = (struct guest_disk){ .target = "vda", .rbd = true, .fixed = true };
+	g->rbds[0] = (struct guest_rbd){ .pool = "vms" };
+	strcpy(g->rbds[0].image, image);
+	if (inventory_replace(b->running, g) < 0)
+		abort();
+	guest_unref(g);
+	bench_publish(b);
+}
+
+/* librbd's values went with the client of the image; libvirt's with the disk, bursts too. */
+static void test_other_image(void)
+{
+	struct bench *b = bench_disk(BENCH_POLICY("enforce", SLOW));
+	struct knob_value before = knob_u64(777);
+	struct target t;
+
+	plug_image(b, "disk-1");
+	bench_settle(b);
+	t = bench_target(b, "web1", TARGET_DISK, 0);
+	CU_ASSERT_EQUAL(baseline_put(b->e->baseline, &t, KNOB_RBD_TOTAL_IOPS, &before), 1);
+	CU_ASSERT_EQUAL(baseline_put(b->e->baseline, &t, KNOB_RBD_BURST_S, &before), 1);
+	CU_ASSERT_EQUAL(baseline_put(b->e->baseline, &t, KNOB_DISK_BURST_S, &before), 1);
+	plug_image(b, "disk-1");
+	CU_ASSERT_EQUAL(baselines_of(b, KNOB_RBD_BURST_S), 1);
+	plug_image(b, "disk-2");
+	CU_ASSERT_EQUAL(baselines_of(b, KNOB_RBD_TOTAL_IOPS), 0);
+	CU_ASSERT_EQUAL(baselines_of(b, KNOB_RBD_BURST_S), 0);
+	CU_ASSERT_EQUAL(baselines_of(b, KNOB_DISK_BURST_S), 1);
+	plug(b, false);
+	CU_ASSERT_EQUAL(baselines_of(b, KNOB_DISK_BURST_S), 0);
+	bench_free(b);
+}
+
 static const struct test tests[] = {
 	{ "given back when no longer wanted", test_back },
 	{ "... by a worker", test_back_by_worker },
@@ -225,6 +271,7 @@ static const struct test tests[] = {
 	{ "... and not what came in between", test_foreign },
 	{ "... and forgotten on disk as well", test_forgotten_on_disk },
 	{ "a disk is unplugged", test_unplugged },
+	{ "another image behind a disk", test_other_image },
 };
 
 int main(void)

@@ -159,10 +159,10 @@ static void test_layers(void)
 		rbd_layers_qemu(&l, c->cache);
 		set_layer(&l, RBD_POOL, c->pool);
 		rbd_resolve(&l, &e);
-		CU_ASSERT_FALSE(e.complete);
+		CU_ASSERT_FALSE(e.values[RBD_CACHE_SIZE].sure);
 		set_layer(&l, RBD_IMAGE, c->image);
 		rbd_resolve(&l, &e);
-		CU_ASSERT_TRUE(e.complete);
+		CU_ASSERT_TRUE(e.values[RBD_CACHE_SIZE].sure);
 		CU_ASSERT_EQUAL(e.mode, c->mode);
 		CU_ASSERT_EQUAL(e.values[RBD_CACHE_SIZE].number, c->size_mib * MIB);
 		CU_ASSERT_EQUAL(e.values[RBD_CACHE_MAX_DIRTY].number, c->max_dirty_mib * MIB);
@@ -222,6 +222,8 @@ static void scene_make(struct scene *c, const char *cache, const char *file)
 				      .max_dirty_age_us = POLICY_NONE_U64 };
 	CU_ASSERT_EQUAL_FATAL(rbd_layers_init(&c->layers), 0);
 	set_layer(&c->layers, RBD_FILE, file);
+	for (int layer = RBD_MON; layer < RBD_LAYERS; layer++)
+		c->layers.known[layer] = true;
 	rbd_layers_qemu(&c->layers, c->disk.cache);
 	c->s = (struct rbd_subject){ .guest = "web1",
 				     .disk = &c->disk,
@@ -326,6 +328,52 @@ static void test_image_wins(void)
 	rbd_layers_done(&c.layers);
 }
 
+/* A cluster that is away, or is not asked, has no say: neither in what was nor in what will be. */
+static void test_unknown_layers(void)
+{
+	struct scene c;
+
+	scene_make(&c, "writeback", WB);
+	set_layer(&c.layers, RBD_IMAGE, "rbd_cache_size=64M");
+	rbd_resolve(&c.layers, &c.s.now);
+	c.layers.values[RBD_IMAGE][RBD_CACHE_SIZE] = NULL;
+	rbd_resolve(&c.layers, &c.s.next);
+	CU_ASSERT_PTR_NOT_NULL(find(&c, "RBD-LIVE-STALE"));
+	c.wish.cache_size_bytes = 64 * MIB;
+	CU_ASSERT_PTR_NOT_NULL(find(&c, "RBD-CLASS"));
+	c.layers.known[RBD_IMAGE] = false;
+	rbd_resolve(&c.layers, &c.s.next);
+	CU_ASSERT_PTR_NULL(find(&c, "RBD-LIVE-STALE"));
+	CU_ASSERT_PTR_NULL(find(&c, "RBD-CLASS"));
+	/* What stands above the unknown layer is a fact. */
+	c.layers.known[RBD_IMAGE] = true;
+	c.layers.known[RBD_MON] = false;
+	set_layer(&c.layers, RBD_FILE, WB "rbd_cache_size=40M");
+	rbd_resolve(&c.layers, &c.s.next);
+	CU_ASSERT_TRUE(c.s.next.values[RBD_CACHE_SIZE].sure);
+	CU_ASSERT_FALSE(c.s.next.values[RBD_CACHE_MAX_DIRTY].sure);
+	CU_ASSERT_PTR_NOT_NULL(find(&c, "RBD-LIVE-STALE"));
+	CU_ASSERT_PTR_NOT_NULL(find(&c, "RBD-CLASS"));
+	rbd_layers_done(&c.layers);
+}
+
+static void test_copy(void)
+{
+	struct rbd_layers copy;
+	struct scene c;
+
+	scene_make(&c, "none", WB "rbd_cache_size=40M");
+	c.layers.known[RBD_POOL] = false;
+	CU_ASSERT_EQUAL_FATAL(rbd_layers_copy(&copy, &c.layers), 0);
+	rbd_layers_done(&c.layers);
+	ASSERT_STR(copy.values[RBD_FILE][RBD_CACHE_SIZE], "40M");
+	ASSERT_STR(copy.values[RBD_QEMU][RBD_CACHE], "false");
+	ASSERT_STR(copy.values[RBD_DEFAULT][RBD_CACHE_POLICY], "writearound");
+	CU_ASSERT_PTR_NULL(copy.values[RBD_IMAGE][RBD_CACHE_SIZE]);
+	CU_ASSERT(copy.known[RBD_FILE] && copy.known[RBD_QEMU] && !copy.known[RBD_POOL]);
+	rbd_layers_done(&copy);
+}
+
 static void test_rules_of_places(void)
 {
 	struct scene c;
@@ -352,7 +400,7 @@ static void test_rules_of_places(void)
 	c.s.socket = RBD_SOCKET_SILENT;
 	CU_ASSERT_PTR_NOT_NULL(find(&c, "RBD-ASOK-SILENT"));
 	c.s.socket = RBD_SOCKET_UNKNOWN;
-	for (int state = RBD_CLUSTER_AWAY; state <= RBD_CLUSTER_GONE; state++) {
+	for (int state = RBD_CLUSTER_AWAY; state <= RBD_CLUSTER_ODD; state++) {
 		c.s.cluster = (enum rbd_cluster_state)state;
 		CU_ASSERT_PTR_NOT_NULL(find(&c, "RBD-CLUSTER"));
 	}
@@ -383,7 +431,7 @@ static void test_wish(void)
 	c.wish.cache = RBD_CACHE_WRITEBACK;
 	c.wish.cache_size_bytes = 64 * MIB;
 	c.wish.max_dirty_age_us = 2500000;
-	CU_ASSERT_FALSE(rbd_wish_holds(&c.wish, &c.s.next));
+	CU_ASSERT_TRUE(rbd_wish_fails(&c.wish, &c.s.next));
 	CU_ASSERT_PTR_NOT_NULL(find(&c, "RBD-CLASS"));
 	rbd_wanted(&c.wish, "writeback", &w);
 	CU_ASSERT_TRUE(w.any);
@@ -397,7 +445,7 @@ static void test_wish(void)
 		if (w.set[k])
 			rbd_layers_set(&c.layers, RBD_IMAGE, rbd_keys[k].name, w.text[k]);
 	rbd_resolve(&c.layers, &c.s.next);
-	CU_ASSERT_TRUE(rbd_wish_holds(&c.wish, &c.s.next));
+	CU_ASSERT_FALSE(rbd_wish_fails(&c.wish, &c.s.next));
 	CU_ASSERT_PTR_NOT_NULL(find(&c, "RBD-CLASS")); /* from the next start only */
 	c.s.now = c.s.next;
 	CU_ASSERT_PTR_NULL(find(&c, "RBD-CLASS"));
@@ -474,6 +522,8 @@ static const struct test tests[] = {
 	{ "memory measured is within the bound", test_memory },
 	{ "rules of settings", test_rules_of_settings },
 	{ "image and pool turn the cache mode around", test_image_wins },
+	{ "what is not known is no difference", test_unknown_layers },
+	{ "layers are copied with their texts", test_copy },
 	{ "rules of places", test_rules_of_places },
 	{ "a class's wish", test_wish },
 	{ "QEMU's mode is not gone against", test_wish_against_qemu },

@@ -50,6 +50,35 @@ static int parse_text(const char *xml)
 	return r;
 }
 
+/* What libvirt writes for no limit is none. */
+static void test_hard_limit(void)
+{
+	static const struct {
+		const char *memtune;
+		uint64_t bytes;
+	} cases[] = {
+		{ "", 0 },
+		{ "<memtune><hard_limit unit='KiB'>1048576</hard_limit></memtune>", 1 << 30 },
+		{ "<memtune><soft_limit unit='KiB'>1048576</soft_limit></memtune>", 0 },
+		{ "<memtune><hard_limit unit='G'>2</hard_limit></memtune>", UINT64_C(2) << 30 },
+		{ "<memtune><hard_limit unit='KiB'>9007199254740991</hard_limit></memtune>", 0 },
+		{ "<memtune><hard_limit>much</hard_limit></memtune>", 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct guest *g = NULL;
+		char xml[512];
+		int len = snprintf(xml, sizeof(xml),
+				   "<domain><name>a</name><uuid>" UUID
+				   "</uuid><memory>1</memory>%s<vcpu>1</vcpu></domain>",
+				   cases[i].memtune);
+
+		CU_ASSERT_EQUAL_FATAL(virt_parse_domain_xml(xml, (size_t)len, &g, NULL), 0);
+		CU_ASSERT_EQUAL(g->hard_limit_bytes, cases[i].bytes);
+		guest_unref(g);
+	}
+}
+
 static void test_identity(void)
 {
 	struct guest *g = parse_fixture("nova.xml");
@@ -335,6 +364,7 @@ static const struct test tests[] = {
 	{ "odd RBD names", test_rbd_odd },
 
 	{ "identity and size", test_identity },
+	{ "a hard limit of memory", test_hard_limit },
 	{ "class, overrides, flavor and project", test_metadata },
 	{ "network devices", test_nics },
 	{ "disks", test_disks },
