@@ -82,6 +82,12 @@ void virt_disk_stats_want(struct virt *v, uint64_t for_us);
  * latest reading, step by step; -ENODATA: nothing is known of right now. Never blocks.
  */
 int virt_disk_stats(struct virt *v, const struct guest *g, struct sample_guest *ret);
+/*
+ * One disk (a place in g->disks) as it was at *ret_at_us (monotonic), the latest reading: reads and
+ * writes so far, and their bytes. -ENODATA: it is not in a reading of the last 5 s. Never blocks.
+ */
+int virt_disk_count(struct virt *v, const struct guest *g, uint32_t disk, uint64_t *ret_ops,
+		    uint64_t *ret_bytes, uint64_t *ret_at_us);
 
 /*
  * Parse a domain XML into a guest (no pid, no cgroup): shared by the inventory and the hook.

@@ -92,8 +92,9 @@ struct virt_disk_sum {
 	uint64_t ops, bytes, wait_ns;
 };
 
-struct virt_disk_counts { /* all disks of a guest */
+struct virt_disk_counts { /* one disk */
 	char uuid[GUEST_UUID_MAX];
+	char target[16];
 	struct virt_disk_sum from, to; /* shown when it was read; read */
 	bool climbs;                   /* `from` is known: there was a reading not long before */
 };
@@ -132,7 +133,7 @@ struct virt {
 	struct inventory *pending;
 	struct virt_known **known; /* sorted by guest id */
 	size_t nknown, known_capacity;
-	struct virt_disk_counts *counts; /* sorted by uuid; NULL: none */
+	struct virt_disk_counts *counts; /* sorted by uuid, then target; NULL: none */
 	size_t ncounts;
 	uint64_t counts_at_us, counts_span_us; /* of the reading; since the one before */
 	uint64_t counts_wanted_us;             /* nobody asks for one later */

@@ -30,34 +30,54 @@ static uint64_t field(const virDomainStatsRecord *record, unsigned int disk, con
 	return value;
 }
 
-static void add_disk(struct virt_disk_sum *c, const virDomainStatsRecord *record, unsigned int disk)
+/* A list that grows; `failed`: out of memory, the reading is given up. */
+struct reading {
+	struct virt_disk_counts *items;
+	size_t count, room;
+	bool failed;
+};
+
+static void count_disk(struct reading *r, const char *uuid, const virDomainStatsRecord *record,
+		       unsigned int disk)
 {
-	c->ops += field(record, disk, "rd.reqs") + field(record, disk, "wr.reqs");
-	c->bytes += field(record, disk, "rd.bytes") + field(record, disk, "wr.bytes");
-	c->wait_ns += field(record, disk, "rd.times") + field(record, disk, "wr.times") +
-		      field(record, disk, "fl.times");
+	const char *target = NULL;
+	struct virt_disk_counts *c;
+	char key[64];
+
+	r->failed |= mem_grow(&r->items, &r->room, r->count + 1, sizeof(*r->items)) < 0;
+	if (r->failed)
+		return;
+	c = &r->items[r->count++];
+	memset(c, 0, sizeof(*c));
+	memcpy(c->uuid, uuid, sizeof(c->uuid));
+	snprintf(key, sizeof(key), "block.%u.name", disk);
+	if (virTypedParamsGetString(record->params, record->nparams, key, &target) == 1)
+		snprintf(c->target, sizeof(c->target), "%.15s", target);
+	c->to.ops = field(record, disk, "rd.reqs") + field(record, disk, "wr.reqs");
+	c->to.bytes = field(record, disk, "rd.bytes") + field(record, disk, "wr.bytes");
+	c->to.wait_ns = field(record, disk, "rd.times") + field(record, disk, "wr.times") +
+			field(record, disk, "fl.times");
+	c->from = c->to;
 }
 
-/* False: this reading has nothing of the guest's disks. */
-static bool count_guest(struct virt_disk_counts *c, const virDomainStatsRecord *record)
+static void count_guest(struct reading *r, const virDomainStatsRecord *record)
 {
+	char uuid[VIR_UUID_STRING_BUFLEN];
 	unsigned int disks = 0;
 
-	memset(c, 0, sizeof(*c));
-	if (virDomainGetUUIDString(record->dom, c->uuid) < 0 ||
+	if (virDomainGetUUIDString(record->dom, uuid) < 0 ||
 	    virTypedParamsGetUInt(record->params, record->nparams, "block.count", &disks) < 1)
-		return false;
+		return;
 	for (unsigned int i = 0; i < disks; i++)
-		add_disk(&c->to, record, i);
-	c->from = c->to;
-	return true;
+		count_disk(r, uuid, record, i);
 }
 
 static int compare_counts(const void *pa, const void *pb)
 {
 	const struct virt_disk_counts *a = pa, *b = pb;
+	int c = strcmp(a->uuid, b->uuid);
 
-	return strcmp(a->uuid, b->uuid);
+	return c ? c : strcmp(a->target, b->target);
 }
 
 static struct virt_disk_sum shown(const struct virt_disk_counts *c, uint64_t age_us,
@@ -70,7 +90,7 @@ static struct virt_disk_sum shown(const struct virt_disk_counts *c, uint64_t age
 	};
 }
 
-/* A guest that was in the reading before goes on from what is shown of it. */
+/* A disk that was in the reading before goes on from what is shown of it. */
 static void go_on(const struct virt *v, struct virt_disk_counts *c, uint64_t now_us)
 {
 	const struct virt_disk_counts *before =
@@ -104,14 +124,16 @@ void virt_stats_publish(struct virt *v, struct virt_disk_counts *counts, size_t 
 
 static void take_records(struct virt *v, virDomainStatsRecordPtr *records, int n)
 {
-	struct virt_disk_counts *counts = calloc((size_t)n + 1, sizeof(*counts));
-	size_t count = 0;
+	struct reading r = { 0 };
 
-	if (!counts)
-		return;
 	for (int i = 0; i < n; i++)
-		count += count_guest(&counts[count], records[i]);
-	virt_stats_publish(v, counts, count, virt_now_us());
+		count_guest(&r, records[i]);
+	if (!r.items && !r.failed) /* no disk at all is a reading, too */
+		r.items = calloc(1, sizeof(*r.items));
+	if (r.failed || !r.items)
+		free(r.items);
+	else
+		virt_stats_publish(v, r.items, r.count, virt_now_us());
 }
 
 struct guests { /* references */
@@ -252,25 +274,73 @@ void virt_disk_stats_want(struct virt *v, uint64_t for_us)
 	pthread_mutex_unlock(&v->lock);
 }
 
+/* Under lock: the disk, or where it would be. A key without a target: a guest's first one. */
+static size_t place_of(const struct virt *v, const struct virt_disk_counts *key)
+{
+	size_t low = 0, high = v->ncounts;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare_counts(&v->counts[middle], key) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Under lock: it is one of the guest's disks. */
+static bool is_of(const struct virt *v, size_t i, const struct guest *g)
+{
+	return i < v->ncounts && strcmp(v->counts[i].uuid, g->uuid) == 0;
+}
+
 int virt_disk_stats(struct virt *v, const struct guest *g, struct sample_guest *ret)
 {
-	const struct virt_disk_counts *c = NULL;
-	struct virt_disk_counts key;
-	struct virt_disk_sum now;
+	struct virt_disk_counts key = { 0 };
+	struct virt_disk_sum sum = { 0 };
 	uint64_t age_us;
+	bool known;
 
 	memcpy(key.uuid, g->uuid, sizeof(key.uuid));
 	pthread_mutex_lock(&v->lock);
 	age_us = virt_now_us() - v->counts_at_us;
-	if (v->counts && age_us <= v->counts_span_us)
+	known = age_us <= v->counts_span_us && is_of(v, place_of(v, &key), g);
+	for (size_t i = place_of(v, &key); known && is_of(v, i, g); i++) {
+		struct virt_disk_sum now = shown(&v->counts[i], age_us, v->counts_span_us);
+
+		known = v->counts[i].climbs;
+		sum.ops += now.ops;
+		sum.bytes += now.bytes;
+		sum.wait_ns += now.wait_ns;
+	}
+	pthread_mutex_unlock(&v->lock);
+	if (!known)
+		return -ENODATA;
+	ret->disk_ops = sum.ops;
+	ret->disk_bytes = sum.bytes;
+	ret->disk_wait_ns = sum.wait_ns;
+	return 0;
+}
+
+int virt_disk_count(struct virt *v, const struct guest *g, uint32_t disk, uint64_t *ret_ops,
+		    uint64_t *ret_bytes, uint64_t *ret_at_us)
+{
+	const struct virt_disk_counts *c = NULL;
+	struct virt_disk_counts key = { 0 };
+
+	if (disk >= g->ndisks || !g->disks[disk].target[0])
+		return -ENODATA;
+	memcpy(key.uuid, g->uuid, sizeof(key.uuid));
+	memcpy(key.target, g->disks[disk].target, sizeof(key.target));
+	pthread_mutex_lock(&v->lock);
+	if (v->counts && virt_now_us() - v->counts_at_us < VIRT_STATS_KEEP_US)
 		c = bsearch(&key, v->counts, v->ncounts, sizeof(key), compare_counts);
-	if (c && !c->climbs)
-		c = NULL;
 	if (c) {
-		now = shown(c, age_us, v->counts_span_us);
-		ret->disk_ops = now.ops;
-		ret->disk_bytes = now.bytes;
-		ret->disk_wait_ns = now.wait_ns;
+		*ret_ops = c->to.ops;
+		*ret_bytes = c->to.bytes;
+		*ret_at_us = v->counts_at_us;
 	}
 	pthread_mutex_unlock(&v->lock);
 	return c ? 0 : -ENODATA;

@@ -391,6 +391,45 @@ static void test_statistics_climb(void)
 	guest_unref(g);
 }
 
+/* A guest's disks together, and each by its name. */
+static void test_statistics_of_each(void)
+{
+	static const char *const targets[] = { "vdb", "vda", "vda" };
+	struct virt *v = still_virt();
+	struct guest *g = make_guest("web1", 1, 1, GIB), *other = make_guest("web2", 2, 1, GIB);
+	uint64_t then_us = virt_now_us() - S, ops = 0, bytes = 0, at_us = 0;
+
+	g->disks = must(calloc(3, sizeof(*g->disks)));
+	g->ndisks = 3;
+	for (size_t i = 0; i < 3; i++)
+		snprintf(g->disks[i].target, sizeof(g->disks[i].target), "vd%c", 'a' + (char)i);
+	for (uint64_t n = 0; n < 2; n++) {
+		struct virt_disk_counts *c = must(calloc(3, sizeof(*c)));
+
+		for (size_t i = 0; i < 3; i++) {
+			memcpy(c[i].uuid, i < 2 ? g->uuid : other->uuid, sizeof(c[i].uuid));
+			strcpy(c[i].target, targets[i]);
+			c[i].to.ops = i + 1;
+			c[i].to.bytes = 10 * i + 10;
+			c[i].from = c[i].to;
+		}
+		virt_stats_publish(v, c, 3, then_us + n * S);
+	}
+	CU_ASSERT_EQUAL(shown(v, g).disk_ops, 3);
+	CU_ASSERT_EQUAL(shown(v, other).disk_bytes, 30);
+	CU_ASSERT_EQUAL(virt_disk_count(v, g, 0, &ops, &bytes, &at_us), 0);
+	CU_ASSERT_EQUAL(ops, 2);
+	CU_ASSERT_EQUAL(at_us, then_us + S);
+	CU_ASSERT_EQUAL(virt_disk_count(v, g, 1, &ops, &bytes, &at_us), 0);
+	CU_ASSERT_EQUAL(bytes, 10);
+	CU_ASSERT_EQUAL(virt_disk_count(v, g, 2, &ops, &bytes, &at_us), -ENODATA);
+	CU_ASSERT_EQUAL(virt_disk_count(v, g, 3, &ops, &bytes, &at_us), -ENODATA);
+	CU_ASSERT_EQUAL(virt_disk_count(v, other, 0, &ops, &bytes, &at_us), -ENODATA);
+	still_free(v);
+	guest_unref(g);
+	guest_unref(other);
+}
+
 /* After a time without readings nothing is known of the time between. */
 static void test_statistics_begin_anew(void)
 {
@@ -415,6 +454,7 @@ static const struct test tests[] = {
 	{ "no statistics", test_no_statistics },
 	{ "statistics climb from reading to reading", test_statistics_climb },
 	{ "... and begin anew after a pause", test_statistics_begin_anew },
+	{ "statistics of each disk", test_statistics_of_each },
 	{ "limits of one disk are one job", test_merged },
 };
 
