@@ -9,6 +9,8 @@ CORE_TESTS = \
 	t/unit/test_cpushare \
 	t/unit/test_diag \
 	t/unit/test_diff \
+	t/unit/test_diskshare \
+	t/unit/test_diskshare_law \
 	t/unit/test_episode \
 	t/unit/test_govern \
 	t/unit/test_governor \
