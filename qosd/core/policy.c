@@ -91,6 +91,7 @@ struct policy *policy_new(void)
 	p->arena = arena;
 	p->mode = MODE_OBSERVE;
 	p->host.reserve.memory_bytes = GIB;
+	p->host.disk = (struct host_disk){ .iops = POLICY_NONE_U64, .bps = POLICY_NONE_U64 };
 	p->ceph.cache_budget_bytes = POLICY_NONE_U64;
 	p->overload = overload_defaults;
 	p->ceph.timeout_us = 3 * SECOND;

@@ -90,7 +90,7 @@ struct class_disk { /* limits: 1.., or NONE (the default) = no limit; 0 never co
 	uint64_t burst_us;   /* whole seconds; default 1s */
 	uint64_t floor_iops; /* never throttled below, reads and writes together; NONE = auto */
 	uint64_t floor_bps;  /* bytes/s; see class_disk_floor_iops() */
-	uint32_t weight;     /* 1..10000; default 100 */
+	uint32_t weight;     /* of each disk in host.disk; 1..10000; default 100 */
 };
 
 struct class_rbd {      /* numbers: NONE (the default) = whatever Ceph says */
@@ -173,11 +173,17 @@ struct policy_origin {
 	bool bad; /* its value was refused when read, so the default stands in its place */
 };
 
+struct host_disk { /* what all disks of guests together may take; NONE (default): not shared */
+	uint64_t iops;
+	uint64_t bps; /* bytes/s */
+};
+
 enum policy_shaper { SHAPER_AUTO, SHAPER_EDT, SHAPER_HTB }; /* what limits NICs */
 
 struct policy_host {
 	struct host_reserve reserve;
 	uint32_t shaper; /* enum policy_shaper; default auto */
+	struct host_disk disk;
 };
 
 struct policy {

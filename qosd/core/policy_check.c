@@ -353,6 +353,35 @@ static void check_networks(struct policy_report *r)
 	}
 }
 
+/* ---- the host's storage ---- */
+
+/* A floor above all that there is cannot be kept. */
+static void check_disk_floor(struct policy_report *r, size_t index, const char *key, uint64_t floor,
+			     uint64_t capacity)
+{
+	char path[REPORT_PATH_MAX], fix[128];
+
+	if (floor == POLICY_NONE_U64 || capacity == POLICY_NONE_U64 || floor <= capacity)
+		return;
+	snprintf(path, sizeof(path), "classes[%zu].disk.floor_%s", index, key);
+	snprintf(fix, sizeof(fix), "lower floor_%s, or raise host.disk.%s", key, key);
+	policy_report(r, DIAG_ERROR, path, fix, "floor_%s is above all of host.disk.%s", key, key);
+}
+
+static void check_storage(struct policy_report *r)
+{
+	const struct policy *p = r->policy;
+
+	if (policy_report_bad(r, "host.disk", ""))
+		return;
+	for (size_t i = 0; i < p->nclasses; i++) {
+		const struct class_disk *d = &p->classes[i].disk;
+
+		check_disk_floor(r, i, "iops", d->floor_iops, p->host.disk.iops);
+		check_disk_floor(r, i, "bps", d->floor_bps, p->host.disk.bps);
+	}
+}
+
 /* ---- the host ---- */
 
 static void check_cpus_online(struct policy_report *r, const char *path, const struct cpuset *cpus)
@@ -415,6 +444,7 @@ int policy_check(struct policy *p, const struct host *host, struct diag_list *fi
 	check_rules(&r);
 	check_default_class(&r);
 	check_networks(&r);
+	check_storage(&r);
 	check_host(&r);
 	return r.errors ? -EINVAL : 0;
 }

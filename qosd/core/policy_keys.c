@@ -175,7 +175,7 @@ static const struct policy_key disk_keys[] = {
 	  .help = "bytes a second of each disk that an overload never takes away" },
 	{ .name = "weight", .type = KEY_COUNT32, .offset = offsetof(struct class_disk, weight),
 	  .min = 1, .max = 10000, .per_guest = true, .example = "100",
-	  .help = "share against other guests when a disk is busy" },
+	  .help = "share of host.disk for each disk when all want more than that" },
 };
 
 static const struct policy_key rbd_keys[] = {
@@ -300,12 +300,27 @@ static const struct policy_group network_group = { "networks", network_keys,
 static const struct policy_group reserve_group = { "reserve", reserve_keys,
 						   ARRAY_SIZE(reserve_keys) };
 
+static const struct policy_key host_disk_keys[] = {
+	{ .name = "iops", .type = KEY_COUNT64, .offset = offsetof(struct host_disk, iops),
+	  .min = 1, .max = BLOCK_LIMIT, .optional_none = true, .example = "20000",
+	  .help = "reads and writes a second that the storage carries for all guests' disks" },
+	{ .name = "bps", .type = KEY_BYTE_RATE, .offset = offsetof(struct host_disk, bps),
+	  .min = 1, .max = BLOCK_LIMIT, .optional_none = true, .example = "\"800MB/s\"",
+	  .help = "bytes a second that the storage carries for all guests' disks" },
+};
+
+static const struct policy_group host_disk_group = { "disk", host_disk_keys,
+						     ARRAY_SIZE(host_disk_keys) };
+
 static const struct policy_key host_keys[] = {
 	{ .name = "reserve", .type = KEY_GROUP, .offset = 0, .group = &reserve_group,
 	  .help = "what the host keeps for itself" },
 	{ .name = "shaper", .type = KEY_ENUM, .offset = offsetof(struct policy_host, shaper),
 	  .words = shaper_words,
 	  .help = "what limits network cards: eBPF with fq, HTB, or the better one that works" },
+	{ .name = "disk", .type = KEY_GROUP, .offset = offsetof(struct policy_host, disk),
+	  .group = &host_disk_group,
+	  .help = "what the storage carries, shared by disk.weight" },
 };
 
 static const struct policy_group host_group = { "host", host_keys, ARRAY_SIZE(host_keys) };
