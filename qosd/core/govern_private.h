@@ -50,9 +50,10 @@ struct feeling {                          /* of one guest */
 	uint64_t learned_us[2];           /* last seen to use an uplink that had room; 0: never */
 	double got[2];                    /* bit/s */
 	double dropped[2];                /* bytes */
-	double disk_ops, disk_wait_ns, disk_stall;
-	uint64_t disk_ops_seen, disk_wait_seen_ns; /* the latest that was known ... */
-	uint64_t disk_seen_us;                     /* ... at this time; 0: never */
+	double disk_ops, disk_bytes, disk_wait_ns, disk_stall;
+	uint64_t disk_ops_seen, disk_bytes_seen; /* the latest that was known ... */
+	uint64_t disk_wait_seen_ns;
+	uint64_t disk_seen_us; /* ... at this time; 0: never */
 	bool cpu_known, stall_known, net_known, disk_known, disk_stall_known;
 };
 

@@ -18,6 +18,7 @@
 
 #include "qosd/core/classify.h"
 #include "qosd/core/cpuset_store.h"
+#include "qosd/core/diskshare.h"
 #include "qosd/core/guest.h"
 #include "qosd/core/host.h"
 #include "qosd/core/knob.h"
@@ -55,6 +56,7 @@ enum reason_kind {                     /* S the class; operands a, b, c, d */
 		   WHY_DISK_LIMIT,    /* a value, b enum knob_id */
 		   WHY_DISK_BURST,    /* a value, b enum knob_id */
 		   WHY_NO_DISK_LIMIT, /* b enum knob_id: another one limits its unit */
+		   WHY_DISK_SHARED, /* a value, b enum knob_id, c of the host's storage, d weight */
 		   /* overload; d level in permille: */
 		   WHY_CPU_THROTTLED,    /* a cap in mcpu */
 		   WHY_BURST_THROTTLED,  /* none while throttled */
@@ -117,10 +119,11 @@ struct plan_input {
 	const uint8_t *treatment;      /* one enum guest_treatment per guest; NULL: all managed */
 	const struct guest_caps *caps; /* one per guest: what overload leaves it; NULL: none */
 	const struct nic_parts *parts; /* of NICs in what they share; NULL: nothing is shared */
-	const uint64_t *rbd_live;      /* one per guest: bit per RBD disk (place in g->disks,
-					* below 64) whose librbd can be asked; NULL: none */
-	bool cgroup_v1;                /* reservations by soft limit: no entries for groups above
-					* guests, and no memory.low */
+	const struct disk_parts *disk_parts; /* of the host's storage; NULL: nobody is held back */
+	const uint64_t *rbd_live;            /* one per guest: bit per RBD disk (place in g->disks,
+					      * below 64) whose librbd can be asked; NULL: none */
+	bool cgroup_v1; /* reservations by soft limit: no entries for groups above
+			 * guests, and no memory.low */
 };
 
 struct plan *plan_new(void);    /* NULL when out of memory */

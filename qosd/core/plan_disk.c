@@ -2,7 +2,8 @@
 /*
  * plan_disk - limits of disks, by QEMU or by librbd.
  *
- * What overload leaves a guest is divided evenly over its disks. A disk's limits of a unit
+ * What overload leaves a guest is divided evenly over its disks; what a disk may have of the host's
+ * storage (diskshare.h) is its own. The lower of the two is its cap. A disk's limits of a unit
  * (operations, bytes) are planned all three or none: libvirt takes a total or limits of reading and
  * writing, not both, so a cap is put as a total where that is no wider than the class's own limits,
  * and else shared out to reading and writing.
@@ -69,13 +70,14 @@ static bool cap_unit(struct disk_unit *u, uint64_t cap)
 	return true;
 }
 
-enum unit_id { UNIT_IOPS, UNIT_BPS, UNITS };
+enum unit_id { UNIT_IOPS = DISKSHARE_IOPS, UNIT_BPS = DISKSHARE_BPS, UNITS = DISKSHARE_UNITS };
 
 struct disk_wish { /* for one disk, by one lever */
 	struct disk_unit limits[UNITS];
 	uint64_t burst[UNITS], burst_s; /* KNOB_MAX: none */
 	uint64_t cap[UNITS];            /* KNOB_MAX: none */
 	bool capped[UNITS];
+	bool shared[UNITS]; /* the cap is its part of the host's storage */
 };
 
 #define NO_UNIT                                                                                    \
@@ -98,28 +100,43 @@ static int add_value(struct build *b, const struct target *t, enum knob_id knob,
 	return plan_add(b->plan, t, knob, knob_u64(value), why);
 }
 
+/* Why a limit is what it is, but for its value. */
+static struct reason limit_reason(const struct build *b, uint32_t i, const struct disk_wish *wish,
+				  enum unit_id unit)
+{
+	struct reason why = plan_reason(b->in, i, WHY_DISK_LIMIT);
+
+	if (wish->capped[unit] && wish->shared[unit]) {
+		why.kind = WHY_DISK_SHARED;
+		why.c = b->in->disk_parts->capacity[unit];
+		why.d = plan_class(b, i)->disk.weight;
+	} else if (wish->capped[unit]) {
+		why.kind = WHY_DISK_THROTTLED;
+		why.d = plan_caps(b, i)->level[RESOURCE_DISK];
+	}
+	return why;
+}
+
 static int add_unit(struct build *b, const struct target *t, uint32_t i,
 		    const struct disk_wish *wish, enum unit_id unit, enum knob_id first)
 {
 	const struct disk_unit *u = &wish->limits[unit];
 	const uint64_t values[] = { u->read, u->write, u->total };
-	bool capped = wish->capped[unit];
 	int r = 0;
 
 	if (unlimited(u))
 		return 0;
 	for (unsigned int k = 0; r == 0 && k < ARRAY_SIZE(values); k++) {
-		struct reason why = plan_reason(b->in, i, WHY_NO_DISK_LIMIT);
+		struct reason why = limit_reason(b, i, wish, unit);
 
-		if (values[k] != KNOB_MAX)
-			why.kind = capped ? WHY_DISK_THROTTLED : WHY_DISK_LIMIT;
-		why.d = capped ? plan_caps(b, i)->level[RESOURCE_DISK] : 0;
+		if (values[k] == KNOB_MAX)
+			why.kind = WHY_NO_DISK_LIMIT;
 		r = add_value(b, t, first + UNIT_KNOBS * unit + k, values[k], why);
 	}
 	return r;
 }
 
-/* Bursts of units that have a limit, and are not throttled. */
+/* Bursts of units that have a limit, and are not held below it. */
 static int add_bursts(struct build *b, const struct target *t, uint32_t i,
 		      const struct disk_wish *wish, enum knob_id first)
 {
@@ -174,6 +191,15 @@ static void wish_caps(struct disk_wish *wish, const struct guest_caps *caps, uin
 	wish->cap[UNIT_BPS] = per_disk(caps->disk_bytes_ps, ndisks);
 }
 
+static void wish_part(struct disk_wish *wish, const struct disk_part *part)
+{
+	for (size_t unit = 0; part && unit < UNITS; unit++) {
+		wish->shared[unit] = part->rate[unit] < wish->cap[unit];
+		if (wish->shared[unit])
+			wish->cap[unit] = part->rate[unit];
+	}
+}
+
 static bool is_rbd_live(const struct build *b, uint32_t i, uint32_t index)
 {
 	return b->in->rbd_live && index < 64 && b->in->rbd_live[i] >> index & 1;
@@ -183,14 +209,16 @@ static int add_disk(struct build *b, uint32_t i, uint32_t index)
 {
 	struct target t = plan_target(b, i, TARGET_DISK, index);
 	const struct qclass *c = plan_class(b, i);
-	struct disk_wish by_libvirt = no_wish, by_rbd = no_wish;
+	struct disk_wish by_libvirt = no_wish, by_rbd = no_wish, *capped;
 	bool live = is_rbd_live(b, i, index);
 	int r;
 
 	if (!t.guest->disks[index].fixed)
 		return 0;
 	wish_limits(live && c->rbd.qos == RBD_QOS_RBD ? &by_rbd : &by_libvirt, &c->disk);
-	wish_caps(live ? &by_rbd : &by_libvirt, plan_caps(b, i), guest_fixed_disks(t.guest));
+	capped = live ? &by_rbd : &by_libvirt;
+	wish_caps(capped, plan_caps(b, i), guest_fixed_disks(t.guest));
+	wish_part(capped, disk_parts_find(b->in->disk_parts, t.guest_id, index));
 	r = add_wish(b, &t, i, &by_libvirt, KNOB_DISK_READ_IOPS);
 	return r == 0 && live ? add_wish(b, &t, i, &by_rbd, KNOB_RBD_READ_IOPS) : r;
 }

@@ -173,6 +173,20 @@ static void say_disk_limit(const struct reason *r, char *buf, size_t size)
 	say_disk(r, buf, size, "limit ");
 }
 
+/* "share of host.disk: 75 operations a second of 300 (weight 100)" */
+static void say_disk_shared(const struct reason *r, char *buf, size_t size)
+{
+	bool bytes = strcmp(knob_get((enum knob_id)r->b)->unit, "1/s") != 0;
+	char what[96], of[UNIT_TEXT_MAX];
+
+	if (bytes)
+		unit_format_byte_rate(r->c, of);
+	else
+		snprintf(of, sizeof(of), "%llu", num(r->c));
+	say_disk(r, what, sizeof(what), "");
+	snprintf(buf, size, "share of host.disk: %s of %s (weight %llu)", what, of, num(r->d));
+}
+
 /* ---- shared networks ---- */
 
 static void say_net_line(const struct reason *r, char *buf, size_t size)
@@ -278,6 +292,7 @@ static const struct {
 	[WHY_CPU_IDLE] = { "idle: runs only when no other guest wants the CPU", NULL },
 	[WHY_DISK_LIMIT] = { NULL, say_disk_limit },
 	[WHY_DISK_BURST] = { NULL, say_disk_burst },
+	[WHY_DISK_SHARED] = { NULL, say_disk_shared },
 	[WHY_NO_DISK_LIMIT] = { "no limit of its own", NULL },
 	[WHY_CPU_THROTTLED] = { NULL, say_cpu_throttled },
 	[WHY_BURST_THROTTLED] = { "no burst while throttled", NULL },

@@ -245,6 +245,7 @@ static void see_counts(struct feeling *f, const struct sample_guest *s, uint64_t
 	if (s->disk_ops == SAMPLE_UNKNOWN || s->disk_wait_ns == SAMPLE_UNKNOWN)
 		return;
 	f->disk_ops_seen = s->disk_ops;
+	f->disk_bytes_seen = s->disk_bytes;
 	f->disk_wait_seen_ns = s->disk_wait_ns;
 	f->disk_seen_us = at_us;
 }
@@ -258,11 +259,13 @@ static void feel_latency(struct feeling *f, const struct sample_guest *is, uint6
 {
 	double dt_s = (double)(now_us - f->disk_seen_us) / 1e6;
 	uint64_t ops = sample_delta(f->disk_ops_seen, is->disk_ops);
+	uint64_t bytes = sample_delta(f->disk_bytes_seen, is->disk_bytes);
 	uint64_t wait = sample_delta(f->disk_wait_seen_ns, is->disk_wait_ns);
 
 	if (f->disk_seen_us && now_us - f->disk_seen_us <= COUNTS_OLD_US && dt_s > 0 &&
 	    ops != SAMPLE_UNKNOWN && wait != SAMPLE_UNKNOWN) {
 		f->disk_ops = (double)ops / dt_s;
+		f->disk_bytes = bytes == SAMPLE_UNKNOWN ? 0 : (double)bytes / dt_s;
 		f->disk_wait_ns = (double)wait / dt_s;
 		f->disk_known = true;
 		f->felt_us[RESOURCE_DISK] = now_us;
@@ -378,7 +381,9 @@ static double pain_disk(const struct feeling *f, const struct govern_guest *gues
 		return -1;
 	if (!f->disk_known)
 		return f->disk_stall_known ? f->disk_stall / DISK_STALL_TARGET : -1;
-	if (f->disk_ops < EVIDENCE_OPS || f->disk_ops >= OWN_LIMIT * (double)guest->disk_full_iops)
+	if (f->disk_ops < EVIDENCE_OPS ||
+	    f->disk_ops >= OWN_LIMIT * (double)guest->disk_full_iops ||
+	    f->disk_bytes >= OWN_LIMIT * (double)guest->disk_full_bytes_ps)
 		return 0;
 	return f->disk_wait_ns / f->disk_ops / target_ns;
 }

@@ -17,6 +17,7 @@ struct hot { /* a scene under overload */
 	struct scene *scene;
 	struct guest_caps caps[GUESTS_MAX];
 	uint64_t rbd_live[GUESTS_MAX];
+	struct disk_parts parts;
 };
 
 static inline struct guest_caps no_caps(void)
@@ -83,6 +84,7 @@ static inline struct plan *plan_of(struct hot *h)
 	scene_settle(h->scene);
 	h->scene->input.caps = h->caps;
 	h->scene->input.rbd_live = h->rbd_live;
+	h->scene->input.disk_parts = h->parts.count ? &h->parts : NULL;
 	return must(plan_build(&h->scene->input));
 }
 

@@ -151,6 +151,50 @@ static void test_rbd_limits(void)
 	hot_free(h);
 }
 
+/* ---- parts of the host's storage ---- */
+
+static void test_parts(void)
+{
+	struct disk_part part = { .guest_id = 2, .rate = { 80, 5000000 } }; /* batch, vda */
+	struct hot *h = hot_new();
+	struct plan *p;
+
+	h->parts =
+		(struct disk_parts){ .items = &part, .count = 1, .capacity = { 200, 800000000 } };
+	class_of(h, "bronze")->disk.total_iops = 90;
+	class_of(h, "bronze")->disk.burst_iops = 900;
+	class_of(h, "bronze")->disk.weight = 25;
+	p = plan_of(h);
+	ASSERT_STR(
+		said(h, p, "batch", TARGET_DISK, 0, KNOB_DISK_TOTAL_IOPS),
+		"80 (class bronze: share of host.disk: 80 operations a second of 200 (weight 25))");
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_DISK_TOTAL_BPS),
+		   "5000000 (class bronze: share of host.disk: 4.7MiB a second in all of 800MB/s "
+		   "(weight 25))");
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_DISK_BURST_IOPS), "-");
+	plan_free(p);
+	/* The least of class, part and overload holds. */
+	caps_of(h, "batch")->disk_iops = 60;
+	class_of(h, "bronze")->disk.total_bps = 4000000;
+	p = plan_of(h);
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_DISK_TOTAL_IOPS),
+		   "60 (class bronze: throttled to 60 operations a second, level 1000 of 1000)");
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_DISK_TOTAL_BPS),
+		   "4000000 (class bronze: limit 3.8MiB a second in all)");
+	plan_free(p);
+	/* Parts go the way of throttles. */
+	caps_of(h, "batch")->disk_iops = THROTTLE_NONE;
+	make_live(h, "batch", true);
+	p = plan_of(h);
+	ASSERT_STR(said(h, p, "batch", TARGET_DISK, 0, KNOB_DISK_TOTAL_IOPS),
+		   "90 (class bronze: limit 90 operations a second)");
+	ASSERT_STR(
+		said(h, p, "batch", TARGET_DISK, 0, KNOB_RBD_TOTAL_IOPS),
+		"80 (class bronze: share of host.disk: 80 operations a second of 200 (weight 25))");
+	plan_free(p);
+	hot_free(h);
+}
+
 static void test_bursts(void)
 {
 	struct hot *h = hot_new();
@@ -226,6 +270,7 @@ static const struct test tests[] = {
 	{ "disk caps say why", test_disk_cap_reason },
 	{ "throttles of RBD disks go to librbd", test_rbd_caps },
 	{ "limits of RBD disks where the class says so", test_rbd_limits },
+	{ "parts of the host's storage", test_parts },
 	{ "bursts", test_bursts },
 	{ "a disk always keeps something", test_disk_floor },
 	{ "a disk's key in the baseline", test_disk_key },

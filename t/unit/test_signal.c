@@ -294,6 +294,13 @@ static void test_disk(void)
 	s->guests[gold].disk_full_iops = 100; /* it waits for its own limit */
 	stage_tick(s, 0.1);
 	CU_ASSERT_EQUAL(pressure(s, RESOURCE_DISK), 0);
+	s->guests[gold].disk_full_iops = THROTTLE_NONE;
+	stage_tick(s, 0.1);
+	CU_ASSERT(pressure(s, RESOURCE_DISK) > 1);
+	s->actors[gold].disk_bytes = 400000;
+	s->guests[gold].disk_full_bytes_ps = 400000; /* ... of bytes */
+	stage_tick(s, 0.1);
+	CU_ASSERT_EQUAL(pressure(s, RESOURCE_DISK), 0);
 	stage_free(s);
 }
 
