@@ -60,6 +60,7 @@ DAEMON_TESTS = \
 	t/unit/test_control_limits \
 	t/unit/test_engine \
 	t/unit/test_engine_admission \
+	t/unit/test_engine_diskshare \
 	t/unit/test_engine_episode \
 	t/unit/test_engine_lanes \
 	t/unit/test_engine_lease \
@@ -157,6 +158,7 @@ t_unit_test_control_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_control_limits_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_admission_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_diskshare_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_episode_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_lanes_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_lease_LDADD = $(DAEMON_TEST_LIBS)

@@ -66,13 +66,6 @@ uint64_t bandwidth_cost_us(const struct engine *e)
 
 /* ---- what is known of now ---- */
 
-static bool is_exempt(struct engine *e, const struct guest *g)
-{
-	const struct guest_row *row = guests_find(&e->guests, g->id);
-
-	return !row || row->released || guests_held(row, (uint64_t)time(NULL));
-}
-
 /* What overload leaves a NIC counts as its limit, so that others get the rest. */
 static uint64_t limit_of(const struct picture *pic, size_t i, bool in)
 {
@@ -106,7 +99,8 @@ static void add_nics(struct engine *e, size_t i)
 			.ifindex = g->nics[k].ifindex,
 			.network = network,
 			.weight = managed ? net->weight : 1,
-			.exempt = !managed || is_exempt(e, g),
+			.exempt =
+				!managed || guests_exempt(&e->guests, g->id, (uint64_t)time(NULL)),
 			.reservation_bps = managed ? net->reservation_bps : 0,
 			.limit_bps = { limit_of(pic, i, true), limit_of(pic, i, false) },
 		};

@@ -21,6 +21,7 @@
 #include "qosd/daemon/overload.h"
 #include "qosd/daemon/rbd.h"
 #include "qosd/daemon/record.h"
+#include "qosd/daemon/storage.h"
 #include "qosd/daemon/trial.h"
 #include "qosd/host/cgroup.h"
 #include "qosd/host/net.h"
@@ -381,8 +382,10 @@ int engine_new_bare(const struct engine_options *options, struct host *host, str
 	e->baseline = baseline_new();
 	e->protection = protection_new();
 	e->bandwidth = bandwidth_new();
-	r = e->baseline && e->protection && e->bandwidth ? start_loop(e, err)
-							 : qerr_set(err, -ENOMEM, "out of memory");
+	e->storage = storage_new();
+	r = e->baseline && e->protection && e->bandwidth && e->storage
+		    ? start_loop(e, err)
+		    : qerr_set(err, -ENOMEM, "out of memory");
 	if (r >= 0)
 		r = state_open(e, err);
 	if (r >= 0)
@@ -418,8 +421,10 @@ int engine_new(const struct engine_options *options, struct engine **ret, struct
 		r = watch_adapters(e, err);
 	if (r >= 0)
 		r = overload_start(e, err);
-	if (r >= 0)
+	if (r >= 0) {
 		bandwidth_start(e);
+		storage_start(e);
+	}
 	if (r >= 0)
 		r = rbd_start(e, err);
 	if (r >= 0)
@@ -455,6 +460,7 @@ void engine_free(struct engine *e)
 	episodes_close(e);
 	protection_free(e->protection);
 	bandwidth_free(e->bandwidth);
+	storage_free(e->storage);
 	recorder_close(e->recorder);
 	for (size_t i = 0; i < ARRAY_SIZE(e->pending); i++)
 		guest_unref(e->pending[i].guest);

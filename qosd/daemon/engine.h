@@ -73,6 +73,7 @@ struct saved_word { /* what the operator said of a guest before qosd was restart
 struct waiter;     /* methods.c: an answer that waits until changes are in force */
 struct protection; /* overload.c: what the governor works with */
 struct bandwidth;  /* bandwidth.c: what NICs may have of the uplinks they share */
+struct storage;    /* storage.c: what disks may have of the host's storage */
 struct episodes;   /* episode.c: what it remembers of overloads */
 struct recorder;   /* record.c: what the governor sees, to a file */
 struct rbd_watch;  /* rbd.h: what is known of RBD disks */
@@ -137,6 +138,7 @@ struct engine {
 	/* overload protection */
 	struct protection *protection;
 	struct bandwidth *bandwidth;
+	struct storage *storage;
 	struct episodes *episodes; /* NULL: none kept */
 	struct recorder *recorder; /* NULL: nothing is recorded */
 

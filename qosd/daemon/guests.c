@@ -180,3 +180,10 @@ bool guests_held(const struct guest_row *row, uint64_t now_s)
 {
 	return row->hold_until_s > now_s;
 }
+
+bool guests_exempt(struct guest_table *t, uint32_t id, uint64_t now_s)
+{
+	const struct guest_row *row = guests_find(t, id);
+
+	return !row || row->released || guests_held(row, now_s);
+}

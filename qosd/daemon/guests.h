@@ -115,5 +115,7 @@ bool guests_quiet(const struct guest_row *row);
 /* What is wrong with the guest, most telling first; NULL: nothing. */
 const struct qerr *guests_trouble(const struct guest_row *row);
 bool guests_held(const struct guest_row *row, uint64_t now_s);
+/* Released, held by the operator, or not known: left as it is, so nothing may hold it back. */
+bool guests_exempt(struct guest_table *t, uint32_t id, uint64_t now_s);
 
 #endif

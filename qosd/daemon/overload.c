@@ -16,6 +16,7 @@
 #include "qosd/daemon/bandwidth.h"
 #include "qosd/daemon/episode.h"
 #include "qosd/daemon/record.h"
+#include "qosd/daemon/storage.h"
 #include "qosd/host/sensor.h"
 
 #define CALM_TICK_US  1000000ULL
@@ -271,6 +272,7 @@ void overload_tick(struct engine *e)
 {
 	struct protection *p = e->protection;
 	uint64_t began_us = clock_us(), written = e->written;
+	bool moved;
 	size_t steps;
 	struct qerr err = { 0 };
 
@@ -282,7 +284,8 @@ void overload_tick(struct engine *e)
 	}
 	p->trouble.code = 0;
 	overload_expire_manual(e);
-	if (e->inventory && (p->out.caps_changed || p->unleased))
+	moved = storage_round(e);
+	if (e->inventory && (p->out.caps_changed || moved || p->unleased))
 		turn_at_once(e);
 	overload_renew_lease(e);
 	overload_want_disks(e);
@@ -326,6 +329,7 @@ void overload_before_turn(struct engine *e)
 	if (!p->sampler.read || !overload_inherit(e, depth))
 		return;
 	bandwidth_adopt(e);
+	storage_adopt(e);
 	e->picture = engine_picture(e, e->policy);
 	p->guests_stale = true;
 	if (!e->picture)
@@ -356,7 +360,8 @@ void overload_after_turn(struct engine *e)
 	for (size_t i = 0; i < pic->inventory->count; i++) {
 		struct guest_row *row = guests_find(&e->guests, pic->inventory->guests[i]->id);
 		bool capped = (pic->caps && guest_caps_any(&pic->caps[i])) ||
-			      bandwidth_holds(pic->parts, pic->inventory->guests[i]);
+			      bandwidth_holds(pic->parts, pic->inventory->guests[i]) ||
+			      disk_parts_hold(pic->disk_parts, pic->inventory->guests[i]->id);
 
 		if (!row)
 			continue;

@@ -30,6 +30,13 @@ static uint64_t times(uint64_t each, uint64_t count)
 										  : all;
 }
 
+static uint64_t plus(uint64_t a, uint64_t b)
+{
+	uint64_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) ? THROTTLE_NONE : sum;
+}
+
 static bool has_rbd(const struct guest *g)
 {
 	for (size_t i = 0; i < g->ndisks; i++)
@@ -75,14 +82,27 @@ static void size_net(const struct guest *g, const struct qclass *c, const struct
 	ret->net_out_full_bps = times(class_net_limit(c, false), nics);
 }
 
-static void size_disk(const struct guest *g, const struct qclass *c, struct govern_guest *ret)
+/* What a disk may take: its limit, or its part of the host's storage. */
+static void size_disk(const struct guest *g, const struct qclass *c, const struct disk_parts *parts,
+		      struct govern_guest *ret)
 {
+	uint64_t iops = class_disk_limit_iops(c), bytes_ps = class_disk_limit_bytes_ps(c);
 	uint32_t ndisks = guest_fixed_disks(g);
 
 	ret->disk_floor_iops = times(class_disk_floor_iops(c), ndisks);
-	ret->disk_full_iops = times(class_disk_limit_iops(c), ndisks);
 	ret->disk_floor_bytes_ps = times(class_disk_floor_bytes_ps(c), ndisks);
-	ret->disk_full_bytes_ps = times(class_disk_limit_bytes_ps(c), ndisks);
+	ret->disk_full_iops = ret->disk_full_bytes_ps = ndisks ? 0 : THROTTLE_NONE;
+	for (uint32_t k = 0; k < g->ndisks; k++) {
+		const struct disk_part *part = disk_parts_find(parts, g->id, k);
+
+		if (!g->disks[k].fixed)
+			continue;
+		ret->disk_full_iops = plus(ret->disk_full_iops,
+					   part ? smaller(iops, part->rate[DISKSHARE_IOPS]) : iops);
+		ret->disk_full_bytes_ps =
+			plus(ret->disk_full_bytes_ps,
+			     part ? smaller(bytes_ps, part->rate[DISKSHARE_BPS]) : bytes_ps);
+	}
 }
 
 static void size_memory(const struct guest *g, const struct qclass *c, bool admitted,
@@ -94,14 +114,6 @@ static void size_memory(const struct guest *g, const struct qclass *c, bool admi
 	ret->memory_floor_bytes = larger(class_memory_floor(c, g), reserved);
 }
 
-/* Released, or held by the operator: left as it is. */
-static bool is_exempt(struct engine *e, const struct guest *g)
-{
-	const struct guest_row *row = guests_find(&e->guests, g->id);
-
-	return !row || row->released || guests_held(row, (uint64_t)time(NULL));
-}
-
 static void size_guest(struct engine *e, size_t i, struct govern_guest *ret)
 {
 	const struct picture *p = e->picture;
@@ -111,11 +123,12 @@ static void size_guest(struct engine *e, size_t i, struct govern_guest *ret)
 	*ret = (struct govern_guest){ .id = g->id,
 				      .qclass = p->assign[i].base,
 				      .rank = p->assign[i].base->rank,
-				      .exempt = is_exempt(e, g),
+				      .exempt = guests_exempt(&e->guests, g->id,
+							      (uint64_t)time(NULL)),
 				      .no_freeze = !c->memory.freeze || has_rbd(g) };
 	size_cpu(g, c, p->admitted[i], p->placement->guests[i].dedicated, ret);
 	size_net(g, c, engine_enforcing(e) ? p->parts : NULL, ret);
-	size_disk(g, c, ret);
+	size_disk(g, c, p->disk_parts, ret);
 	size_memory(g, c, p->admitted[i], ret);
 }
 
@@ -198,6 +211,7 @@ const struct govern_guest *overload_find_guest(const struct protection *p, uint3
 struct guest_caps *overload_caps(struct engine *e)
 {
 	const struct protection *p = e->protection;
+	uint64_t now_s = (uint64_t)time(NULL);
 	struct guest_caps *caps;
 
 	if (!p->ticked || p->unleased || !any_capped(p))
@@ -207,7 +221,9 @@ struct guest_caps *overload_caps(struct engine *e)
 		const struct guest *g = e->inventory->guests[i];
 		const struct govern_guest *found = overload_find_guest(p, g->id);
 
-		caps[i] = found && !is_exempt(e, g) ? p->out.caps[found - p->guests] : no_caps;
+		caps[i] = found && !guests_exempt(&e->guests, g->id, now_s)
+				  ? p->out.caps[found - p->guests]
+				  : no_caps;
 	}
 	return caps;
 }

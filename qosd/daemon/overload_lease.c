@@ -13,6 +13,7 @@
 #include "qosd/daemon/bandwidth.h"
 #include "qosd/daemon/keeper.h"
 #include "qosd/daemon/overload.h"
+#include "qosd/daemon/storage.h"
 
 #define STOPPED_LEASE_US 2000000ULL /* what a stopped daemon could not write itself */
 
@@ -122,6 +123,8 @@ void overload_renew_lease(struct engine *e)
 		p->leased = false;
 		return;
 	}
+	if (p->leased && p->recorded_baselines != baseline_count(e->baseline))
+		(void)overload_lease_covers(e); /* what was written first in this tick */
 	for (size_t r = 0; r < RESOURCE_COUNT; r++)
 		depth[r] = p->ticked ? p->out.resources[r].depth : 0;
 	if (p->leased && !lease_renew(p->lease, until_us(e), depth))
@@ -142,6 +145,7 @@ void overload_forget(struct engine *e)
 
 	overload_begin_anew(e);
 	bandwidth_stand_down(e);
+	storage_stand_down(e);
 	p->leased = false;
 	if (p->lease)
 		lease_drop(p->lease);
@@ -154,6 +158,7 @@ void overload_stand_down(struct engine *e)
 
 	overload_begin_anew(e);
 	bandwidth_stand_down(e);
+	storage_stand_down(e);
 	if (!throttled)
 		return;
 	engine_turn_now(e);

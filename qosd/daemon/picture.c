@@ -62,6 +62,7 @@ static struct plan *make_plan(const struct picture *p, const struct picture_inpu
 		.cgroup_v1 = in->cgroup_v1,
 		.caps = p->caps,
 		.parts = p->parts,
+		.disk_parts = p->disk_parts,
 	};
 	struct plan *plan = plan_build(&pi);
 
@@ -91,7 +92,7 @@ static int compose(struct picture *p, const struct picture_input *in)
 
 bool picture_throttles(const struct picture *p)
 {
-	return p->caps || nic_parts_any(p->parts);
+	return p->caps || p->disk_parts || nic_parts_any(p->parts);
 }
 
 bool picture_on_trial(const struct guest *g, uint32_t permille)
@@ -135,10 +136,12 @@ struct picture *picture_make(const struct picture_input *in)
 	if (!p) {
 		free(in->caps);
 		nic_parts_free(in->parts);
+		disk_parts_free(in->disk_parts);
 		return NULL;
 	}
 	p->caps = in->caps;
 	p->parts = in->parts;
+	p->disk_parts = in->disk_parts;
 	p->policy = in->policy;
 	p->canary = in->canary;
 	p->inventory = copy_inventory(in->inventory);
@@ -174,6 +177,7 @@ void picture_free(struct picture *p)
 	free(p->refusals);
 	free(p->caps);
 	nic_parts_free(p->parts);
+	disk_parts_free(p->disk_parts);
 	free(p);
 }
 

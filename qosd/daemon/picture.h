@@ -28,8 +28,9 @@ struct picture {
 	struct qerr *refusals;       /* one per guest; code 0 when admitted */
 	struct ledger ledger;        /* after all guests were entered */
 	struct placement *placement;
-	struct guest_caps *caps; /* one per guest; NULL: nobody is throttled */
-	struct nic_parts *parts; /* of what NICs share; NULL: nothing */
+	struct guest_caps *caps;       /* one per guest; NULL: nobody is throttled */
+	struct nic_parts *parts;       /* of what NICs share; NULL: nothing */
+	struct disk_parts *disk_parts; /* of the host's storage; NULL: nobody is held back */
 	struct plan *plan;
 };
 
@@ -48,12 +49,13 @@ struct picture_input {
 	bool cgroup_v1;
 	struct guest_caps *caps; /* one per guest, malloc'd: taken over; NULL: none throttled */
 	struct nic_parts *parts; /* malloc'd: taken over; NULL: nothing is shared */
+	struct disk_parts *disk_parts; /* likewise; NULL: no disk is held back */
 };
 
 struct picture *picture_make(const struct picture_input *in); /* NULL when out of memory */
 void picture_free(struct picture *p);                         /* NULL is fine */
 
-/* Is anybody held below its limits, by overload or by what NICs share? */
+/* Is anybody held below its limits, by overload or by what NICs or disks share? */
 bool picture_throttles(const struct picture *p);
 /* Is this one of the guests that a policy on trial is tried with? The same each time. */
 bool picture_on_trial(const struct guest *g, uint32_t permille);

@@ -16,6 +16,7 @@
 #include "qosd/daemon/engine.h"
 #include "qosd/daemon/overload.h"
 #include "qosd/daemon/rbd.h"
+#include "qosd/daemon/storage.h"
 #include "qosd/daemon/trial.h"
 #include "qosd/host/cgroup.h"
 
@@ -35,9 +36,13 @@ static uint8_t treatment_of(struct engine *e, const struct guest *g, uint64_t no
 	return guests_held(row, now_s) && !row->capped ? GUEST_HELD : GUEST_MANAGED;
 }
 
-/* Takes over `caps` (NULL: nobody is throttled) and `parts` (NULL: nothing is shared). */
+/*
+ * Takes over `caps` (NULL: nobody is throttled), `parts` (NULL: nothing is shared) and `disk_parts`
+ * (NULL: no disk is held back).
+ */
 static struct picture *make_picture(struct engine *e, const struct policy *policy,
-				    struct guest_caps *caps, struct nic_parts *parts)
+				    struct guest_caps *caps, struct nic_parts *parts,
+				    struct disk_parts *disk_parts)
 {
 	uint8_t *treatment CLEANUP_FREE = NULL;
 	struct picture_input in = {
@@ -51,6 +56,7 @@ static struct picture *make_picture(struct engine *e, const struct policy *polic
 		.cgroup_v1 = e->cgroup_v1,
 		.caps = caps,
 		.parts = parts,
+		.disk_parts = disk_parts,
 	};
 	uint64_t now_s = (uint64_t)time(NULL);
 	uint64_t *rbd_live CLEANUP_FREE = calloc(e->inventory->count + 1, sizeof(*rbd_live));
@@ -60,6 +66,7 @@ static struct picture *make_picture(struct engine *e, const struct policy *polic
 	if (!treatment || !rbd_live || !rbd_bytes) {
 		free(caps);
 		nic_parts_free(parts);
+		disk_parts_free(disk_parts);
 		return NULL;
 	}
 	for (size_t i = 0; i < e->inventory->count; i++) {
@@ -78,14 +85,15 @@ struct picture *engine_picture(struct engine *e, const struct policy *policy)
 {
 	if (!e->inventory)
 		return NULL;
-	return make_picture(e, policy, overload_caps(e), bandwidth_parts(e, policy, false));
+	return make_picture(e, policy, overload_caps(e), bandwidth_parts(e, policy, false),
+			    storage_parts(e, policy));
 }
 
 struct picture *engine_picture_steady(struct engine *e)
 {
 	if (!e->inventory)
 		return NULL;
-	return make_picture(e, e->policy, NULL, bandwidth_parts(e, e->policy, true));
+	return make_picture(e, e->policy, NULL, bandwidth_parts(e, e->policy, true), NULL);
 }
 
 /* The CPU of each vCPU when each is bound to one of its own; else nothing is filled in. */
