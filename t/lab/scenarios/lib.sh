@@ -136,6 +136,27 @@ cpu_ratio() {
 	calc "${rates[0]} / ${rates[1]}"
 }
 
+requests_of() { # requests_of GUEST: of its disk, 16 KiB each
+	lab-guest stat "$1" | jq '(.disk_read_bytes + .disk_write_bytes) / 16384'
+}
+
+# disk_rates SECONDS GUEST...: requests a second that each guest's disk did, one number a line
+disk_rates() {
+	local s=$1 g from=() at=()
+	shift
+	for g; do from+=("$(requests_of "$g")") at+=("${EPOCHREALTIME/[.,]/}"); done
+	nap "$s"
+	for g; do
+		calc "($(requests_of "$g") - ${from[0]}) * 1e6 / (${EPOCHREALTIME/[.,]/} - ${at[0]})"
+		echo
+		from=("${from[@]:1}") at=("${at[@]:1}")
+	done
+}
+
+disk_tuning() { # disk_tuning GUEST: its disk's limits by libvirt, added up; 0: none
+	virsh blkdeviotune "$1" vda | awk '/^(total|read|write)_(iops|bytes)_sec *:/ { s += $NF } END { print s }'
+}
+
 resident_mib() { # resident_mib GUEST: memory of its QEMU in RAM (not its program's, which all share)
 	local pages shared
 	read -r _ pages shared _ <"/proc/$(<"/run/libvirt/qemu/$1.pid")/statm"

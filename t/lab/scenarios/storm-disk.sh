@@ -22,28 +22,12 @@ write_storm_conf() {
 	EOF2
 }
 
-requests_of() { # requests_of GUEST: 16 KiB each
-	lab-guest stat "$1" | jq '(.disk_read_bytes + .disk_write_bytes) / 16384'
-}
-
-iops_of() { # iops_of GUEST SECONDS
-	local from to t0 t1
-	from=$(requests_of "$1") t0=${EPOCHREALTIME/[.,]/}
-	nap "$2"
-	to=$(requests_of "$1") t1=${EPOCHREALTIME/[.,]/}
-	calc "($to - $from) * 1e6 / ($t1 - $t0)"
-}
-
 calm_now() {
 	[ "$($qosctl --json status | jq -r .pressure.disk.state)" = calm ]
 }
 
-tuning() {
-	virsh blkdeviotune bronze1 vda | awk '/^(total|read|write)_(iops|bytes)_sec *:/ { s += $NF } END { print s }'
-}
-
 untuned() {
-	[ "$(tuning)" = 0 ]
+	[ "$(disk_tuning bronze1)" = 0 ]
 }
 
 main() {
@@ -53,14 +37,14 @@ main() {
 	for g in gold1 "${bronze[@]}"; do lab-guest start "$g" --disk /srv/disk || return 1; done
 	lab-guest load gold1 disk
 	nap 2
-	alone=$(iops_of gold1 6)
+	alone=$(disk_rates 6 gold1)
 	for g in "${bronze[@]}"; do lab-guest load "$g" disk; done
 	nap 2
-	none=$(iops_of gold1 6)
+	none=$(disk_rates 6 gold1)
 	write_storm_conf
 	start_qosd || return 1
 	nap 10
-	with=$(iops_of gold1 8)
+	with=$(disk_rates 8 gold1)
 	printf 'gold, requests a second: alone %.0f, no QoS %.0f, qosd %.0f\n' "$alone" "$none" "$with" |
 		tee -a "$table"
 	note "$($qosctl --json status | jq -c '.pressure.disk'); $(virsh blkdeviotune bronze1 vda | grep -v ' 0$' | tr '\n' ' ')"
@@ -71,6 +55,6 @@ main() {
 	check "calm returns" until_true 60 calm_now
 	# The last limits are lifted by libvirt, after the tick that said calm.
 	until_true 10 untuned
-	is "nothing of the throttle is left" "$(tuning)" 0
+	is "nothing of the throttle is left" "$(disk_tuning bronze1)" 0
 }
 main
