@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * bench_share - what a round of division costs: NICs of one uplink, a third of which asks for all,
- * a third for a little, both directions. Nothing is read or written.
+ * a third for a little, both directions; and disks likewise, in operations and in bytes. Nothing is
+ * read or written.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "qosd/core/diskshare.h"
 #include "qosd/core/netshare.h"
 #include "qosd/core/share.h"
 
@@ -87,12 +89,56 @@ static double round_us(size_t count)
 	return spent / ROUNDS;
 }
 
+static void work(struct diskshare_disk *disks, const struct diskshare_output *out, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		uint64_t part = out->count ? out->parts[i].rate[DISKSHARE_IOPS] : DISKSHARE_FREE;
+		uint64_t ops = i % 3 ? 1 + i % 3 : 1000;
+
+		ops = ops < part ? ops : part;
+		disks[i].count[DISKSHARE_IOPS] += ops;
+		disks[i].count[DISKSHARE_BPS] += ops * 65536;
+	}
+}
+
+static double disk_round_us(size_t count)
+{
+	static struct diskshare_disk disks[NICS_MAX];
+	struct diskshare_input in = { .capacity = { 50 * count, 50 * count * 65536 },
+				      .disks = disks,
+				      .ndisks = count };
+	struct diskshare *shares = diskshare_new();
+	struct diskshare_output out = { 0 };
+	double spent = 0;
+
+	for (size_t i = 0; i < count; i++)
+		disks[i] = (struct diskshare_disk){ .guest_id = (uint32_t)i + 1,
+						    .weight = 25u << 2 * (i % 3),
+						    .known = true,
+						    .limit = { DISKSHARE_FREE, DISKSHARE_FREE },
+						    .floor = { 50, 4000000 } };
+	for (int r = 0; shares && r < ROUNDS; r++) {
+		double began;
+
+		in.now_us += 1000000;
+		work(disks, &out, count);
+		began = cpu_us();
+		if (diskshare_round(shares, &in, &out) < 0)
+			break;
+		spent += cpu_us() - began;
+	}
+	diskshare_free(shares);
+	return spent / ROUNDS;
+}
+
 int main(void)
 {
 	static const size_t counts[] = { 64, 200, 1000, 4000 };
 
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
-		printf("%5zu NICs: one division %7.1f us, a round of both directions %7.1f us CPU\n",
-		       counts[i], divide_us(counts[i]), round_us(counts[i]));
+		printf("%5zu NICs: one division %7.1f us, a round of both directions %7.1f us CPU; "
+		       "disks: a round of both units %7.1f us CPU\n",
+		       counts[i], divide_us(counts[i]), round_us(counts[i]),
+		       disk_round_us(counts[i]));
 	return 0;
 }
