@@ -173,6 +173,24 @@ static void test_end(void)
 	diskshare_free(m.shares);
 }
 
+/* A light disk's ups and downs move the part of a heavy one by less than is worth a change. */
+static void test_small_moves(void)
+{
+	struct model m = model_new(200);
+	unsigned int changes;
+
+	add(&m, 1000, 100);
+	add(&m, 10, 100);
+	run(&m, SETTLED);
+	changes = m.changes;
+	for (unsigned int s = 0; s < 40; s++) {
+		m.disks[1].offered = s / 3 % 2 ? 16 : 10;
+		run(&m, 1);
+	}
+	CU_ASSERT_EQUAL(m.changes, changes);
+	diskshare_free(m.shares);
+}
+
 /* What one gives up goes to the others at once, and stays theirs although use lags behind. */
 static void test_no_swing(void)
 {
@@ -302,6 +320,7 @@ int main(void)
 		{ "floors of many kinds", test_many_floors },
 		{ "exempt", test_exempt },
 		{ "all are free when it is over", test_end },
+		{ "small moves change nothing", test_small_moves },
 		{ "no swinging", test_no_swing },
 		{ "a disk that was held wakes up", test_wakes },
 		{ "without counts", test_unknown },
