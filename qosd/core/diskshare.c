@@ -24,7 +24,7 @@
 #define ADOPTED_US UINT64_C(10000000) /* what was taken over stands so long without a count */
 #define SAME       10                 /* a change by less than a tenth is none */
 #define EXCESS     20                 /* a twentieth too much in all: the small ones, too */
-#define CLOSEST_US UINT64_C(1000)     /* two rounds closer than this tell nothing */
+#define CLOSEST_US UINT64_C(1000)     /* two counts closer than this tell nothing */
 #define PASSES_MAX 12
 #define USE_MAX    (UINT64_MAX / 4) /* sums of a use and its part are numbers still */
 
@@ -151,17 +151,17 @@ static void look_at_unit(struct seen *s, uint64_t count, uint64_t dt_us)
 	s->count = count;
 }
 
-/* What cannot be counted now is taken to go on as before. */
-static void look(struct disk_state *d, const struct diskshare_disk *now, uint64_t now_us)
+/* What cannot be counted, or was not anew, is taken to go on as before. */
+static void look(struct disk_state *d, const struct diskshare_disk *now)
 {
-	uint64_t dt_us = d->counted_us ? now_us - d->counted_us : 0;
+	uint64_t dt_us = d->counted_us ? now->at_us - d->counted_us : 0;
 
-	if (!now->known || (d->counted_us && dt_us < CLOSEST_US))
+	if (!now->at_us || now->at_us < d->counted_us || (d->counted_us && dt_us < CLOSEST_US))
 		return;
 	for (size_t u = 0; u < DISKSHARE_UNITS; u++)
 		look_at_unit(&d->seen[u], now->count[u], dt_us);
 	d->told = d->counted_us != 0;
-	d->counted_us = now_us;
+	d->counted_us = now->at_us;
 }
 
 static void judge(struct seen *s, uint64_t limit, uint64_t now_us)
@@ -193,7 +193,7 @@ static void take_disks(struct diskshare *s, const struct diskshare_input *in)
 			s->next[i] = s->disks[k];
 		else
 			s->next[i] = new_state(d->guest_id, d->index);
-		look(&s->next[i], d, in->now_us);
+		look(&s->next[i], d);
 		for (size_t u = 0; u < DISKSHARE_UNITS; u++)
 			judge(&s->next[i].seen[u], d->limit[u], in->now_us);
 	}

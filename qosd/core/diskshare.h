@@ -36,7 +36,7 @@ struct diskshare_disk {
 	uint32_t guest_id, index; /* ascending in the array, in this order */
 	uint32_t weight;
 	bool exempt;                     /* counted, but not held back */
-	bool known;                      /* `count` holds */
+	uint64_t at_us;                  /* when `count` was read; 0: it is not known */
 	uint64_t count[DISKSHARE_UNITS]; /* operations, bytes since whenever */
 	uint64_t limit[DISKSHARE_UNITS]; /* by its class and by overload; DISKSHARE_FREE: none */
 	uint64_t floor[DISKSHARE_UNITS];

@@ -175,7 +175,7 @@ static void add_disk(struct engine *e, size_t i, uint32_t index, bool exempt, bo
 
 		d->limit[u] = exempt ? DISKSHARE_FREE : least(limit, cap_of(e->picture, i, u));
 	}
-	d->known = s->source.count(s->source.ctx, g, index, d->count);
+	d->at_us = s->source.count(s->source.ctx, g, index, d->count);
 }
 
 static void add_disks(struct engine *e, size_t i, uint64_t now_s, bool closely)

@@ -20,9 +20,9 @@ struct storage_source { /* where counts come from: libvirt, or a test */
 	void *ctx;
 	uint64_t (*now_us)(void *ctx); /* monotonic */
 	void (*want)(void *ctx);       /* counts are about to be asked for, now and later */
-	/* What one disk (a place in g->disks) did so far. False: not known. */
-	bool (*count)(void *ctx, const struct guest *g, uint32_t disk,
-		      uint64_t ret[DISKSHARE_UNITS]);
+	/* What one disk (a place in g->disks) did until then; 0: not known. */
+	uint64_t (*count)(void *ctx, const struct guest *g, uint32_t disk,
+			  uint64_t ret[DISKSHARE_UNITS]);
 };
 
 struct storage; /* NULL source.count: nothing is shared */

@@ -5,6 +5,8 @@
  */
 #include "qosd/daemon/storage.h"
 
+#define WANT_US UINT64_C(5000000)
+
 static uint64_t now_us(void *ctx)
 {
 	return engine_now_us(ctx);
@@ -12,13 +14,18 @@ static uint64_t now_us(void *ctx)
 
 static void want(void *ctx)
 {
-	virt_disk_stats_want(((struct engine *)ctx)->virt);
+	virt_disk_stats_want(((struct engine *)ctx)->virt, WANT_US);
 }
 
-static bool count(void *ctx, const struct guest *g, uint32_t disk, uint64_t ret[DISKSHARE_UNITS])
+static uint64_t count(void *ctx, const struct guest *g, uint32_t disk,
+		      uint64_t ret[DISKSHARE_UNITS])
 {
+	uint64_t at_us;
+
 	return virt_disk_count(((struct engine *)ctx)->virt, g, disk, &ret[DISKSHARE_IOPS],
-			       &ret[DISKSHARE_BPS]) == 0;
+			       &ret[DISKSHARE_BPS], &at_us) < 0
+		       ? 0
+		       : at_us;
 }
 
 void storage_start(struct engine *e)

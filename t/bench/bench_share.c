@@ -89,13 +89,15 @@ static double round_us(size_t count)
 	return spent / ROUNDS;
 }
 
-static void work(struct diskshare_disk *disks, const struct diskshare_output *out, size_t count)
+static void work(struct diskshare_disk *disks, const struct diskshare_output *out, size_t count,
+		 uint64_t now_us)
 {
 	for (size_t i = 0; i < count; i++) {
 		uint64_t part = out->count ? out->parts[i].rate[DISKSHARE_IOPS] : DISKSHARE_FREE;
 		uint64_t ops = i % 3 ? 1 + i % 3 : 1000;
 
 		ops = ops < part ? ops : part;
+		disks[i].at_us = now_us;
 		disks[i].count[DISKSHARE_IOPS] += ops;
 		disks[i].count[DISKSHARE_BPS] += ops * 65536;
 	}
@@ -114,14 +116,13 @@ static double disk_round_us(size_t count)
 	for (size_t i = 0; i < count; i++)
 		disks[i] = (struct diskshare_disk){ .guest_id = (uint32_t)i + 1,
 						    .weight = 25u << 2 * (i % 3),
-						    .known = true,
 						    .limit = { DISKSHARE_FREE, DISKSHARE_FREE },
 						    .floor = { 50, 4000000 } };
 	for (int r = 0; shares && r < ROUNDS; r++) {
 		double began;
 
 		in.now_us += 1000000;
-		work(disks, &out, count);
+		work(disks, &out, count, in.now_us);
 		began = cpu_us();
 		if (diskshare_round(shares, &in, &out) < 0)
 			break;

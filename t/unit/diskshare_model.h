@@ -103,7 +103,7 @@ static inline void round_now(struct model *m)
 		disks[i] = (struct diskshare_disk){ .guest_id = d->id,
 						    .weight = d->weight,
 						    .exempt = d->exempt,
-						    .known = !d->hidden,
+						    .at_us = d->hidden ? 0 : m->now_us,
 						    .limit = { DISKSHARE_FREE, DISKSHARE_FREE } };
 		disks[i].count[m->unit] = d->shown;
 		disks[i].floor[m->unit] = d->floor;

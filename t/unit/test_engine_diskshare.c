@@ -39,14 +39,14 @@ static void rack_want(void *ctx)
 	((struct rack *)ctx)->wanted++;
 }
 
-static bool rack_count(void *ctx, const struct guest *g, uint32_t disk,
-		       uint64_t ret[DISKSHARE_UNITS])
+static uint64_t rack_count(void *ctx, const struct guest *g, uint32_t disk,
+			   uint64_t ret[DISKSHARE_UNITS])
 {
 	const struct rack *r = ctx;
 
 	ret[DISKSHARE_IOPS] = r->shown[g->id][disk];
 	ret[DISKSHARE_BPS] = r->shown[g->id][disk] * 4096;
-	return !r->silent;
+	return r->silent ? 0 : r->storm->now_us;
 }
 
 static void attach(struct rack *r)
