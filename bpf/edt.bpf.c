@@ -40,10 +40,8 @@
 #define SPARSE_CREDIT_NS 20000000ULL    /* what it may save up */
 #define SPARSE_DEBT_NS   10000000000ULL /* how far it may push the main clock */
 #define SPARSE_LINE_NS   25000000ULL    /* ... and the line: what is left of a flood waits less */
-#define SLICE_BITS       4
-#define CELL_BITS        16
-#define FLOWS            (1U << (SLICE_BITS + CELL_BITS)) /* of all NICs together */
-#define FLOW_SHIFT       14 /* unit of time in a flow's cell: 16.4 us */
+#define FLOWS            131072         /* of all NICs together; power of two */
+#define FLOW_SHIFT       14             /* unit of time in a flow's cell: 16.4 us */
 #define FLOW_STALE       (SPARSE_DEBT_NS * 2 >> FLOW_SHIFT)
 #define SHARE_BITS       20
 #define REFUSED_BITS     2
@@ -79,8 +77,7 @@ struct {
  * What flows have queued. A cell holds until when (32 bits of 16.4 us), the share of the line's
  * time until then (20 bits), whether one of the last three packets was refused (2 bits: 3, 2, 1,
  * no), and a tag, by which a cell of another flow or NIC is seen and taken over. Cells are read and
- * written whole. Each NIC and direction uses one of 16 slices, so a guest that sends from any
- * number of addresses takes cells of few others.
+ * written whole.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -369,9 +366,7 @@ static __always_inline int mark(struct __sk_buff *skb, struct edt_state *s, cons
 
 static __always_inline __u64 *flow_of(__u32 hash, __u32 key, __u32 *tag)
 {
-	__u32 mixed = key * 0x9e3779b1U;
-	__u32 i = mixed >> (32 - SLICE_BITS) << CELL_BITS |
-		  ((hash ^ mixed) & ((1U << CELL_BITS) - 1));
+	__u32 i = (hash ^ key * 0x9e3779b1U) & (FLOWS - 1);
 
 	*tag = hash >> (32 - TAG_BITS);
 	return bpf_map_lookup_elem(&qosd_flows, &i);
