@@ -24,6 +24,7 @@ CORE_TESTS = \
 	t/unit/test_plan_disk \
 	t/unit/test_plan_throttle \
 	t/unit/test_policy \
+	t/unit/test_portset \
 	t/unit/test_rbd \
 	t/unit/test_sample_text \
 	t/unit/test_share \
@@ -40,6 +41,8 @@ HOST_TESTS = \
 	t/unit/test_cgroup \
 	t/unit/test_cgroup_act \
 	t/unit/test_net \
+	t/unit/test_net_count \
+	t/unit/test_net_hostcount \
 	t/unit/test_net_edt \
 	t/unit/test_net_htb \
 	t/unit/test_net_survive \
@@ -115,6 +118,8 @@ t_unit_test_ceph_look_LDADD = $(HOST_TEST_LIBS) -lpthread
 t_unit_test_cgroup_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_cgroup_act_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_net_count_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_net_hostcount_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_edt_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_htb_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_survive_LDADD = $(HOST_TEST_LIBS)
