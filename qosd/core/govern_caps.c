@@ -152,7 +152,8 @@ static void cap_class(struct govern *g, const struct govern_turn *turn, size_t c
 	uint32_t level = g->classes[c].level[govern_track_resource(track)];
 	const uint32_t *members;
 
-	if (count == 0) return;
+	if (count == 0)
+		return;
 	members = &g->by_class[begin];
 	if (level >= (track == TRACK_CPU ? SOFT_LEVEL : 1000)) {
 		free_class(g, turn, members, count, track);
