@@ -24,6 +24,7 @@ CORE_TESTS = \
 	t/unit/test_plan_disk \
 	t/unit/test_plan_throttle \
 	t/unit/test_policy \
+	t/unit/test_portset \
 	t/unit/test_rbd \
 	t/unit/test_sample_text \
 	t/unit/test_share \
