@@ -227,6 +227,13 @@ static uint64_t demand_of(const struct seen *s, uint64_t limit)
 	return s->hungry ? limit : least(content, limit);
 }
 
+/* A device that is not there carries nothing; what cannot be told apart may be there all the same.
+ */
+static bool is_unknown(const struct seen *s, const struct network *n)
+{
+	return !s->told && netshare_told_apart(n);
+}
+
 /*
  * The host's traffic: nobody knows whether it wants more than it gets. So all of a reservation is
  * kept once a part of it is used, and what it uses beyond counts as that of a NIC of weight 1.
@@ -238,7 +245,7 @@ static struct share host_share(const struct seen *s, const struct network *n, ui
 	if (!n->reservation_bps)
 		return (struct share){ 0 };
 	share.demand = n->reservation_bps;
-	if (s->use_bps <= n->reservation_bps / HOST_ACTIVE)
+	if (s->use_bps <= n->reservation_bps / HOST_ACTIVE && !is_unknown(s, n))
 		share.demand /= HOST_ROOM;
 	share.demand = least(most(share.demand, s->use_bps + DEMAND_LEAST), capacity);
 	return share;
@@ -288,26 +295,42 @@ static bool on_line(const struct division *v, uint32_t network)
 	return v->s->line_of[network] == v->line;
 }
 
-/* The uplink's own counters, where a network has no other device, count its guests as well. */
 static void count_host(struct division *v, uint32_t network)
 {
-	const struct network *n = &v->in->policy->networks[network];
-	struct seen *s = &v->s->states[network].host[v->d];
+	look(&v->s->states[network].host[v->d], &v->in->networks[network].host[v->d], NETSHARE_FREE,
+	     v->dt_us);
+}
 
-	look(s, &v->in->networks[network].host[v->d], NETSHARE_FREE, v->dt_us);
-	if (strcmp(n->device, netshare_uplink(n)) != 0)
+/*
+ * A device's counters count what is told apart on its way through it as well; those of the uplink,
+ * where a network has no other device, its guests too.
+ */
+static void count_once(struct division *v, uint32_t network)
+{
+	const struct network *all = v->in->policy->networks, *n = &all[network];
+	struct seen *s = &v->s->states[network].host[v->d];
+	bool is_uplink = strcmp(n->device, netshare_uplink(n)) == 0;
+
+	if (netshare_told_apart(n))
 		return;
-	for (size_t i = 0; i < v->in->nnics; i++)
+	for (uint32_t i = 0; i < v->in->policy->nnetworks; i++)
+		if (on_line(v, i) && netshare_told_apart(&all[i]) &&
+		    (is_uplink || strcmp(all[i].device, n->device) == 0))
+			s->use_bps -= least(s->use_bps, v->s->states[i].host[v->d].use_bps);
+	for (size_t i = 0; is_uplink && i < v->in->nnics; i++)
 		if (on_line(v, v->in->nics[i].network))
 			s->use_bps -= least(s->use_bps, v->s->nics[i].seen[v->d].use_bps);
 }
 
 static void gather(struct division *v)
 {
+	for (uint32_t i = 0; i < v->in->policy->nnetworks; i++)
+		if (on_line(v, i))
+			count_host(v, i);
 	for (uint32_t i = 0; i < v->in->policy->nnetworks; i++) {
 		if (!on_line(v, i))
 			continue;
-		count_host(v, i);
+		count_once(v, i);
 		v->s->shares[v->count++] = host_share(&v->s->states[i].host[v->d],
 						      &v->in->policy->networks[i], v->capacity);
 	}

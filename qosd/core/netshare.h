@@ -10,7 +10,9 @@
  *	else                                                           demand = 1.25 * use + a bit
  *
  * The host's traffic is not held back by anybody: its part is what the NICs leave free, and they
- * cannot take it. All that it has reserved is kept for it as soon as it uses a little of that.
+ * cannot take it. All that it has reserved is kept for it as soon as it uses a little of that. What
+ * is told apart on the uplink is not counted once more as that of the device it passes; while it is
+ * not known, all of its reservation is kept.
  *
  * While a line has room for everybody's demand nobody is held back: then, and while rates are not
  * known yet, the data plane alone keeps the sum to the line and each NIC's guarantee (edt_line.h).
@@ -125,11 +127,16 @@ void nic_parts_free(struct nic_parts *parts); /* malloc'd with its items; NULL i
 bool nic_parts_any(const struct nic_parts *parts);
 
 /* ---- who is on which network ---- */
-/* The network whose device is this NIC's bridge or parent; NETSHARE_NONE: none. */
+/* The network, not told apart, whose device is this NIC's bridge or parent; NETSHARE_NONE: none. */
 uint32_t netshare_network_of(const struct policy *p, const struct guest_nic *nic);
 /* The first network with the same uplink. */
 uint32_t netshare_line_of(const struct policy *p, uint32_t network);
 /* The device that all its traffic passes. */
 const char *netshare_uplink(const struct network *n);
+/*
+ * Is its traffic told apart on the uplink, by ports, cgroup or mark? Then it is the host's alone:
+ * no NIC belongs to it, whatever its device is.
+ */
+bool netshare_told_apart(const struct network *n);
 
 #endif

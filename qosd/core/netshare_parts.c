@@ -14,10 +14,16 @@ const char *netshare_uplink(const struct network *n)
 	return n->uplink ? n->uplink : n->device;
 }
 
+bool netshare_told_apart(const struct network *n)
+{
+	return !portset_empty(&n->ports) || n->cgroup || (n->mark && n->mark != POLICY_NONE_U32);
+}
+
 uint32_t netshare_network_of(const struct policy *p, const struct guest_nic *nic)
 {
 	for (size_t i = 0; nic->bridge[0] && i < p->nnetworks; i++)
-		if (strcmp(p->networks[i].device, nic->bridge) == 0)
+		if (!netshare_told_apart(&p->networks[i]) &&
+		    strcmp(p->networks[i].device, nic->bridge) == 0)
 			return (uint32_t)i;
 	return NETSHARE_NONE;
 }

@@ -159,6 +159,7 @@ struct network *policy_add_network(struct policy *p)
 		return NULL;
 	p->networks = array;
 	n->rate_bps = POLICY_NONE_U64;
+	n->mark = POLICY_NONE_U32;
 	return n;
 }
 

@@ -18,10 +18,14 @@
 #include "qosd/core/cpuset.h"
 #include "qosd/core/diag.h"
 #include "qosd/core/err.h"
+#include "qosd/core/portset.h"
 
 #define POLICY_NONE_U64 UINT64_MAX /* "no limit" / not set */
 #define POLICY_NONE_U32 UINT32_MAX
 #define POLICY_NAME_MAX 64
+
+/* How deep a control group of networks may be, as bpf/hostcount.h. */
+#define POLICY_CGROUP_LEVELS 16
 
 enum policy_mode { MODE_OBSERVE, MODE_ENFORCE };
 enum cpu_placement { PLACEMENT_ANY, PLACEMENT_SHARED, PLACEMENT_DEDICATED };
@@ -131,6 +135,11 @@ struct network {
 	char *name, *device, *uplink;
 	uint64_t rate_bps;        /* NONE = ask the link */
 	uint64_t reservation_bps; /* for the host's own traffic; default 0 */
+	/* Which of the host's traffic on the uplink that is: all that are given must match. None is
+	 * given: all of the device's. */
+	struct portset ports; /* local or remote port of TCP or UDP; empty = not asked */
+	char *cgroup;         /* below the root of cgroup v2, with all below it; NULL = not asked */
+	uint32_t mark;        /* the firewall's; NONE or 0 = not asked */
 	unsigned int line;
 };
 
@@ -224,6 +233,7 @@ enum key_type {
 	KEY_SHARE,     /* uint32_t permille; "none" = POLICY_NONE_U32 where optional */
 	KEY_AMOUNT,    /* struct amount: "100%" or "4GiB" */
 	KEY_CPUSET,    /* struct cpuset */
+	KEY_PORTS,     /* struct portset */
 	KEY_GROUP,     /* sub-table at offset */
 	KEY_LIST,      /* list of groups (networks, classes, match): handled by name */
 };

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "qosd/core/host.h"
-#include "qosd/core/netshare.h"
 #include "qosd/core/policy_report.h"
 #include "qosd/core/unit.h"
 
@@ -225,134 +224,6 @@ static void check_default_class(struct policy_report *r)
 		      "there is no class for guests that no rule matches");
 }
 
-/* ---- networks ---- */
-
-static bool same(const char *a, const char *b)
-{
-	return a && b && strcmp(a, b) == 0;
-}
-
-static void check_network_unique(struct policy_report *r, size_t index)
-{
-	const struct network *networks = r->policy->networks, *n = &networks[index];
-	char path[REPORT_PATH_MAX];
-
-	for (size_t i = 0; i < index; i++) {
-		if (same(networks[i].name, n->name)) {
-			snprintf(path, sizeof(path), "networks[%zu].name", index);
-			policy_report(r, DIAG_ERROR, path, "give each network a name of its own",
-				      "network \"%s\" is there already as networks[%zu]", n->name,
-				      i);
-		}
-		if (same(networks[i].device, n->device)) {
-			snprintf(path, sizeof(path), "networks[%zu].device", index);
-			policy_report(r, DIAG_ERROR, path, "name each device in one network",
-				      "device \"%s\" belongs to networks[%zu] already", n->device,
-				      i);
-		}
-	}
-}
-
-/* What the networks on one uplink say that it carries; NONE: the link itself tells. */
-static uint64_t line_rate(const struct policy *p, size_t index)
-{
-	uint32_t line = netshare_line_of(p, (uint32_t)index);
-
-	for (uint32_t i = line; i < p->nnetworks; i++)
-		if (p->networks[i].rate_bps != POLICY_NONE_U64 && netshare_line_of(p, i) == line)
-			return p->networks[i].rate_bps;
-	return POLICY_NONE_U64;
-}
-
-/* What the first `count` networks reserve for the host on the uplink of one of them. */
-static uint64_t line_reserved(const struct policy *p, size_t index, size_t count)
-{
-	uint32_t line = netshare_line_of(p, (uint32_t)index);
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < count; i++)
-		if (netshare_line_of(p, i) == line)
-			sum += p->networks[i].reservation_bps;
-	return sum;
-}
-
-static void check_network_rate(struct policy_report *r, size_t index)
-{
-	const struct network *n = &r->policy->networks[index];
-	char path[REPORT_PATH_MAX], has[UNIT_TEXT_MAX], said[UNIT_TEXT_MAX], fix[128];
-	uint64_t rate = line_rate(r->policy, index);
-
-	if (n->rate_bps == POLICY_NONE_U64 || n->rate_bps == rate)
-		return;
-	unit_format_rate(n->rate_bps, has);
-	unit_format_rate(rate, said);
-	snprintf(path, sizeof(path), "networks[%zu].rate", index);
-	snprintf(fix, sizeof(fix), "write rate = \"%s\", or leave it out here", said);
-	policy_report(r, DIAG_ERROR, path, fix, "uplink %s carries %s as networks[%u] says, not %s",
-		      netshare_uplink(n), said, netshare_line_of(r->policy, (uint32_t)index), has);
-}
-
-static void check_network_reservation(struct policy_report *r, size_t index)
-{
-	const struct policy *p = r->policy;
-	uint64_t rate = line_rate(p, index), before = line_reserved(p, index, index);
-	uint64_t mine = p->networks[index].reservation_bps;
-	char path[REPORT_PATH_MAX], have[UNIT_TEXT_MAX], most[UNIT_TEXT_MAX], fix[128];
-
-	snprintf(path, sizeof(path), "networks[%zu]", index);
-	if (rate == POLICY_NONE_U64 || before > rate || mine <= rate - before ||
-	    policy_report_bad(r, path, ""))
-		return;
-	unit_format_rate(mine, have);
-	unit_format_rate(rate - before, most);
-	snprintf(path, sizeof(path), "networks[%zu].reservation", index);
-	snprintf(fix, sizeof(fix), "write reservation = \"%s\" or less", most);
-	policy_report(r, DIAG_ERROR, path, fix, "reservation %s is above the network's rate %s%s",
-		      have, most, before ? " less what others reserve on this uplink" : "");
-}
-
-/* The most that one uplink leaves for guests; NONE when that depends on a link's speed. */
-static uint64_t best_network_room(const struct policy *p)
-{
-	uint64_t best = 0;
-
-	for (size_t i = 0; i < p->nnetworks; i++) {
-		uint64_t rate = line_rate(p, i), reserved = line_reserved(p, i, p->nnetworks);
-		uint64_t room = rate > reserved ? rate - reserved : 0;
-
-		if (rate == POLICY_NONE_U64)
-			return POLICY_NONE_U64;
-		if (room > best)
-			best = room;
-	}
-	return p->nnetworks ? best : POLICY_NONE_U64;
-}
-
-static void check_networks(struct policy_report *r)
-{
-	const struct policy *p = r->policy;
-	uint64_t room = best_network_room(p);
-	char path[REPORT_PATH_MAX], have[UNIT_TEXT_MAX], most[UNIT_TEXT_MAX], fix[128];
-
-	for (size_t i = 0; i < p->nnetworks; i++) {
-		check_network_unique(r, i);
-		check_network_rate(r, i);
-		check_network_reservation(r, i);
-	}
-	if (policy_report_bad(r, "networks", ""))
-		return;
-	for (size_t i = 0; i < p->nclasses; i++) {
-		if (p->classes[i].net.reservation_bps <= room)
-			continue;
-		unit_format_rate(p->classes[i].net.reservation_bps, have);
-		unit_format_rate(room, most);
-		snprintf(path, sizeof(path), "classes[%zu].net.reservation", i);
-		snprintf(fix, sizeof(fix), "write reservation = \"%s\" or less", most);
-		policy_report(r, DIAG_ERROR, path, fix,
-			      "no network can keep %s for a guest, the best leaves %s", have, most);
-	}
-}
-
 /* ---- the host's storage ---- */
 
 /* A floor above all that there is cannot be kept. */
@@ -443,7 +314,7 @@ int policy_check(struct policy *p, const struct host *host, struct diag_list *fi
 	check_classes(&r);
 	check_rules(&r);
 	check_default_class(&r);
-	check_networks(&r);
+	policy_report_networks(&r);
 	check_storage(&r);
 	check_host(&r);
 	return r.errors ? -EINVAL : 0;

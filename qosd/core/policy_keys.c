@@ -282,6 +282,15 @@ static const struct policy_key network_keys[] = {
 	  .offset = offsetof(struct network, reservation_bps), .min = 0, .max = RATE_LIMIT,
 	  .example = "\"4Gbit\"",
 	  .help = "rate kept for the host's own traffic" },
+	{ .name = "ports", .type = KEY_PORTS, .offset = offsetof(struct network, ports),
+	  .example = "\"3300,6789,6800-7568\"",
+	  .help = "TCP and UDP ports, local or remote, that tell that traffic apart" },
+	{ .name = "cgroup", .type = KEY_PATH, .offset = offsetof(struct network, cgroup),
+	  .example = "\"/system.slice/ceph-osd.target\"",
+	  .help = "control group below the root of cgroup v2 whose traffic it is" },
+	{ .name = "mark", .type = KEY_COUNT32, .offset = offsetof(struct network, mark), .min = 1,
+	  .max = UINT32_MAX - 1, .optional_none = true, .example = "16",
+	  .help = "firewall mark of the packets that it is" },
 };
 
 static const struct policy_key reserve_keys[] = {

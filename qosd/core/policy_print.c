@@ -59,9 +59,11 @@ static void put_quoted(struct text *t, const char *s)
 	put(t, "\"", 1);
 }
 
+/* What may be not set, and then stays away. */
 static bool is_string(enum key_type type)
 {
-	return type == KEY_NAME || type == KEY_PATTERN || type == KEY_DEVICE || type == KEY_PATH;
+	return type == KEY_NAME || type == KEY_PATTERN || type == KEY_DEVICE || type == KEY_PATH ||
+	       type == KEY_PORTS;
 }
 
 static bool is_bare(const struct policy_key *key, const char *value)

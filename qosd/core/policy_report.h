@@ -25,5 +25,7 @@ void policy_report(struct policy_report *r, enum diag_severity severity, const c
 bool policy_report_bad(const struct policy_report *r, const char *prefix, const char *suffix);
 /* All checks of one class alone; `path` is "classes[2]", or "" for a class without a place. */
 void policy_report_class(struct policy_report *r, const struct qclass *c, const char *path);
+/* Networks, and what classes reserve of them. */
+void policy_report_networks(struct policy_report *r);
 
 #endif

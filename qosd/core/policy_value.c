@@ -34,6 +34,7 @@ static const char *const type_nouns[] = {
 	[KEY_SHARE] = "a share in percent with at most one decimal",
 	[KEY_AMOUNT] = "a share in percent or a size",
 	[KEY_CPUSET] = "a list of CPUs",
+	[KEY_PORTS] = "a list of ports",
 	[KEY_GROUP] = "a group",
 	[KEY_LIST] = "a list",
 };
@@ -230,6 +231,23 @@ static int set_cpuset(const struct policy_key *key, struct cpuset *field, const 
 	return r < 0 ? refuse_form(key, text, err) : 0;
 }
 
+static int set_ports(const struct policy_key *key, struct portset *field, const char *text,
+		     struct qerr *err)
+{
+	struct portset ports = { 0 };
+	int r = portset_parse(text, &ports);
+
+	if (r == -ERANGE)
+		return qerr_set(err, r,
+				"\"%.40s\" is out of range; write ports from 1 to 65535, in %d "
+				"ranges at the most",
+				text, PORTSET_RANGES);
+	if (r < 0 || portset_empty(&ports))
+		return refuse_form(key, text, err);
+	*field = ports;
+	return 0;
+}
+
 static bool is_letter_or_digit(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -322,6 +340,8 @@ int policy_key_set(const struct policy_key *key, void *base, const char *text, s
 		return set_amount(key, field, text, err);
 	case KEY_CPUSET:
 		return set_cpuset(key, field, text, err);
+	case KEY_PORTS:
+		return set_ports(key, field, text, err);
 	case KEY_GROUP:
 	case KEY_LIST:
 		return refuse_form(key, text, err);
@@ -379,6 +399,8 @@ char *policy_key_format(const struct policy_key *key, const void *base, char *bu
 		return buf;
 	case KEY_CPUSET:
 		return cpuset_format(field, buf, size);
+	case KEY_PORTS:
+		return portset_format(field, buf, size);
 	case KEY_AMOUNT:
 		format_amount(field, text);
 		break;

@@ -46,6 +46,18 @@ static void random_cpus(uint64_t *state, char *buf, size_t size)
 	cpuset_format(&set, buf, size);
 }
 
+static void random_ports(uint64_t *state, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	for (unsigned int n = 1 + next_random(state) % 20; n > 0; n--) {
+		unsigned int first = 1 + next_random(state) % 65000;
+
+		len += (size_t)snprintf(buf + len, size - len, "%s%u-%u", len ? "," : "", first,
+					first + (unsigned int)(next_random(state) % 500));
+	}
+}
+
 static void random_number(const struct policy_key *key, uint64_t *state, char *buf, size_t size)
 {
 	uint64_t n = number_between(state, key->min, key->max);
@@ -104,6 +116,9 @@ static void random_value(const struct policy_key *key, uint64_t *state, char *bu
 		break;
 	case KEY_CPUSET:
 		random_cpus(state, buf, size);
+		break;
+	case KEY_PORTS:
+		random_ports(state, buf, size);
 		break;
 	default:
 		random_number(key, state, buf, size);

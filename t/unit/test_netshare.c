@@ -25,9 +25,11 @@ struct nic_model {
 
 struct line_model {
 	double capacity, host_offered, host_sent, host_got;
+	double apart_sent; /* of host_sent, what is told apart */
+	bool apart_known;
 	struct nic_model nics[NICS_MAX];
 	size_t nnics;
-	struct network networks[2];
+	struct network networks[3];
 	struct policy policy;
 	struct netshare *shares;
 	struct netshare_output out;
@@ -113,7 +115,8 @@ static void serve(struct line_model *m, double dt)
 static void round_now(struct line_model *m)
 {
 	struct netshare_nic nics[NICS_MAX];
-	struct netshare_network nets[2] = { { .capacity_bps = (uint64_t)m->capacity },
+	struct netshare_network nets[3] = { { .capacity_bps = (uint64_t)m->capacity },
+					    { .capacity_bps = (uint64_t)m->capacity },
 					    { .capacity_bps = (uint64_t)m->capacity } };
 	struct netshare_input in = { .now_us = m->now_us,
 				     .policy = &m->policy,
@@ -123,6 +126,9 @@ static void round_now(struct line_model *m)
 
 	nets[1].host[NETSHARE_OUT] =
 		(struct netshare_count){ .known = true, .bytes = (uint64_t)(m->host_sent / 8) };
+	nets[2].host[NETSHARE_OUT] =
+		(struct netshare_count){ .known = m->apart_known,
+					 .bytes = (uint64_t)(m->apart_sent / 8) };
 	for (size_t i = 0; i < m->nnics; i++) {
 		const struct nic_model *n = &m->nics[i];
 
@@ -227,6 +233,62 @@ static void test_storm_and_storage(void)
 	run(&m, 0.3);
 	CU_ASSERT(m.host_got >= 0.98 * 40 * MBIT);
 	model_done(&m);
+}
+
+static uint64_t line_out(const struct line_model *m)
+{
+	return m->out.lines[0].rate_bps[NETSHARE_OUT];
+}
+
+/* The host's traffic on one device, of which some is told apart by its ports. */
+static void model_apart(struct line_model *m)
+{
+	model_init(m, 100 * MBIT, 16 * MBIT);
+	m->networks[2] = (struct network){ .name = (char *)"rbd",
+					   .device = (char *)"eth0.7",
+					   .uplink = (char *)"eth0",
+					   .reservation_bps = 32 * MBIT,
+					   .ports = { 1, { { 6800, 7568 } } } };
+	m->policy.nnetworks = 3;
+	m->apart_known = true;
+	model_add(m, 0, 1)->offered = 300 * MBIT;
+}
+
+/* Each keeps what it reserves as soon as it uses it, and no byte counts twice. */
+static void test_told_apart(void)
+{
+	struct line_model m;
+
+	model_apart(&m);
+	run(&m, 2); /* idle: a sixteenth of each is kept */
+	CU_ASSERT(line_out(&m) > 96 * MBIT && line_out(&m) <= 97.1 * MBIT);
+	for (int i = 0; i < 20; i++) { /* all that passes the device is told apart */
+		m.host_sent += 30 * MBIT * 0.1;
+		m.apart_sent += 30 * MBIT * 0.1;
+		run(&m, 0.1);
+	}
+	CU_ASSERT(line_out(&m) > 66 * MBIT && line_out(&m) < 68 * MBIT);
+	for (int i = 0; i < 20; i++) { /* some is not */
+		m.host_sent += 42 * MBIT * 0.1;
+		m.apart_sent += 30 * MBIT * 0.1;
+		run(&m, 0.1);
+	}
+	CU_ASSERT(line_out(&m) > 51 * MBIT && line_out(&m) < 53 * MBIT);
+	run(&m, 1); /* lent again */
+	CU_ASSERT(line_out(&m) > 96 * MBIT);
+	netshare_free(m.shares);
+}
+
+/* What cannot be counted may be there: all that is reserved for it is kept. */
+static void test_apart_unknown(void)
+{
+	struct line_model m;
+
+	model_apart(&m);
+	m.apart_known = false;
+	run(&m, 2);
+	CU_ASSERT(line_out(&m) > 66 * MBIT && line_out(&m) < 68 * MBIT);
+	netshare_free(m.shares);
 }
 
 /* Room for all: nobody is held back, and nothing is watched closely. */
@@ -499,6 +561,10 @@ static void test_membership(void)
 	struct guest_nic nic = { .bridge = "br1" }, other = { .bridge = "virbr0" }, none = { 0 };
 
 	CU_ASSERT_EQUAL(netshare_network_of(&policy, &nic), 2);
+	networks[2].mark = POLICY_NONE_U32;
+	CU_ASSERT_EQUAL(netshare_network_of(&policy, &nic), 2);
+	networks[2].mark = 7; /* the host's traffic alone */
+	CU_ASSERT_EQUAL(netshare_network_of(&policy, &nic), NETSHARE_NONE);
 	CU_ASSERT_EQUAL(netshare_network_of(&policy, &other), NETSHARE_NONE);
 	CU_ASSERT_EQUAL(netshare_network_of(&policy, &none), NETSHARE_NONE);
 	CU_ASSERT_EQUAL(netshare_line_of(&policy, 2), 1);
@@ -510,6 +576,8 @@ static const struct test tests[] = {
 	{ "gold asks, bronze floods", test_guarantee },
 	{ "the rest goes by weight", test_weights },
 	{ "a storm costs storage nothing", test_storm_and_storage },
+	{ "traffic of the host, told apart", test_told_apart },
+	{ "... that nobody can tell", test_apart_unknown },
 	{ "room for all", test_calm },
 	{ "more reserved than there is", test_too_much },
 	{ "guarantees take all", test_trickle },
