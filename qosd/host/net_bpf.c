@@ -2,9 +2,7 @@
 /*
  * net_bpf - loads, pins and adopts the shaper, and reads and writes its maps.
  *
- * Two builds have the same program if the kernel's tag (a digest of the instructions) is the same.
- * To know the tag of ours it must be loaded, which touches nothing: if it equals the pinned one,
- * the pinned one stays and ours is let go.
+ * If the program of this build is the one that is pinned, that one stays and ours is let go.
  */
 #include "qosd/host/net_bpf.h"
 
@@ -12,19 +10,13 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
 #include "bpf/edt.skel.h"
 #include "qosd/core/mem.h"
-
-#define BPFFS_MAGIC 0xcafe4a11L
-#define PATH_BYTES  (sizeof(((struct net_bpf *)0)->dir) + 12)
+#include "qosd/host/net_pin.h"
 
 static const char *const prog_pins[2] = { [EDT_IN] = "in", [EDT_OUT] = "out" };
 
@@ -87,12 +79,6 @@ struct edt_cfg net_bpf_profile(uint64_t rate_bps, uint32_t flags)
 
 /* ---- pins ---- */
 
-static char *pin_path(const struct net_bpf *b, const char *name, char buf[PATH_BYTES])
-{
-	snprintf(buf, PATH_BYTES, "%s/%s", b->dir, name);
-	return buf;
-}
-
 int net_bpf_init(struct net_bpf *b, const char *pin_dir, struct qerr *err)
 {
 	int n = snprintf(b->dir, sizeof(b->dir), "%s/v%d", pin_dir, EDT_LAYOUT);
@@ -106,35 +92,20 @@ int net_bpf_init(struct net_bpf *b, const char *pin_dir, struct qerr *err)
 	return 0;
 }
 
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 void net_bpf_done(struct net_bpf *b)
 {
-	close_fd(&b->cfg_fd);
-	close_fd(&b->st_fd);
-	close_fd(&b->line_fd[0]);
-	close_fd(&b->line_fd[1]);
-	close_fd(&b->prog_fd[EDT_IN]);
-	close_fd(&b->prog_fd[EDT_OUT]);
+	net_pin_close(&b->cfg_fd);
+	net_pin_close(&b->st_fd);
+	net_pin_close(&b->line_fd[0]);
+	net_pin_close(&b->line_fd[1]);
+	net_pin_close(&b->prog_fd[EDT_IN]);
+	net_pin_close(&b->prog_fd[EDT_OUT]);
 	b->loaded = false;
 }
 
 bool net_bpf_is_open(const struct net_bpf *b)
 {
 	return b->cfg_fd >= 0 && b->st_fd >= 0;
-}
-
-static int prog_info(int fd, struct bpf_prog_info *info)
-{
-	uint32_t size = sizeof(*info);
-
-	memset(info, 0, sizeof(*info));
-	return bpf_obj_get_info_by_fd(fd, info, &size) < 0 ? -errno : 0;
 }
 
 static bool map_fits(int fd, enum bpf_map_type type, uint32_t value_bytes)
@@ -149,22 +120,22 @@ static bool map_fits(int fd, enum bpf_map_type type, uint32_t value_bytes)
 int net_bpf_look(struct net_bpf *b, struct qerr *err)
 {
 	struct bpf_prog_info info;
-	char path[PATH_BYTES];
+	char path[NET_PIN_PATH_BYTES];
 	int r = 0;
 
 	if (net_bpf_is_open(b))
 		return 0;
 	net_bpf_done(b);
-	b->cfg_fd = bpf_obj_get(pin_path(b, "cfg", path));
+	b->cfg_fd = bpf_obj_get(net_pin_path(b->dir, "cfg", path));
 	if (b->cfg_fd < 0)
 		return -ENOENT;
-	b->st_fd = bpf_obj_get(pin_path(b, "st", path));
+	b->st_fd = bpf_obj_get(net_pin_path(b->dir, "st", path));
 	for (int i = 0; i < 2; i++) {
-		b->line_fd[i] = bpf_obj_get(pin_path(b, lines[i].pin, path));
+		b->line_fd[i] = bpf_obj_get(net_pin_path(b->dir, lines[i].pin, path));
 		if (!map_fits(b->line_fd[i], BPF_MAP_TYPE_ARRAY, lines[i].value_bytes))
-			close_fd(&b->line_fd[i]);
-		b->prog_fd[i] = bpf_obj_get(pin_path(b, prog_pins[i], path));
-		if (b->prog_fd[i] >= 0 && prog_info(b->prog_fd[i], &info) == 0)
+			net_pin_close(&b->line_fd[i]);
+		b->prog_fd[i] = bpf_obj_get(net_pin_path(b->dir, prog_pins[i], path));
+		if (b->prog_fd[i] >= 0 && net_pin_prog_info(b->prog_fd[i], &info) == 0)
 			b->prog_id[i] = info.id;
 	}
 	if (!net_bpf_is_open(b))
@@ -191,7 +162,7 @@ static int map_of(const uint32_t *ids, uint32_t count, const char *name, enum bp
 		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
 		    strcmp(info.name, name) == 0 && map_fits(fd, type, value_bytes))
 			return fd;
-		close_fd(&fd);
+		net_pin_close(&fd);
 	}
 	return -ENOENT;
 }
@@ -207,7 +178,7 @@ int net_bpf_recover(struct net_bpf *b, enum edt_direction direction, uint32_t pr
 	if (fd < 0)
 		return -errno;
 	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0) {
-		close_fd(&fd);
+		net_pin_close(&fd);
 		return -ENOENT;
 	}
 	count = info.nr_map_ids < ARRAY_SIZE(ids) ? info.nr_map_ids : ARRAY_SIZE(ids);
@@ -222,11 +193,11 @@ int net_bpf_recover(struct net_bpf *b, enum edt_direction direction, uint32_t pr
 			b->line_fd[i] = map_of(ids, count, lines[i].name, BPF_MAP_TYPE_ARRAY,
 					       lines[i].value_bytes);
 	if (!net_bpf_is_open(b)) {
-		close_fd(&fd);
+		net_pin_close(&fd);
 		net_bpf_done(b);
 		return -ENOENT;
 	}
-	close_fd(&b->prog_fd[direction]);
+	net_pin_close(&b->prog_fd[direction]);
 	b->prog_fd[direction] = fd;
 	b->prog_id[direction] = program_id;
 	return 0;
@@ -234,56 +205,24 @@ int net_bpf_recover(struct net_bpf *b, enum edt_direction direction, uint32_t pr
 
 /* ---- loading ---- */
 
-static int make_dir(const char *path, struct qerr *err)
-{
-	if (mkdir(path, 0700) == 0 || errno == EEXIST)
-		return 0;
-	return qerr_set(err, -errno, "cannot create %s: %s", path, strerror(errno));
-}
-
-static int make_dirs(const struct net_bpf *b, struct qerr *err)
-{
-	char parent[sizeof(b->dir)];
-	struct statfs fs;
-	int r;
-
-	memcpy(parent, b->dir, sizeof(parent));
-	*strrchr(parent, '/') = '\0';
-	r = make_dir(parent, err);
-	if (r < 0)
-		return r;
-	if (statfs(parent, &fs) < 0 || fs.f_type != BPFFS_MAGIC) {
-		rmdir(parent);
-		return qerr_set(err, -ENOTSUP,
-				"%s is not on bpffs; run: mount -t bpf bpf /sys/fs/bpf", parent);
-	}
-	return make_dir(b->dir, err);
-}
-
-static int silent(enum libbpf_print_level level, const char *format, va_list args)
-{
-	(void)level;
-	(void)format;
-	(void)args;
-	return 0;
-}
-
 static int open_and_load(const struct net_bpf *b, bool delivery_time, struct edt **ret)
 {
 	struct edt *skel = edt__open();
-	char path[PATH_BYTES];
+	char path[NET_PIN_PATH_BYTES];
 	int r;
 
 	if (!skel)
 		return -errno;
 	skel->rodata->delivery_time = delivery_time;
-	r = bpf_map__set_pin_path(skel->maps.qosd_cfg, pin_path(b, "cfg", path));
+	r = bpf_map__set_pin_path(skel->maps.qosd_cfg, net_pin_path(b->dir, "cfg", path));
 	if (r == 0)
-		r = bpf_map__set_pin_path(skel->maps.qosd_st, pin_path(b, "st", path));
+		r = bpf_map__set_pin_path(skel->maps.qosd_st, net_pin_path(b->dir, "st", path));
 	if (r == 0)
-		r = bpf_map__set_pin_path(skel->maps.qosd_line, pin_path(b, lines[0].pin, path));
+		r = bpf_map__set_pin_path(skel->maps.qosd_line,
+					  net_pin_path(b->dir, lines[0].pin, path));
 	if (r == 0)
-		r = bpf_map__set_pin_path(skel->maps.qosd_line_st, pin_path(b, lines[1].pin, path));
+		r = bpf_map__set_pin_path(skel->maps.qosd_line_st,
+					  net_pin_path(b->dir, lines[1].pin, path));
 	if (r == 0)
 		r = edt__load(skel);
 	if (r < 0) {
@@ -306,55 +245,26 @@ static int load(const struct net_bpf *b, struct edt **ret, struct qerr *err)
 	return 0;
 }
 
-/* Put a program where the pin is; the pin is there at every moment. */
-static int replace_pin(const struct net_bpf *b, const char *name, int fd, struct qerr *err)
+static int settle(struct net_bpf *b, int direction, const struct bpf_program *fresh,
+		  bool *ret_replaced, struct qerr *err)
 {
-	char path[PATH_BYTES], fresh[PATH_BYTES];
-
-	pin_path(b, name, path);
-	snprintf(fresh, sizeof(fresh), "%s/new", b->dir);
-	unlink(fresh);
-	if (bpf_obj_pin(fd, fresh) < 0 || rename(fresh, path) < 0)
-		return qerr_set(err, -errno, "cannot pin %s: %s", path, strerror(errno));
-	return 0;
-}
-
-/* Keep the pinned program if it is the same as the one just loaded, else pin the new one. */
-static int settle(struct net_bpf *b, int direction, int fresh_fd, bool *ret_replaced,
-		  struct qerr *err)
-{
-	struct bpf_prog_info fresh, old;
-	int fd = b->prog_fd[direction], r;
-
-	if (prog_info(fresh_fd, &fresh) < 0)
-		return qerr_set(err, -errno, "cannot inspect the network shaper");
-	if (fd >= 0 && prog_info(fd, &old) == 0) {
-		if (memcmp(fresh.tag, old.tag, sizeof(old.tag)) == 0)
-			return 0;
-		*ret_replaced = true;
-	}
-	r = replace_pin(b, prog_pins[direction], fresh_fd, err);
-	if (r < 0)
-		return r;
-	close_fd(&b->prog_fd[direction]);
-	b->prog_fd[direction] = fcntl(fresh_fd, F_DUPFD_CLOEXEC, 0);
-	b->prog_id[direction] = fresh.id;
-	return 0;
+	return net_pin_settle(b->dir, prog_pins[direction], bpf_program__fd(fresh),
+			      &b->prog_fd[direction], &b->prog_id[direction], ret_replaced, err);
 }
 
 int net_bpf_pin_again(struct net_bpf *b, struct qerr *err)
 {
-	int r = make_dirs(b, err);
+	int r = net_pin_make_dirs(b->dir, err);
 
 	if (r == 0)
-		r = replace_pin(b, "cfg", b->cfg_fd, err);
+		r = net_pin_replace(b->dir, "cfg", b->cfg_fd, err);
 	if (r == 0)
-		r = replace_pin(b, "st", b->st_fd, err);
+		r = net_pin_replace(b->dir, "st", b->st_fd, err);
 	for (int i = 0; r == 0 && i < 2; i++) {
 		if (b->line_fd[i] >= 0)
-			r = replace_pin(b, lines[i].pin, b->line_fd[i], err);
+			r = net_pin_replace(b->dir, lines[i].pin, b->line_fd[i], err);
 		if (r == 0 && b->prog_fd[i] >= 0)
-			r = replace_pin(b, prog_pins[i], b->prog_fd[i], err);
+			r = net_pin_replace(b->dir, prog_pins[i], b->prog_fd[i], err);
 	}
 	return r;
 }
@@ -380,16 +290,16 @@ int net_bpf_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err)
 	r = net_bpf_look(b, err);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	if (r == -ENOENT && (r = make_dirs(b, err)) < 0)
+	if (r == -ENOENT && (r = net_pin_make_dirs(b->dir, err)) < 0)
 		return r;
-	print = libbpf_set_print(silent);
+	print = net_pin_hush();
 	r = load(b, &skel, err);
 	libbpf_set_print(print);
 	if (r < 0)
 		return r;
-	r = settle(b, EDT_IN, bpf_program__fd(skel->progs.edt_in), ret_replaced, err);
+	r = settle(b, EDT_IN, skel->progs.edt_in, ret_replaced, err);
 	if (r == 0)
-		r = settle(b, EDT_OUT, bpf_program__fd(skel->progs.edt_out), ret_replaced, err);
+		r = settle(b, EDT_OUT, skel->progs.edt_out, ret_replaced, err);
 	if (r == 0 && b->cfg_fd < 0) {
 		b->cfg_fd = fcntl(bpf_map__fd(skel->maps.qosd_cfg), F_DUPFD_CLOEXEC, 0);
 		b->st_fd = fcntl(bpf_map__fd(skel->maps.qosd_st), F_DUPFD_CLOEXEC, 0);
@@ -403,19 +313,10 @@ int net_bpf_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err)
 
 int net_bpf_unpin(struct net_bpf *b, struct qerr *err)
 {
-	static const char *const names[] = { "cfg", "st", "line", "line_st", "in", "out", "new" };
-	char path[PATH_BYTES];
+	static const char *const names[] = { "cfg", "st", "line", "line_st", "in", "out" };
 
 	net_bpf_done(b);
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (unlink(pin_path(b, names[i], path)) < 0 && errno != ENOENT)
-			return qerr_set(err, -errno, "cannot remove %s: %s", path, strerror(errno));
-	if (rmdir(b->dir) < 0 && errno != ENOENT)
-		return qerr_set(err, -errno, "cannot remove %s: %s", b->dir, strerror(errno));
-	memcpy(path, b->dir, sizeof(b->dir));
-	*strrchr(path, '/') = '\0';
-	rmdir(path); /* stays when something else is in it */
-	return 0;
+	return net_pin_remove(b->dir, names, ARRAY_SIZE(names), err);
 }
 
 /* ---- the maps ---- */

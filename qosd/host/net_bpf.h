@@ -15,14 +15,15 @@
 
 #include "bpf/edt.h"
 #include "qosd/core/err.h"
+#include "qosd/host/net_pin.h"
 
 struct net_bpf {
-	char dir[128];       /* PIN_DIR/v1 */
-	int cfg_fd, st_fd;   /* -1: not open */
-	int line_fd[2];      /* rates and clocks of shared lines; -1: not open */
-	int prog_fd[2];      /* by enum edt_direction; -1: not open */
-	uint32_t prog_id[2]; /* 0: not known */
-	bool loaded;         /* the programs are those of this build */
+	char dir[NET_PIN_DIR_BYTES]; /* PIN_DIR/v1 */
+	int cfg_fd, st_fd;           /* -1: not open */
+	int line_fd[2];              /* rates and clocks of shared lines; -1: not open */
+	int prog_fd[2];              /* by enum edt_direction; -1: not open */
+	uint32_t prog_id[2];         /* 0: not known */
+	bool loaded;                 /* the programs are those of this build */
 };
 
 /* Remembers the directory only. -EINVAL: too long. */
