@@ -41,6 +41,8 @@ HOST_TESTS = \
 	t/unit/test_cgroup \
 	t/unit/test_cgroup_act \
 	t/unit/test_net \
+	t/unit/test_net_count \
+	t/unit/test_net_hostcount \
 	t/unit/test_net_edt \
 	t/unit/test_net_htb \
 	t/unit/test_net_survive \
@@ -116,6 +118,8 @@ t_unit_test_ceph_look_LDADD = $(HOST_TEST_LIBS) -lpthread
 t_unit_test_cgroup_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_cgroup_act_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_net_count_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_net_hostcount_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_edt_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_htb_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_survive_LDADD = $(HOST_TEST_LIBS)
@@ -150,7 +154,8 @@ t_lab_lab_virtctl_SOURCES = t/lab/virtctl.c
 t_lab_lab_virtctl_LDADD = $(LAB_TOOL_LIBS)
 # Tests with real packets, which net-kinds.sh runs on the lab's kernels too.
 if HAVE_CUNIT
-LAB_TESTS = t/unit/test_net_htb t/unit/test_net_survive
+LAB_TESTS = t/unit/test_net_count t/unit/test_net_hostcount t/unit/test_net_htb \
+	t/unit/test_net_survive
 endif
 lab-programs: $(LAB_TOOLS) $(LAB_TESTS)
 

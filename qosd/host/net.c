@@ -38,18 +38,6 @@ static const struct guest_nic *nic_of(const struct target *t)
 	return &t->guest->nics[t->index];
 }
 
-/* The index that libvirt did not tell. Asking for an unknown name makes the kernel search for a
- * module of that name, so look first. */
-static uint32_t index_of(const char *device)
-{
-	char path[64];
-
-	if (strchr(device, '/'))
-		return 0;
-	snprintf(path, sizeof(path), "/sys/class/net/%s", device);
-	return access(path, F_OK) == 0 ? if_nametoindex(device) : 0;
-}
-
 static int find_device(struct net *n, const struct guest_nic *nic, struct net_dev **ret,
 		       struct qerr *err)
 {
@@ -60,7 +48,7 @@ static int find_device(struct net *n, const struct guest_nic *nic, struct net_de
 		return r;
 	if (!n->adopted)
 		net_plane_adopt(n, NULL); /* apply will tell what is wrong */
-	ifindex = nic->ifindex ? nic->ifindex : index_of(nic->device);
+	ifindex = nic->ifindex ? nic->ifindex : net_watch_index(nic->device);
 	*ret = ifindex ? net_watch_device(n->watch, ifindex) : NULL;
 	return *ret ? 0 : qerr_set(err, -ENOENT, "%s has gone", nic->device);
 }
@@ -186,6 +174,8 @@ int net_new(const struct net_config *config, struct adapter **ret, struct qerr *
 	net_parse_name(n->ifb_name, config->ifb_name ? config->ifb_name : IFB_NAME);
 	r = net_bpf_init(&n->bpf, config->pin_dir ? config->pin_dir : PIN_DIR, err);
 	if (r == 0)
+		r = net_count_init(&n->count, config->pin_dir ? config->pin_dir : PIN_DIR, err);
+	if (r == 0)
 		r = net_nl_open(&n->nl, err);
 	if (r == 0)
 		r = net_watch_new(n->ifb_name, &n->watch, err);
@@ -207,6 +197,7 @@ void net_free(struct adapter *a)
 	net_nl_close(n->nl);
 	net_bpf_done(&n->bpf);
 	net_shares_done(&n->shares);
+	net_count_done(&n->count);
 	free(n);
 }
 
@@ -217,6 +208,7 @@ void net_set_readonly(struct adapter *a, bool readonly)
 	if (n->readonly && !readonly) { /* finish what was only looked at */
 		n->adopted = false;
 		net_bpf_done(&n->bpf);
+		net_count_begin(&n->count);
 	}
 	n->readonly = readonly;
 }
@@ -256,6 +248,30 @@ void net_look(struct adapter *a, const struct guest_nic *nic, struct net_about *
 	if (net_watch_filters(n->watch, dev, NULL) == 0 &&
 	    (net_found_refuse_root(dev, &err) < 0 || net_found_refuse_filters(dev, &err) < 0))
 		snprintf(ret->obstacle, sizeof(ret->obstacle), "%s", err.text);
+}
+
+/* ---- the host's own traffic ---- */
+
+int net_set_host_rules(struct adapter *a, const struct net_host_rule *rules, size_t count,
+		       struct qerr *err)
+{
+	struct net *n = net_of(a);
+
+	return !n || n->readonly ? 0 : net_count_set(n, rules, count, err);
+}
+
+int net_check_host_rule(struct adapter *a, const struct net_host_rule *rule, struct qerr *err)
+{
+	struct net *n = net_of(a);
+
+	return n ? net_count_check(n, rule, err) : 0;
+}
+
+int net_read_host_bytes(struct adapter *a, uint32_t number, uint64_t *ret_in, uint64_t *ret_out)
+{
+	struct net *n = net_of(a);
+
+	return n ? net_count_read(&n->count, number, ret_in, ret_out) : -ENOENT;
 }
 
 /* ---- counters ---- */
@@ -463,6 +479,8 @@ int net_teardown(struct adapter *a, struct qerr *err)
 	if (n->readonly)
 		return qerr_set(err, -EROFS, "nothing is written in observe mode");
 	r = net_watch_drain(n->watch, err);
+	if (r == 0)
+		r = net_count_remove(n, err);
 	if (r == 0)
 		r = net_plane_adopt(n, err);
 	if (r == 0)

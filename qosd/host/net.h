@@ -14,7 +14,10 @@
 #ifndef QOSD_HOST_NET_H
 #define QOSD_HOST_NET_H
 
+#include <net/if.h>
+
 #include "qosd/core/adapter.h"
+#include "qosd/core/portset.h"
 
 /* What limits NICs, see net_plane.h; in the order of enum policy_shaper. */
 enum net_way { NET_WAY_AUTO, NET_WAY_EDT, NET_WAY_HTB };
@@ -64,6 +67,24 @@ struct net_member {
 };
 int net_set_line(struct adapter *a, uint32_t line, bool in, uint64_t rate_bps, struct qerr *err);
 int net_set_members(struct adapter *a, struct net_member *members, size_t count, struct qerr *err);
+/*
+ * The host's own traffic that is counted apart at uplinks; see net_count.h. Rules: all of them,
+ * zeroed beyond what they say, the lower number first; none takes all counters off. Others' filters
+ * and qdiscs stay. What one rule lacks does not stop the others: the first lack is returned.
+ */
+struct net_host_rule {
+	uint32_t number; /* 0..63 */
+	uint32_t mark;   /* 0: not asked */
+	struct portset ports;
+	char uplink[IF_NAMESIZE];
+	char cgroup[256]; /* below the root of cgroup v2; "": not asked */
+};
+int net_set_host_rules(struct adapter *a, const struct net_host_rule *rules, size_t count,
+		       struct qerr *err);
+/* What would stand in the way of such a rule here. Reads only. 0 or negative errno. */
+int net_check_host_rule(struct adapter *a, const struct net_host_rule *rule, struct qerr *err);
+/* Bytes that the uplink received and sent of it. -ENOENT: it is not counted. */
+int net_read_host_bytes(struct adapter *a, uint32_t number, uint64_t *ret_in, uint64_t *ret_out);
 /* What the link of a device carries, bit/s. -ENOENT: it does not say (virtual, or down). */
 int net_read_link_speed(const char *device, uint64_t *ret_bps);
 /* Remove programs, pins, ifb: only when no NIC is shaped any more. */

@@ -20,6 +20,12 @@ static const struct {
 	{ "fq_codel", EDT_HAD_FQ_CODEL },
 };
 
+bool net_found_filters(const struct net_dev *dev)
+{
+	return dev->foreign_egress || dev->foreign_ingress || dev->program_id ||
+	       dev->redirect_there || dev->counter_id[0] || dev->counter_id[1];
+}
+
 bool net_found_root_is_ours(const struct net_dev *dev)
 {
 	return dev->root_handle == NET_ROOT_HANDLE &&

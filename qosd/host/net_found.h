@@ -12,6 +12,8 @@
 #include "bpf/edt.h"
 #include "qosd/host/net_watch.h"
 
+/* Is any filter on its hooks, of whomever? They must be known. */
+bool net_found_filters(const struct net_dev *dev);
 /* The root qdisc has our mark, whichever of our kinds. */
 bool net_found_root_is_ours(const struct net_dev *dev);
 /* The note on the root qdisc, 0: it needs none (the kernel's own, or ours), or none can be made. */

@@ -120,8 +120,8 @@ int net_ifb_ensure(struct net *n, struct qerr *err)
 	if (r == 0 && dev->slot == NET_SLOT_NONE)
 		r = net_link_add_clsact(n->nl, dev->ifindex, err);
 	if (r == 0)
-		r = net_link_set_program(n->nl, dev->ifindex, n->bpf.prog_fd[EDT_OUT],
-					 net_prog_names[EDT_OUT], err);
+		r = net_link_set_program(n->nl, dev->ifindex, NET_HOOK_EGRESS, NET_FILTER_HANDLE,
+					 n->bpf.prog_fd[EDT_OUT], net_prog_names[EDT_OUT], err);
 	return r;
 }
 

@@ -218,11 +218,11 @@ int net_link_del_root(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
 			ifindex, "remove our root qdisc", err));
 }
 
-int net_link_set_program(struct net_nl *nl, uint32_t ifindex, int prog_fd, const char *name,
-			 struct qerr *err)
+int net_link_set_program(struct net_nl *nl, uint32_t ifindex, uint32_t hook, uint32_t handle,
+			 int prog_fd, const char *name, struct qerr *err)
 {
-	struct nl_msg *msg = tc_message(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_REPLACE, ifindex,
-					NET_HOOK_EGRESS, NET_FILTER_HANDLE, "bpf");
+	struct nl_msg *msg = tc_message(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_REPLACE, ifindex, hook,
+					handle, "bpf");
 	struct nlattr *options;
 
 	if (!msg)
@@ -236,7 +236,7 @@ int net_link_set_program(struct net_nl *nl, uint32_t ifindex, int prog_fd, const
 		nla_put_u32(msg, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
 		nla_nest_end(msg, options);
 	}
-	return create(nl, msg, ifindex, "attach the shaper", err);
+	return create(nl, msg, ifindex, "attach a program", err);
 }
 
 /* Every packet that comes in, by the classifier matchall or by u32 where that is absent. */
@@ -307,9 +307,10 @@ static int del_filter(struct net_nl *nl, uint32_t ifindex, uint32_t hook, uint32
 	return absent_is_fine(request(nl, msg, ifindex, "remove our filter", err));
 }
 
-int net_link_del_program(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
+int net_link_del_program(struct net_nl *nl, uint32_t ifindex, uint32_t hook, uint32_t handle,
+			 struct qerr *err)
 {
-	return del_filter(nl, ifindex, NET_HOOK_EGRESS, NET_FILTER_HANDLE, "bpf", err);
+	return del_filter(nl, ifindex, hook, handle, "bpf", err);
 }
 
 int net_link_del_redirect(struct net_nl *nl, uint32_t ifindex, uint32_t handle, bool u32,

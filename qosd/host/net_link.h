@@ -19,6 +19,7 @@
 #define NET_ROOT_HANDLE   0x71050000u /* tc shows 7105: */
 #define NET_FILTER_PREF   7u
 #define NET_FILTER_HANDLE 0x7105u
+#define NET_COUNT_HANDLE  0x7106u                      /* of those that count */
 #define NET_U32_NODE      (NET_FILTER_HANDLE & 0xfffu) /* what of a u32 filter's handle is ours */
 #define NET_CLASS_ID      (NET_ROOT_HANDLE | 1)        /* the one class of our HTB */
 #define NET_LEAF_HANDLE   0x71060000u                  /* the queue below it */
@@ -64,13 +65,14 @@ int net_link_set_mq(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
 int net_link_set_root(struct net_nl *nl, uint32_t ifindex, const char *kind, struct qerr *err);
 /* Delete the root qdisc with our handle; the kernel then puts its default there. */
 int net_link_del_root(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
-/* Our program on the egress hook; an earlier one is replaced without a gap. */
-int net_link_set_program(struct net_nl *nl, uint32_t ifindex, int prog_fd, const char *name,
-			 struct qerr *err);
+/* A program on a hook of clsact; an earlier one of this handle is replaced without a gap. */
+int net_link_set_program(struct net_nl *nl, uint32_t ifindex, uint32_t hook, uint32_t handle,
+			 int prog_fd, const char *name, struct qerr *err);
 /* Everything that comes in goes to ifb_ifindex. -EEXIST: there is a redirect of ours already. */
 int net_link_set_redirect(struct net_nl *nl, uint32_t ifindex, uint32_t ifb_ifindex,
 			  struct qerr *err);
-int net_link_del_program(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
+int net_link_del_program(struct net_nl *nl, uint32_t ifindex, uint32_t hook, uint32_t handle,
+			 struct qerr *err);
 /* The redirect with this handle, of kind u32 or matchall. */
 int net_link_del_redirect(struct net_nl *nl, uint32_t ifindex, uint32_t handle, bool u32,
 			  struct qerr *err);

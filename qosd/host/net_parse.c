@@ -252,6 +252,12 @@ static uint32_t program_of(struct nlattr *options)
 	return nla_get_u32(o[TCA_BPF_ID]);
 }
 
+static bool is_counter(const struct tcmsg *tc, const char *kind)
+{
+	return TC_H_MAJ(tc->tcm_info) >> 16 == NET_FILTER_PREF &&
+	       tc->tcm_handle == NET_COUNT_HANDLE && strcmp(kind, "bpf") == 0;
+}
+
 /* u32's hash tables are listed like filters, with no node in their handle. */
 static bool is_table(const char *kind, uint32_t handle)
 {
@@ -280,7 +286,7 @@ void net_parse_filter(struct net_dev *dev, struct nlmsghdr *h)
 	const struct tcmsg *tc = nlmsg_data(h);
 	struct nlattr *t[TCA_MAX + 1];
 	const char *kind;
-	bool marked;
+	bool marked, egress = tc->tcm_parent == NET_HOOK_EGRESS;
 
 	if (h->nlmsg_type != RTM_NEWTFILTER || nlmsg_parse(h, sizeof(*tc), t, TCA_MAX, NULL) < 0 ||
 	    !t[TCA_KIND] || !t[TCA_OPTIONS])
@@ -290,7 +296,9 @@ void net_parse_filter(struct net_dev *dev, struct nlmsghdr *h)
 		return;
 	marked = TC_H_MAJ(tc->tcm_info) >> 16 == NET_FILTER_PREF &&
 		 tc->tcm_handle == NET_FILTER_HANDLE;
-	if (tc->tcm_parent != NET_HOOK_EGRESS)
+	if (is_counter(tc, kind))
+		dev->counter_id[egress] = program_of(t[TCA_OPTIONS]);
+	else if (!egress)
 		on_ingress(dev, tc, kind, t[TCA_OPTIONS], marked);
 	else if (marked && strcmp(kind, "bpf") == 0)
 		dev->program_id = program_of(t[TCA_OPTIONS]);

@@ -139,8 +139,8 @@ static int attach_in(struct net *n, const struct net_dev *dev, uint32_t flags, s
 		r = net_link_set_fq(n->nl, dev->ifindex, TC_H_ROOT, NET_ROOT_HANDLE,
 				    NET_FQ_LIMIT + (flags & EDT_NOTES), err);
 	if (r == 0 && (dev->program_id == 0 || dev->program_id != n->bpf.prog_id[EDT_IN]))
-		r = net_link_set_program(n->nl, dev->ifindex, n->bpf.prog_fd[EDT_IN],
-					 net_prog_names[EDT_IN], err);
+		r = net_link_set_program(n->nl, dev->ifindex, NET_HOOK_EGRESS, NET_FILTER_HANDLE,
+					 n->bpf.prog_fd[EDT_IN], net_prog_names[EDT_IN], err);
 	return r;
 }
 
@@ -208,8 +208,8 @@ static void renew(void *user, struct net_dev *dev)
 
 	if ((is_ifb || dev->shaped[EDT_IN]) && net_watch_filters(n->watch, dev, NULL) == 0 &&
 	    dev->program_id != 0)
-		net_link_set_program(n->nl, dev->ifindex, n->bpf.prog_fd[direction],
-				     net_prog_names[direction], NULL);
+		net_link_set_program(n->nl, dev->ifindex, NET_HOOK_EGRESS, NET_FILTER_HANDLE,
+				     n->bpf.prog_fd[direction], net_prog_names[direction], NULL);
 }
 
 /* Programs and maps of this build, and in them the lines that were told before they were there. */
@@ -302,8 +302,7 @@ static int give_back_slot(struct net *n, struct net_dev *dev, enum edt_direction
 	if (!(flags & EDT_OWNS_CLSACT) || dev->slot != NET_SLOT_CLSACT)
 		return 0;
 	r = net_watch_filters(n->watch, dev, err);
-	if (r < 0 || dev->foreign_egress || dev->foreign_ingress || dev->program_id ||
-	    dev->redirect_there)
+	if (r < 0 || net_found_filters(dev))
 		return r;
 	r = net_link_del_slot(n->nl, dev->ifindex, err);
 	if (r == 0 && (flags & EDT_HAD_INGRESS))
@@ -320,7 +319,8 @@ static int detach(struct net *n, struct net_dev *dev, enum edt_direction directi
 		return r;
 	if (anything_there(n, dev, direction))
 		r = direction == EDT_IN
-			    ? net_link_del_program(n->nl, dev->ifindex, err)
+			    ? net_link_del_program(n->nl, dev->ifindex, NET_HOOK_EGRESS,
+						   NET_FILTER_HANDLE, err)
 			    : net_link_del_redirect(n->nl, dev->ifindex, dev->redirect_handle,
 						    dev->redirect_u32, err);
 	if (r == 0 && direction == EDT_IN && net_root_is_ours(dev))

@@ -15,6 +15,7 @@
 
 #include "qosd/host/net.h"
 #include "qosd/host/net_bpf.h"
+#include "qosd/host/net_count.h"
 #include "qosd/host/net_link.h"
 #include "qosd/host/net_share.h"
 #include "qosd/host/net_watch.h"
@@ -25,6 +26,7 @@ struct net {
 	struct net_nl *nl; /* writes */
 	struct net_watch *watch;
 	struct net_shares shares;
+	struct net_count count;
 	char ifb_name[IF_NAMESIZE];
 	bool readonly;
 	bool adopted; /* what an earlier qosd left is known */

@@ -12,6 +12,7 @@
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
 #include <netlink/netlink.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -83,6 +84,7 @@ int net_watch_filters(struct net_watch *w, struct net_dev *dev, struct qerr *err
 	if (dev->filters_known)
 		return 0;
 	dev->program_id = dev->redirect = 0;
+	dev->counter_id[0] = dev->counter_id[1] = 0;
 	dev->redirect_there = false;
 	dev->foreign_egress = dev->foreign_ingress = 0;
 	if (dev->slot == NET_SLOT_CLSACT)
@@ -309,6 +311,17 @@ int net_watch_drain(struct net_watch *w, struct qerr *err)
 	if (!was_pending)
 		wake_owner(w);
 	return r;
+}
+
+/* Asking for an unknown name makes the kernel search for a module of that name, so look first. */
+uint32_t net_watch_index(const char *device)
+{
+	char path[64];
+
+	if (strchr(device, '/'))
+		return 0;
+	snprintf(path, sizeof(path), "/sys/class/net/%s", device);
+	return access(path, F_OK) == 0 ? if_nametoindex(device) : 0;
 }
 
 struct net_dev *net_watch_device(struct net_watch *w, uint32_t ifindex)

@@ -53,10 +53,11 @@ struct net_dev {
 	/* the place that clsact and ingress share, and its filters */
 	enum net_slot slot;
 	bool filters_known;
-	uint32_t program_id; /* our filter on the egress hook, 0 none */
-	uint32_t redirect;   /* our redirect on the ingress hook: target ifindex, 0 none */
-	bool redirect_there; /* also when its target has gone */
-	bool redirect_u32;   /* its kind: u32, else matchall */
+	uint32_t program_id;    /* our filter on the egress hook, 0 none */
+	uint32_t counter_id[2]; /* our counters on the ingress and the egress hook, 0 none */
+	uint32_t redirect;      /* our redirect on the ingress hook: target ifindex, 0 none */
+	bool redirect_there;    /* also when its target has gone */
+	bool redirect_u32;      /* its kind: u32, else matchall */
 	uint32_t redirect_handle;
 	uint16_t foreign_egress, foreign_ingress;
 	/* the owner's notes */
@@ -85,6 +86,8 @@ int net_watch_drain(struct net_watch *w, struct qerr *err);
 struct net_dev *net_watch_device(struct net_watch *w, uint32_t ifindex);
 /* The ifb that serves this NIC alone, NULL: none. */
 struct net_dev *net_watch_serving(struct net_watch *w, uint32_t ifindex);
+/* The index of a device of this name, 0: there is none. */
+uint32_t net_watch_index(const char *device);
 /* Make dev's filters known. 0 or negative errno; -ENODEV the device has gone. */
 int net_watch_filters(struct net_watch *w, struct net_dev *dev, struct qerr *err);
 /* The rate of our class of HTB, 0: none, or the root qdisc is no HTB of ours. */

@@ -197,6 +197,23 @@ static void test_filters(void)
 	CU_ASSERT_EQUAL(dev.redirect, 9);
 }
 
+/* Those that count are known by a handle of their own, on both hooks, and are nobody else's. */
+static void test_counters(void)
+{
+	struct net_dev dev = { .ifindex = 7 };
+	struct nl_msg *in = tc_new(RTM_NEWTFILTER, NET_HOOK_INGRESS, NET_COUNT_HANDLE, "bpf");
+	struct nlattr *options = nla_nest_start(in, TCA_OPTIONS);
+
+	nla_put_u32(in, TCA_BPF_ID, 51);
+	nla_nest_end(in, options);
+	filter(&dev, in, NET_FILTER_PREF);
+	filter(&dev, program(NET_COUNT_HANDLE, 52), NET_FILTER_PREF);
+	CU_ASSERT(dev.counter_id[0] == 51 && dev.counter_id[1] == 52);
+	CU_ASSERT(!dev.program_id && !dev.foreign_egress && !dev.foreign_ingress);
+	filter(&dev, program(NET_COUNT_HANDLE, 53), 1); /* another preference */
+	CU_ASSERT(dev.counter_id[1] == 52 && dev.foreign_egress == 1);
+}
+
 static void test_u32(void)
 {
 	struct net_dev dev = { .ifindex = 7 };
@@ -351,6 +368,7 @@ int main(void)
 		{ "fq below mq", test_children },
 		{ "clsact and ingress", test_slot },
 		{ "filters", test_filters },
+		{ "filters that count", test_counters },
 		{ "a redirect by u32", test_u32 },
 		{ "HTB", test_htb },
 		{ "links", test_link },
