@@ -116,6 +116,22 @@ static int compare_nic(const void *pa, const void *pb)
 	return (a->ifindex > b->ifindex) - (a->ifindex < b->ifindex);
 }
 
+/* The host's traffic is told apart while qosd is in force; said once, if that cannot be. */
+static void tell_apart(struct engine *e)
+{
+	struct bandwidth *b = e->bandwidth;
+	int before = b->apart.code;
+
+	b->apart = (struct qerr){ 0 };
+	if (!b->source.tell_apart)
+		return;
+	if (b->source.tell_apart(b->source.ctx, engine_enforcing(e) ? e->policy : NULL, &b->apart) <
+		    0 &&
+	    b->apart.code != before)
+		log_error(&e->log, LOG_WARNING, NULL,
+			  "some of the host's traffic is not told apart", &b->apart);
+}
+
 static void look_at_networks(struct engine *e)
 {
 	struct bandwidth *b = e->bandwidth;
@@ -126,7 +142,7 @@ static void look_at_networks(struct engine *e)
 		b->networks[i] = (struct netshare_network){ .capacity_bps = bandwidth_capacity(
 								    e, e->policy, i) };
 		if (n->reservation_bps)
-			b->source.count_host(b->source.ctx, n, b->networks[i].host);
+			b->source.count_host(b->source.ctx, e->policy, i, b->networks[i].host);
 	}
 }
 
@@ -142,6 +158,7 @@ static int divide(struct engine *e)
 	if (mem_grow(&b->nics, &b->nics_room, need, sizeof(*b->nics)) < 0 ||
 	    mem_grow(&b->members, &b->members_room, need, sizeof(*b->members)) < 0)
 		return -ENOMEM;
+	tell_apart(e);
 	look_at_networks(e);
 	b->count = 0;
 	for (size_t i = 0; i < e->picture->inventory->count; i++)
@@ -372,6 +389,8 @@ void bandwidth_before_write(struct engine *e)
 {
 	if (!shares_anything(e)) {
 		end_sharing(e);
+		if (bandwidth_is_used(e))
+			tell_apart(e); /* a policy before may have asked for it */
 		return;
 	}
 	e->bandwidth->ended = false;

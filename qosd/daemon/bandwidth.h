@@ -24,8 +24,12 @@ struct bandwidth_source { /* where counts come from and lines go to: the adapter
 	uint64_t (*now_us)(void *ctx); /* monotonic */
 	void (*count_nic)(void *ctx, const struct guest_nic *nic,
 			  struct netshare_count ret[NETSHARE_DIRECTIONS]);
-	void (*count_host)(void *ctx, const struct network *n,
+	void (*count_host)(void *ctx, const struct policy *p, uint32_t network,
 			   struct netshare_count ret[NETSHARE_DIRECTIONS]);
+	/* What of the host's traffic is to be told apart: these networks, or nothing (NULL). */
+	int (*tell_apart)(void *ctx, const struct policy *p, struct qerr *err);
+	/* What stands in the way of that for one network; reads only. */
+	int (*check_apart)(void *ctx, const struct network *n, struct qerr *err);
 	int (*link_speed)(void *ctx, const char *device, uint64_t *ret_bps);
 	int (*set_line)(void *ctx, uint32_t line, bool in, uint64_t rate_bps, struct qerr *err);
 	int (*set_members)(void *ctx, struct net_member *members, size_t count, struct qerr *err);

@@ -187,10 +187,34 @@ static void probe_line(struct engine *e, uint32_t line, struct diag_list *findin
 			 human_rate(guaranteed, kept));
 }
 
+/* In force it has been tried; else (observe) only what can be seen from outside. */
+static void probe_apart(struct engine *e, struct diag_list *findings)
+{
+	const struct bandwidth *b = e->bandwidth;
+
+	if (b->apart.code)
+		diag_add(
+			findings, DIAG_WARNING, NULL, 0, "networks", NULL,
+			"some of the host's traffic is not told apart, so its reservation is never "
+			"lent: %s",
+			b->apart.text);
+	for (uint32_t i = 0; !b->apart.code && i < e->policy->nnetworks; i++) {
+		const struct network *n = &e->policy->networks[i];
+		struct qerr why = { 0 };
+
+		if (netshare_told_apart(n) && n->reservation_bps && b->source.check_apart &&
+		    b->source.check_apart(b->source.ctx, n, &why) < 0)
+			diag_add(findings, DIAG_WARNING, NULL, 0, "networks", NULL,
+				 "the host's traffic of network %s cannot be told apart: %s",
+				 n->name, why.text);
+	}
+}
+
 void bandwidth_probe(struct engine *e, struct diag_list *findings)
 {
 	if (!bandwidth_is_used(e))
 		return;
+	probe_apart(e, findings);
 	for (uint32_t i = 0; i < e->policy->nnetworks; i++)
 		if (netshare_line_of(e->policy, i) == i)
 			probe_line(e, i, findings);

@@ -27,7 +27,8 @@ struct bandwidth {
 	uint64_t speed_bps[BANDWIDTH_LINES];
 
 	uint64_t cost_us;
-	int told; /* negative errno that was logged last */
+	int told;          /* negative errno that was logged last */
+	struct qerr apart; /* why not all that was asked for is told apart; code 0: it is */
 };
 
 /* Is there anything to divide? */

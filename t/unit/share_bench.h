@@ -30,7 +30,9 @@ struct wire { /* the host's NICs, out of guests only */
 	struct bench *b;
 	uint64_t now_us;
 	uint64_t offered[IDS], sent[IDS], dropped[IDS]; /* bit/s; bytes; by guest id */
-	uint64_t host_offered, host_sent;
+	uint64_t host_offered, host_sent, apart_sent;
+	size_t apart;       /* networks that are told apart; 99: it was never asked for */
+	bool apart_unknown; /* ... but that does not work */
 	uint64_t lines[LINES][2];
 	struct net_member members[IDS];
 	size_t nmembers;
@@ -53,13 +55,34 @@ static inline void wire_count(void *ctx, const struct guest_nic *nic, struct net
 						     .pressed = w->dropped[id] };
 }
 
-static inline void wire_host(void *ctx, const struct network *n, struct netshare_count ret[2])
+static inline void wire_host(void *ctx, const struct policy *p, uint32_t network,
+			     struct netshare_count ret[2])
 {
 	const struct wire *w = ctx;
+	bool apart = netshare_told_apart(&p->networks[network]);
+	bool known = !apart || (w->apart && !w->apart_unknown);
 
-	ASSERT_STR(n->name, "storage");
-	ret[NETSHARE_IN] = (struct netshare_count){ .known = true };
-	ret[NETSHARE_OUT] = (struct netshare_count){ .known = true, .bytes = w->host_sent };
+	ASSERT_STR(p->networks[network].name, apart ? "rbd" : "storage");
+	ret[NETSHARE_IN] = (struct netshare_count){ .known = known };
+	ret[NETSHARE_OUT] =
+		(struct netshare_count){ .known = known,
+					 .bytes = apart ? w->apart_sent : w->host_sent };
+}
+
+static inline int wire_apart(void *ctx, const struct policy *p, struct qerr *err)
+{
+	struct wire *w = ctx;
+
+	w->apart = 0;
+	for (size_t i = 0; p && i < p->nnetworks; i++)
+		w->apart += netshare_told_apart(&p->networks[i]);
+	return w->apart && w->apart_unknown ? qerr_set(err, -EBUSY, "eth0 is taken") : 0;
+}
+
+static inline int wire_check(void *ctx, const struct network *n, struct qerr *err)
+{
+	(void)n;
+	return ((struct wire *)ctx)->apart_unknown ? qerr_set(err, -EBUSY, "eth0 is taken") : 0;
 }
 
 static inline int wire_speed(void *ctx, const char *device, uint64_t *ret)
@@ -96,6 +119,8 @@ static inline void attach(struct wire *w)
 					   .now_us = wire_now,
 					   .count_nic = wire_count,
 					   .count_host = wire_host,
+					   .tell_apart = wire_apart,
+					   .check_apart = wire_check,
 					   .link_speed = wire_speed,
 					   .set_line = wire_line,
 					   .set_members = wire_members };
@@ -154,6 +179,7 @@ static inline struct wire *wire_new(const char *policy)
 	add(b, "batch", 3, "bronze");
 	w->storm = storm_new(b);
 	w->now_us = 1000 * MS;
+	w->apart = 99;
 	attach(w);
 	bench_publish(b);
 	bench_settle(b);

@@ -220,6 +220,102 @@ static void test_findings(void)
 	wire_free(w);
 }
 
+/* ---- the host's traffic, told apart ---- */
+
+#define APART_POLICY(mode)                                                                         \
+	"mode = \"" mode "\";\nhost = { reserve = { memory = \"1GiB\"; cpus = \"0\"; }; };\n"      \
+	"networks = ( { name = \"rbd\"; device = \"br0\"; uplink = \"eth0\"; ports = \"6800\";"    \
+	" reservation = \"32Mbit\"; }, { name = \"tenant\"; device = \"br0\"; uplink = \"eth0\";"  \
+	" rate = \"100Mbit\"; } );\n"                                                              \
+	"classes = ( { name = \"gold\"; rank = 0; }, { name = \"silver\"; rank = 1; },"            \
+	" { name = \"bronze\"; rank = 2; } );\ndefault_class = \"silver\";\n"
+
+/* It is kept while it is used, and lent while it is not; guests are on the other network. */
+static void test_apart(void)
+{
+	struct wire *w = wire_contended(APART_POLICY("enforce"));
+	char why[REASON_TEXT_MAX];
+
+	CU_ASSERT_EQUAL(w->apart, 1);
+	CU_ASSERT_EQUAL(w->nmembers, 3);
+	CU_ASSERT(w->lines[1][1] > 96 * MBIT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(reason(w, "batch", why), "network tenant"));
+	for (int i = 0; i < 5; i++) {
+		w->apart_sent += 30 * MBIT / 8 / 10;
+		rounds(w, 1);
+	}
+	CU_ASSERT(w->lines[1][1] > 67 * MBIT && w->lines[1][1] <= 68 * MBIT);
+	CU_ASSERT(allowed(w, "batch") <= 68 * MBIT);
+	rounds(w, 5);
+	CU_ASSERT(w->lines[1][1] > 96 * MBIT);
+	wire_free(w);
+}
+
+/* Nobody knows whether it is there: nothing of its reservation is lent, and doctor says why. */
+static void test_apart_unknown(void)
+{
+	struct wire *w = wire_new(APART_POLICY("enforce"));
+	struct diag_list findings = { 0 };
+	char text[512];
+
+	w->apart_unknown = true;
+	w->offered[3] = 300 * MBIT;
+	rounds(w, 5);
+	CU_ASSERT(w->lines[1][1] > 67 * MBIT && w->lines[1][1] <= 68 * MBIT);
+	bandwidth_probe(w->b->e, &findings);
+	CU_ASSERT_EQUAL_FATAL(findings.count, 1);
+	ASSERT_STR(diag_format(&findings.items[0], text, sizeof(text)),
+		   "networks: some of the host's traffic is not told apart, so its reservation is "
+		   "never lent: eth0 is taken");
+	diag_clear(&findings);
+	wire_free(w);
+}
+
+/* Observing attaches nothing, but says what would stand in the way. */
+static void test_apart_observe(void)
+{
+	struct wire *w = wire_contended(APART_POLICY("observe"));
+	struct diag_list findings = { 0 };
+	char text[512];
+
+	CU_ASSERT_EQUAL(w->apart, 0);
+	bandwidth_probe(w->b->e, &findings);
+	CU_ASSERT_EQUAL(findings.count, 0);
+	w->apart_unknown = true;
+	bandwidth_probe(w->b->e, &findings);
+	CU_ASSERT_EQUAL_FATAL(findings.count, 1);
+	ASSERT_STR(
+		diag_format(&findings.items[0], text, sizeof(text)),
+		"networks: the host's traffic of network rbd cannot be told apart: eth0 is taken");
+	diag_clear(&findings);
+	wire_free(w);
+}
+
+/* Counters are taken off with the policy that asked for them, and by a release. */
+static void test_apart_ends(void)
+{
+	struct wire *w = wire_contended(APART_POLICY("enforce"));
+	struct diag_list findings = { 0 };
+	struct qerr err = { 0 };
+
+	CU_ASSERT_EQUAL(w->apart, 1);
+	write_text(w->b->config_path, STORM_POLICY("enforce"));
+	CU_ASSERT_EQUAL(engine_reload(w->b->e, NULL, &findings, &err), 0);
+	bench_settle(w->b);
+	CU_ASSERT_EQUAL(w->apart, 0);
+	write_text(w->b->config_path, APART_POLICY("enforce"));
+	CU_ASSERT_EQUAL(engine_reload(w->b->e, NULL, &findings, &err), 0);
+	bench_settle(w->b);
+	rounds(w, 2);
+	CU_ASSERT_EQUAL(w->apart, 1);
+	CU_ASSERT_EQUAL(engine_release(w->b->e, NULL, &err), 0);
+	bench_settle(w->b);
+	rounds(w, 2);
+	CU_ASSERT_EQUAL(w->apart, 0);
+	diag_clear(&findings);
+	wire_free(w);
+}
+
 /* ---- over the daemon's end ---- */
 
 static void attach_lease(struct wire *w)
@@ -312,6 +408,10 @@ int main(void)
 		{ "a guest comes", test_newcomer },
 		{ "a policy without networks", test_reload },
 		{ "findings", test_findings },
+		{ "the host's traffic told apart", test_apart },
+		{ "... that nobody can tell", test_apart_unknown },
+		{ "... while observing", test_apart_observe },
+		{ "... comes to an end", test_apart_ends },
 		{ "shares are leased", test_lease },
 		{ "kill -9", test_restart },
 	};
