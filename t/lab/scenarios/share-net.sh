@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # share-net - three guests and the host's storage on an uplink of 20 Mbit/s. Gold has 8 Mbit/s
 # reserved, storage 6: both get it while bronze floods with 64 flows and UDP, and bronze gets all that
-# they leave. (Virtual clock: figures do not depend on load.)
+# they leave. Then the host's traffic has no device of its own: it goes by the guests' bridge, and is told
+# apart by port and by control group. (Virtual clock: figures do not depend on load.)
 here=$(dirname "$(readlink -f "$0")")
 # shellcheck source=lib.sh
 . "$here/lib.sh"
@@ -133,6 +134,84 @@ storage_in_storm() { # out|in
 		"$(calc "0.98 * $alone")" 20
 }
 
+# ---- the host's traffic without a device of its own ----
+
+# Reserved: 6 Mbit/s for ports, 5 for a group. Guests are on the same bridge, and use the same ports.
+write_apart_conf() {
+	sed -i 's|^  { name = "storage".*|\
+		  { name = "ports"; device = "br0"; uplink = "peer-br0"; reservation = "6Mbit"; ports = "6800-6899"; },\
+		  { name = "group"; device = "br0"; uplink = "peer-br0"; reservation = "5Mbit"; cgroup = "/lab-backup"; } );|' "$conf"
+}
+
+host_address() { # the host's, on the guests' bridge; the far end answers
+	ip addr add 10.78.0.1/24 dev br0
+	ip -n "$router" addr add 10.78.0.2/24 dev lan
+	mkdir -p /sys/fs/cgroup/lab-backup
+}
+
+ports_of() { # NAMESPACE RANGE: of sockets that ask for none
+	ip netns exec "$1" sh -c "echo $2 >/proc/sys/net/ipv4/ip_local_port_range"
+}
+
+# apart_mbit ports|group out|in SECONDS: what eight flows of TCP bring between the host and the far end
+apart_mbit() {
+	local ends=(host "$router" 10.78.0.2) range='32768 60999' run=(exec)
+	[ "$2" = out ] || ends=("$router" host 10.78.0.1)
+	[ "$1" = group ] || range='6800 6899'
+	[ "$1" = ports ] || run=(bash -c 'echo $$ >/sys/fs/cgroup/lab-backup/cgroup.procs; exec "$@"' -)
+	ports_of "${ends[1]}" "$range"
+	("${run[@]}" lab-netio series "${ends[@]}" 8 100 "$(calc "$3 * 10")" >/run/apart)
+	ports_of host '32768 60999'
+	mean apart 500 "$(calc "$3 * 1000")"
+}
+
+# apart_in_storm ports|group out|in RESERVED. (What comes in leaves a sixteenth of the line free.)
+apart_in_storm() {
+	local with lent asked part=0.95
+	[ "$2" = out ] || part=0.90
+	if [ "$2" = out ]; then storm_out 55; udp_out 55; else storm_in 55; fi
+	sleep 2.4
+	with=$(apart_mbit "$1" "$2" 2.5)
+	wait_all
+	asked=$(began apart)
+	lent=$(mean storm-55 -1000 0 "$asked")
+	[ "$2" = in ] || lent=$(calc "$lent + $(mean udp-55 -1000 0 "$asked")")
+	printf 'told apart by %s, %s, of %s Mbit/s reserved: in a storm %.2f; bronze before, of 20: %.2f\n' \
+		"$1" "$2" "$3" "$with" "$lent" | tee -a "$table"
+	within "the host keeps its reservation told by $1 ($2, Mbit/s)" "$with" \
+		"$(calc "0.97 * $3 * $good")" 20
+	within "it is lent while it is idle, though guests use the same ports ($1, $2)" "$lent" \
+		"$(calc "$part * 20 * $good")" 21
+}
+
+counters() { # on the uplink
+	tc filter show dev "$peer" ingress | grep -o 'qosd:host-in.* id [0-9]*'
+	tc filter show dev "$peer" egress | grep -o 'qosd:host-out.* id [0-9]*'
+}
+
+# The same storm again, when qosd has let everything go.
+apart_without() {
+	storm_out 45
+	udp_out 45
+	sleep 2
+	printf 'without QoS: told apart by ports, out, in a storm %.2f\n' "$(apart_mbit ports out 2)" |
+		tee -a "$table"
+	wait_all
+}
+
+apart() {
+	host_address
+	ports_of "$peer" '6800 6899'
+	write_apart_conf
+	check "the policy with ports and a control group" "$qosctl" reload
+	until_true 10 settled
+	is "two counters are on the uplink" "$(counters | wc -l)" 2
+	apart_in_storm ports out 6
+	apart_in_storm ports in 6
+	apart_in_storm group out 5
+	apart_in_storm group in 5
+}
+
 bronze_reason() {
 	$qosctl --json explain bronze1 | jq -r '.knobs[] | select(.knob == "net.out") | .reason'
 }
@@ -146,11 +225,12 @@ all_free() {
 }
 
 survives() {
-	local frozen
+	local frozen counting
 	storm_out 80
 	sleep 2
 	check "explain tells of the share" grep -q "shares network tenant" <<<"$(bronze_reason)"
 	note "$(bronze_reason)"
+	counting=$(counters)
 	lab-qosd kill
 	sleep 0.5
 	lab-netio series g-gold1 "$peer" "$(far gold1)" 1 100 15 12000000 >/run/gold
@@ -158,12 +238,14 @@ survives() {
 	start_qosd || return 1
 	frozen=$(in_force)
 	note "after the restart bronze1 may send $frozen"
+	is "the counters on the uplink are the same" "$(counters)" "$counting"
 	wait_all
 	check "with the storm shares end" until_true 10 all_free
 	$qosctl release >/dev/null
 	until_true 10 settled
 	is "release gives it back" "$(in_force)" none
 	is "no clsact is left" "$(tc qdisc show dev "$(tap_of bronze1)" | grep -c clsact)" 0
+	is "nor on the uplink" "$(tc qdisc show dev "$peer" | grep -c clsact)" 0
 }
 
 main() {
@@ -178,6 +260,8 @@ main() {
 	gold_asks
 	storage_in_storm out
 	storage_in_storm in
+	apart
 	survives
+	apart_without
 }
 main
