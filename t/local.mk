@@ -154,7 +154,8 @@ t_lab_lab_virtctl_SOURCES = t/lab/virtctl.c
 t_lab_lab_virtctl_LDADD = $(LAB_TOOL_LIBS)
 # Tests with real packets, which net-kinds.sh runs on the lab's kernels too.
 if HAVE_CUNIT
-LAB_TESTS = t/unit/test_net_htb t/unit/test_net_survive
+LAB_TESTS = t/unit/test_net_count t/unit/test_net_hostcount t/unit/test_net_htb \
+	t/unit/test_net_survive
 endif
 lab-programs: $(LAB_TOOLS) $(LAB_TESTS)
 

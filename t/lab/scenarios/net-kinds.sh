@@ -60,6 +60,8 @@ kinds() { # the qdiscs of all devices without handles
 
 packets test_net_htb
 packets test_net_survive
+packets test_net_hostcount
+packets test_net_count
 
 # ---- kinds ----
 write_conf
