@@ -46,9 +46,10 @@ struct sample_uplink {     /* one for each network of the policy that has an upl
 enum sample_part {
 	SAMPLE_RUN = 1 << 0,          /* run_ns, wait_ns */
 	SAMPLE_THROTTLED = 1 << 1,    /* throttled */
-	SAMPLE_MEMORY = 1 << 2,       /* memory_bytes, swap_bytes */
+	SAMPLE_MEMORY = 1 << 2,       /* memory_bytes */
 	SAMPLE_MEMORY_STALL = 1 << 3, /* memory_stall_us */
 	SAMPLE_DISK_STALL = 1 << 4,   /* disk_stall_us */
+	SAMPLE_SWAP = 1 << 5,         /* swap_bytes */
 };
 
 struct sample {

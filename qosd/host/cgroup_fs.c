@@ -167,13 +167,13 @@ int cgroup_dir_write(struct cgroup_dir *d, struct cgroup_fs *fs, enum cgroup_fil
 
 	if (fd < 0)
 		return fd;
-	if (fs->plain && ftruncate(fd, 0) < 0)
-		r = -errno; /* the write below fails likewise and tells */
 	n = pwrite(fd, text, len, 0);
 	if (n < 0)
 		r = -errno;
 	else if ((size_t)n != len)
 		r = -EIO;
+	else if (fs->plain && ftruncate(fd, n) < 0)
+		r = -errno;
 	if (!kept)
 		close(fd);
 	return r < 0 ? explain(d, fs, -r) : 0;

@@ -137,7 +137,7 @@ static int add_vcpu(struct cgroup_ctx *ctx, struct cgroup_node *node, size_t *ca
 	if (r < 0)
 		return r;
 	v = &node->vcpus[node->nvcpus];
-	v->index = index;
+	*v = (struct cgroup_vcpu){ .index = index };
 	cgroup_dir_init(&v->dir);
 	r = cgroup_dir_open(&v->dir, &ctx->fs, node->top[CGROUP_CPU].fd, name);
 	if (r == 0)

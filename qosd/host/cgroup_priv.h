@@ -19,9 +19,17 @@
 
 enum cgroup_tree { CGROUP_CPU, CGROUP_MEMORY, CGROUP_TREES }; /* v2: the first stands for both */
 
+struct cgroup_quota {
+	uint64_t quota_us, period_us;
+};
+
 struct cgroup_vcpu {
 	unsigned int index;
 	struct cgroup_dir dir;
+	/* As last read or written; somebody else may have changed it since. */
+	struct cgroup_quota quota;
+	uint64_t burst_us;
+	bool quota_known, burst_known;
 };
 
 struct cgroup_thread {

@@ -8,7 +8,8 @@
  * "max") are no value that anybody wants: they read as the sum of the finite ones with period 0.
  *
  * Rewriting cpu.max refills the quota of the running period, so a group is written only when its
- * value differs. Burst must never exceed quota: it is lowered first.
+ * value differs. Burst must never exceed quota: it is lowered first. What was read or written last
+ * is remembered for a burst and a quota that are about to be lowered.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,10 +19,6 @@
 #include "qosd/host/cgroup_text.h"
 
 #define QUOTA_MIN_US 1000 /* the kernel's floor, per group */
-
-struct quota {
-	uint64_t quota_us, period_us;
-};
 
 static uint64_t even_share(uint64_t total, size_t n, size_t i)
 {
@@ -37,7 +34,7 @@ static uint64_t quota_share(uint64_t total, size_t n, size_t i)
 
 /* ---- one group ---- */
 
-static int read_one(struct cgroup_ctx *ctx, struct cgroup_dir *dir, struct quota *ret)
+static int read_quota(struct cgroup_ctx *ctx, struct cgroup_dir *dir, struct cgroup_quota *ret)
 {
 	char buf[64];
 	int r = cgroup_dir_read(dir, &ctx->fs, ctx->v1 ? CGROUP_V1_QUOTA : CGROUP_CPU_MAX, buf,
@@ -51,20 +48,49 @@ static int read_one(struct cgroup_ctx *ctx, struct cgroup_dir *dir, struct quota
 	return r < 0 ? r : cgroup_dir_read_u64(dir, &ctx->fs, CGROUP_V1_PERIOD, &ret->period_us);
 }
 
+static int look_quota(struct cgroup_ctx *ctx, struct cgroup_vcpu *v)
+{
+	int r = read_quota(ctx, &v->dir, &v->quota);
+
+	v->quota_known = r == 0;
+	return r;
+}
+
 static enum cgroup_file burst_file(const struct cgroup_ctx *ctx)
 {
 	return ctx->v1 ? CGROUP_V1_BURST : CGROUP_CPU_MAX_BURST;
 }
 
 /* A kernel without bursts has none. */
-static int read_burst(struct cgroup_ctx *ctx, struct cgroup_dir *dir, uint64_t *ret)
+static int look_burst(struct cgroup_ctx *ctx, struct cgroup_vcpu *v)
 {
-	int r = cgroup_dir_read_u64(dir, &ctx->fs, burst_file(ctx), ret);
+	int r = cgroup_dir_read_u64(&v->dir, &ctx->fs, burst_file(ctx), &v->burst_us);
 
-	if (r != -EOPNOTSUPP)
-		return r;
-	*ret = 0;
-	return 0;
+	if (r == -EOPNOTSUPP)
+		v->burst_us = 0;
+	v->burst_known = r == 0 || r == -EOPNOTSUPP;
+	return v->burst_known ? 0 : r;
+}
+
+static int write_burst(struct cgroup_ctx *ctx, struct cgroup_vcpu *v, uint64_t burst_us)
+{
+	int r = cgroup_dir_write_u64(&v->dir, &ctx->fs, burst_file(ctx), burst_us);
+
+	v->burst_us = burst_us;
+	v->burst_known = r == 0;
+	return r;
+}
+
+/* No burst above a quota that is about to be lowered: the kernel would refuse the quota. */
+static int make_way(struct cgroup_ctx *ctx, struct cgroup_vcpu *v, uint64_t quota_us)
+{
+	int r = 0;
+
+	if (quota_us >= v->quota.quota_us)
+		return 0;
+	if (!v->burst_known)
+		r = look_burst(ctx, v);
+	return r == 0 && v->burst_us > quota_us ? write_burst(ctx, v, quota_us) : r;
 }
 
 static int write_v1_quota(struct cgroup_ctx *ctx, struct cgroup_dir *dir, uint64_t quota_us)
@@ -78,8 +104,8 @@ static int write_v1_quota(struct cgroup_ctx *ctx, struct cgroup_dir *dir, uint64
  * v1 has two files. A smaller quota goes before its period, a larger one behind: the share between
  * the two writes is never above both the old and the new one, which a capped parent would refuse.
  */
-static int write_one_v1(struct cgroup_ctx *ctx, struct cgroup_dir *dir, const struct quota *now,
-			const struct quota *to)
+static int write_one_v1(struct cgroup_ctx *ctx, struct cgroup_dir *dir,
+			const struct cgroup_quota *now, const struct cgroup_quota *to)
 {
 	int r = 0;
 
@@ -92,7 +118,8 @@ static int write_one_v1(struct cgroup_ctx *ctx, struct cgroup_dir *dir, const st
 	return r;
 }
 
-static int write_one_v2(struct cgroup_ctx *ctx, struct cgroup_dir *dir, const struct quota *to)
+static int write_one_v2(struct cgroup_ctx *ctx, struct cgroup_dir *dir,
+			const struct cgroup_quota *to)
 {
 	char text[64];
 
@@ -104,23 +131,41 @@ static int write_one_v2(struct cgroup_ctx *ctx, struct cgroup_dir *dir, const st
 	return cgroup_dir_write(dir, &ctx->fs, CGROUP_CPU_MAX, text);
 }
 
-static int apply_one(struct cgroup_ctx *ctx, struct cgroup_dir *dir, const struct quota *to)
+static bool holds(const struct cgroup_vcpu *v, const struct cgroup_quota *to)
 {
-	struct quota now;
-	uint64_t burst = 0;
-	int r = read_one(ctx, dir, &now);
+	return v->quota.quota_us == to->quota_us && v->quota.period_us == to->period_us;
+}
+
+static int write_one(struct cgroup_ctx *ctx, struct cgroup_vcpu *v, const struct cgroup_quota *to)
+{
+	int r = make_way(ctx, v, to->quota_us);
 
 	if (r < 0)
 		return r;
-	if (now.quota_us == to->quota_us && now.period_us == to->period_us)
-		return 0;
-	if (to->quota_us < now.quota_us) /* a larger one has room for any burst that there is */
-		r = read_burst(ctx, dir, &burst);
-	if (r == 0 && burst > to->quota_us)
-		r = cgroup_dir_write_u64(dir, &ctx->fs, burst_file(ctx), to->quota_us);
-	if (r < 0)
+	return ctx->v1 ? write_one_v1(ctx, &v->dir, &v->quota, to) : write_one_v2(ctx, &v->dir, to);
+}
+
+/*
+ * What is known to be another value is written without a look: a throttle of all guests costs one
+ * call for each vCPU. What seems to hold is looked at, and so is what the kernel refuses.
+ */
+static int apply_one(struct cgroup_ctx *ctx, struct cgroup_vcpu *v, const struct cgroup_quota *to)
+{
+	bool guessed = v->quota_known && !holds(v, to);
+	int r = guessed ? 0 : look_quota(ctx, v);
+
+	if (r < 0 || holds(v, to))
 		return r;
-	return ctx->v1 ? write_one_v1(ctx, dir, &now, to) : write_one_v2(ctx, dir, to);
+	r = write_one(ctx, v, to);
+	if (r == -EINVAL && guessed) {
+		v->burst_known = false;
+		r = look_quota(ctx, v);
+		if (r == 0 && !holds(v, to))
+			r = write_one(ctx, v, to);
+	}
+	v->quota = *to;
+	v->quota_known = r == 0;
+	return r;
 }
 
 /* ---- all groups of a guest ---- */
@@ -132,18 +177,18 @@ static int sum_quota(struct cgroup_ctx *ctx, struct cgroup_node *node, struct kn
 	bool same_period = true;
 
 	for (size_t i = 0; i < node->nvcpus; i++) {
-		struct quota q;
-		int r = read_one(ctx, &node->vcpus[i].dir, &q);
+		const struct cgroup_quota *q = &node->vcpus[i].quota;
+		int r = look_quota(ctx, &node->vcpus[i]);
 
 		if (r < 0)
 			return r;
-		if (i > 0 && q.period_us != period)
+		if (i > 0 && q->period_us != period)
 			same_period = false;
-		period = q.period_us;
-		least = q.quota_us < least ? q.quota_us : least;
-		most = q.quota_us > most ? q.quota_us : most;
-		if (q.quota_us != KNOB_MAX)
-			sum += q.quota_us;
+		period = q->period_us;
+		least = q->quota_us < least ? q->quota_us : least;
+		most = q->quota_us > most ? q->quota_us : most;
+		if (q->quota_us != KNOB_MAX)
+			sum += q->quota_us;
 	}
 	if (least == KNOB_MAX) /* no cap: the period means nothing */
 		*ret = knob_quota(KNOB_MAX, period);
@@ -157,8 +202,8 @@ static int sum_burst(struct cgroup_ctx *ctx, struct cgroup_node *node, struct kn
 	uint64_t least = KNOB_MAX, most = 0, sum = 0;
 
 	for (size_t i = 0; i < node->nvcpus; i++) {
-		uint64_t burst;
-		int r = read_burst(ctx, &node->vcpus[i].dir, &burst);
+		int r = look_burst(ctx, &node->vcpus[i]);
+		uint64_t burst = node->vcpus[i].burst_us;
 
 		if (r < 0)
 			return r;
@@ -174,9 +219,9 @@ static int set_quota(struct cgroup_ctx *ctx, struct cgroup_node *node,
 		     const struct knob_value *value)
 {
 	for (size_t i = 0; i < node->nvcpus; i++) {
-		struct quota to = { quota_share(value->quota_us, node->nvcpus, i),
-				    value->period_us };
-		int r = apply_one(ctx, &node->vcpus[i].dir, &to);
+		struct cgroup_quota to = { quota_share(value->quota_us, node->nvcpus, i),
+					   value->period_us };
+		int r = apply_one(ctx, &node->vcpus[i], &to);
 
 		if (r < 0)
 			return r;
@@ -187,12 +232,11 @@ static int set_quota(struct cgroup_ctx *ctx, struct cgroup_node *node,
 static int set_burst(struct cgroup_ctx *ctx, struct cgroup_node *node, uint64_t burst_us)
 {
 	for (size_t i = 0; i < node->nvcpus; i++) {
-		uint64_t to = even_share(burst_us, node->nvcpus, i), now;
-		int r = read_burst(ctx, &node->vcpus[i].dir, &now);
+		uint64_t to = even_share(burst_us, node->nvcpus, i);
+		int r = look_burst(ctx, &node->vcpus[i]);
 
-		if (r == 0 && now != to)
-			r = cgroup_dir_write_u64(&node->vcpus[i].dir, &ctx->fs, burst_file(ctx),
-						 to);
+		if (r == 0 && node->vcpus[i].burst_us != to)
+			r = write_burst(ctx, &node->vcpus[i], to);
 		if (r < 0)
 			return r;
 	}

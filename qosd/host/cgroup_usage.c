@@ -157,18 +157,20 @@ static int read_cpu(struct cgroup_ctx *ctx, struct cgroup_node *node, struct cgr
 	return r < 0 ? r : read_throttled(ctx, node, &u->nr_throttled);
 }
 
-static int read_memory(struct cgroup_ctx *ctx, struct cgroup_node *node, struct cgroup_usage *u)
+static int read_memory(struct cgroup_ctx *ctx, struct cgroup_node *node, uint64_t *ret_bytes)
+{
+	return read_number(ctx, &node->top[cgroup_memory_tree(ctx)],
+			   ctx->v1 ? CGROUP_V1_MEMORY_USAGE : CGROUP_MEMORY_CURRENT, ret_bytes);
+}
+
+static int read_swap(struct cgroup_ctx *ctx, struct cgroup_node *node, uint64_t *ret_bytes)
 {
 	struct cgroup_dir *top = &node->top[cgroup_memory_tree(ctx)];
-	int r;
 
-	if (ctx->v1) {
-		r = read_number(ctx, top, CGROUP_V1_MEMORY_USAGE, &u->memory_bytes);
-		return r < 0 ? r
-			     : add_flat(ctx, top, CGROUP_V1_MEMORY_STAT, "swap", &u->swap_bytes);
-	}
-	r = read_number(ctx, top, CGROUP_MEMORY_CURRENT, &u->memory_bytes);
-	return r < 0 ? r : read_number(ctx, top, CGROUP_MEMORY_SWAP_CURRENT, &u->swap_bytes);
+	if (!ctx->v1)
+		return read_number(ctx, top, CGROUP_MEMORY_SWAP_CURRENT, ret_bytes);
+	*ret_bytes = 0;
+	return add_flat(ctx, top, CGROUP_V1_MEMORY_STAT, "swap", ret_bytes);
 }
 
 int cgroup_read_usage(struct adapter *a, const struct guest *g, struct cgroup_usage *ret)
@@ -184,7 +186,9 @@ int cgroup_read_usage(struct adapter *a, const struct guest *g, struct cgroup_us
 	if (r == 0)
 		r = read_cpu(ctx, node, &u);
 	if (r == 0)
-		r = read_memory(ctx, node, &u);
+		r = read_memory(ctx, node, &u.memory_bytes);
+	if (r == 0)
+		r = read_swap(ctx, node, &u.swap_bytes);
 	if (r == 0)
 		r = read_threads(ctx, node, g, &u, &count);
 	if (r < 0)
@@ -224,15 +228,25 @@ static int sample_throttled(struct cgroup_ctx *ctx, struct cgroup_node *node, co
 static int sample_memory(struct cgroup_ctx *ctx, struct cgroup_node *node, const struct guest *g,
 			 struct sample_guest *ret)
 {
-	struct cgroup_usage u = { 0 };
-	int r = read_memory(ctx, node, &u);
+	uint64_t bytes;
+	int r = read_memory(ctx, node, &bytes);
 
 	(void)g;
-	if (r < 0)
-		return r;
-	ret->memory_bytes = u.memory_bytes;
-	ret->swap_bytes = u.swap_bytes;
-	return 0;
+	if (r == 0)
+		ret->memory_bytes = bytes;
+	return r;
+}
+
+static int sample_swap(struct cgroup_ctx *ctx, struct cgroup_node *node, const struct guest *g,
+		       struct sample_guest *ret)
+{
+	uint64_t bytes;
+	int r = read_swap(ctx, node, &bytes);
+
+	(void)g;
+	if (r == 0)
+		ret->swap_bytes = bytes;
+	return r;
 }
 
 static int read_stall(struct cgroup_ctx *ctx, struct cgroup_node *node, enum cgroup_file file,
@@ -274,6 +288,7 @@ int cgroup_sample(void *adapter, const struct guest *g, unsigned int parts,
 		{ SAMPLE_RUN, sample_run },
 		{ SAMPLE_THROTTLED, sample_throttled },
 		{ SAMPLE_MEMORY, sample_memory },
+		{ SAMPLE_SWAP, sample_swap },
 		{ SAMPLE_MEMORY_STALL, sample_memory_stall },
 		{ SAMPLE_DISK_STALL, sample_disk_stall },
 	};

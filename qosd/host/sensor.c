@@ -286,6 +286,12 @@ static bool moved(uint64_t before, uint64_t now)
 	return now == SAMPLE_UNKNOWN || now != before;
 }
 
+/* Where the host has nothing in swap no guest has. */
+static bool swap_in_use(const struct sensor *s, const struct sample *now)
+{
+	return now->swap_free_bytes == SAMPLE_UNKNOWN || now->swap_free_bytes < s->host.swap_bytes;
+}
+
 static unsigned int parts_to_read(struct sensor *s, const struct sample *now)
 {
 	unsigned int parts = s->iterate ? 0 : SAMPLE_RUN | SAMPLE_THROTTLED;
@@ -295,7 +301,7 @@ static unsigned int parts_to_read(struct sensor *s, const struct sample *now)
 	if (moved(s->psi_before_us[RESOURCE_DISK], now->psi_some_us[RESOURCE_DISK]))
 		parts |= SAMPLE_DISK_STALL;
 	if (now->at_us - s->gauges_at_us >= GAUGES_AGE_US) {
-		parts |= SAMPLE_MEMORY;
+		parts |= SAMPLE_MEMORY | (swap_in_use(s, now) ? SAMPLE_SWAP : 0);
 		s->gauges_at_us = now->at_us;
 	}
 	memcpy(s->psi_before_us, now->psi_some_us, sizeof(s->psi_before_us));
@@ -305,10 +311,10 @@ static unsigned int parts_to_read(struct sensor *s, const struct sample *now)
 /* What is not read this time is as it was. */
 static void keep_rest(const struct sample_guest *kept, unsigned int parts, struct sample_guest *g)
 {
-	if (!(parts & SAMPLE_MEMORY)) {
+	if (!(parts & SAMPLE_MEMORY))
 		g->memory_bytes = kept->memory_bytes;
-		g->swap_bytes = kept->swap_bytes;
-	}
+	if (!(parts & SAMPLE_SWAP))
+		g->swap_bytes = parts & SAMPLE_MEMORY ? 0 : kept->swap_bytes;
 	if (!(parts & SAMPLE_MEMORY_STALL))
 		g->memory_stall_us = kept->memory_stall_us;
 	if (!(parts & SAMPLE_DISK_STALL))
@@ -321,7 +327,7 @@ static void read_guest(const struct sensor *s, struct sensor_slot *slot, unsigne
 	const struct sensor_config *c = &s->config;
 
 	if (slot->kept.id != slot->guest->id) /* for the first time */
-		parts |= SAMPLE_MEMORY | SAMPLE_MEMORY_STALL | SAMPLE_DISK_STALL;
+		parts |= SAMPLE_MEMORY | SAMPLE_SWAP | SAMPLE_MEMORY_STALL | SAMPLE_DISK_STALL;
 	keep_rest(&slot->kept, parts, g);
 	if (c->groups && parts)
 		(void)c->groups(c->groups_ctx, slot->guest, parts, g);

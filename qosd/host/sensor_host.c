@@ -72,7 +72,7 @@ int sensor_read_fd(int fd, char *buf, size_t size)
 	return (int)n;
 }
 
-static void read_meminfo(int fd, struct sample *ret)
+static void read_meminfo(int fd, struct sample *ret, uint64_t *ret_swap_bytes)
 {
 	char buf[4096];
 	const struct {
@@ -82,6 +82,7 @@ static void read_meminfo(int fd, struct sample *ret)
 		{ "MemTotal", &ret->memory_total_bytes },
 		{ "MemAvailable", &ret->memory_available_bytes },
 		{ "SwapFree", &ret->swap_free_bytes },
+		{ "SwapTotal", ret_swap_bytes },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
@@ -92,7 +93,7 @@ static void read_meminfo(int fd, struct sample *ret)
 		(void)cgroup_text_meminfo(buf, wanted[i].key, wanted[i].value);
 }
 
-void sensor_host_read(const struct sensor_host *h, struct sample *ret)
+void sensor_host_read(struct sensor_host *h, struct sample *ret)
 {
 	char buf[256];
 
@@ -101,7 +102,7 @@ void sensor_host_read(const struct sensor_host *h, struct sample *ret)
 		if (h->psi_fd[r] >= 0 && sensor_read_fd(h->psi_fd[r], buf, sizeof(buf)) > 0)
 			(void)cgroup_text_psi_some(buf, &ret->psi_some_us[r]);
 	}
-	read_meminfo(h->meminfo_fd, ret);
+	read_meminfo(h->meminfo_fd, ret, &h->swap_bytes);
 }
 
 static uint32_t target_permille(enum resource r, const struct overload *o)

@@ -22,6 +22,7 @@ int sensor_text_net_dev(const char **p, char device[GUEST_DEVICE_MAX], uint64_t 
 struct sensor_host {
 	int psi_fd[RESOURCE_COUNT]; /* -1: none */
 	int meminfo_fd;
+	uint64_t swap_bytes; /* all that there is; SAMPLE_UNKNOWN */
 	int trigger_fd[RESOURCE_COUNT];
 	int trigger_error[RESOURCE_COUNT]; /* negative errno of the last try */
 };
@@ -29,7 +30,7 @@ struct sensor_host {
 void sensor_host_open(struct sensor_host *h, int proc_fd);
 void sensor_host_close(struct sensor_host *h);
 void sensor_host_drop_triggers(struct sensor_host *h);
-void sensor_host_read(const struct sensor_host *h, struct sample *ret);
+void sensor_host_read(struct sensor_host *h, struct sample *ret);
 int sensor_host_trigger(struct sensor_host *h, int proc_fd, enum resource r,
 			const struct overload *o, struct qerr *err);
 /* The whole file as a string. Length or negative errno. */

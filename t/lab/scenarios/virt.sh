@@ -10,11 +10,11 @@ mkfifo /run/virtctl.in
 exec 7<>/run/virtctl.in
 lab-virtctl <&7 >$out 2>&1 &
 tool=$!
-from=1
+first=1
 
 say() { echo "$*" >&7; }
-mark() { from=$(($(wc -l <$out) + 1)); }
-since() { tail -n +"$from" $out; }
+mark() { first=$(($(wc -l <$out) + 1)); }
+since() { tail -n +"$first" $out; }
 seen() { since | grep -qE -e "$1"; }
 
 # expect NAME SECONDS REGEX: a line of the tool since the last mark
