@@ -10,11 +10,11 @@ mkfifo /run/virtctl.in
 exec 7<>/run/virtctl.in
 lab-virtctl <&7 >$out 2>&1 &
 tool=$!
-first=1
+marked=1
 
 say() { echo "$*" >&7; }
-mark() { first=$(($(wc -l <$out) + 1)); }
-since() { tail -n +"$first" $out; }
+mark() { marked=$(($(wc -l <$out) + 1)); }
+since() { tail -n +"$marked" $out; }
 seen() { since | grep -qE -e "$1"; }
 
 # expect NAME SECONDS REGEX: a line of the tool since the last mark
