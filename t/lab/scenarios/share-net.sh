@@ -121,10 +121,8 @@ gold_asks() {
 		"$(calc "0.96 * 20 * $good")" 20
 }
 
-# What comes in is slowed by its senders alone: where 64 of them burst, the uplink's far end drops.
 storage_in_storm() { # out|in
-	local alone with part=0.98
-	[ "$1" = out ] || part=0.95
+	local alone with
 	alone=$(storage_mbit "$1" 2)
 	if [ "$1" = out ]; then storm_out 55; udp_out 55; else storm_in 55; fi
 	sleep 2
@@ -133,7 +131,7 @@ storage_in_storm() { # out|in
 	printf 'storage %s, of 6 Mbit/s reserved: alone %.2f, in a storm %.2f (no QoS: %s)\n' "$1" "$alone" \
 		"$with" "$storage_none" | tee -a "$table"
 	within "a storm costs storage nothing of its reservation ($1, Mbit/s)" "$with" \
-		"$(calc "$part * $alone")" 20
+		"$(calc "0.98 * $alone")" 20
 }
 
 # ---- the host's traffic without a device of its own ----
