@@ -82,6 +82,7 @@ static void step_resource(struct govern *g, const struct govern_turn *turn, enum
 					    .steps = p.steps,
 					    .slack = govern_slack(g, r) };
 
+	govern_claims(g, turn, r, &reading.claim, &reading.claim_all);
 	/* a victim that is on the ladder itself asks for no more than the classes below it */
 	if (p.steps < gov->depth)
 		reading.steps = g->ladder.count;

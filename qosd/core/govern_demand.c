@@ -112,6 +112,16 @@ static void calm_follow(struct track *t, double dt_s)
 	t->calm += dt_s / (dt_s + CALM_S) * (t->use - t->calm);
 }
 
+/* A throttle that did not help goes away anyhow: no claim is to be found out. */
+static double claim_growth(const struct govern *g, uint32_t c, enum resource r)
+{
+	const struct governor *gov = &g->governors[r];
+
+	if (g->classes[c].manual[r])
+		return CLAIM_MANUAL;
+	return gov->state == GOVERNOR_RELEASING && !gov->giving_up ? CLAIM_GROW : 0;
+}
+
 static void track_guest(struct govern *g, const struct govern_turn *turn, size_t i,
 			const double use[TRACK_COUNT])
 {
@@ -121,9 +131,7 @@ static void track_guest(struct govern *g, const struct govern_turn *turn, size_t
 	for (size_t k = 0; k < TRACK_COUNT; k++) {
 		struct track *t = &g->states[i].tracks[k];
 		enum resource r = resources[k];
-		double growth = g->classes[c].manual[r]                       ? CLAIM_MANUAL
-				: g->governors[r].state == GOVERNOR_RELEASING ? CLAIM_GROW
-									      : 0;
+		double growth = claim_growth(g, c, r);
 		double floor, full;
 
 		t->use = use[k];
@@ -168,6 +176,31 @@ bool govern_slack(const struct govern *g, enum resource r)
 	return true;
 }
 
+/* Requests and bytes do not add up: a disk's part is what it moved. */
+static bool adds_up(size_t track, enum resource r)
+{
+	return resources[track] == r && track != TRACK_DISK_IOPS;
+}
+
+void govern_claims(const struct govern *g, const struct govern_turn *turn, enum resource r,
+		   double *ret_yielding, double *ret_all)
+{
+	*ret_yielding = *ret_all = 0;
+	for (size_t i = 0; i < g->nstates; i++) {
+		const struct qclass *c = turn->in->guests[i].qclass;
+
+		for (size_t k = 0; k < TRACK_COUNT; k++) {
+			double claim = g->states[i].tracks[k].claim;
+
+			if (!adds_up(k, r) || claim < 0)
+				continue;
+			*ret_all += claim;
+			if (g->ladder.places[c->index] != PLACE_NONE)
+				*ret_yielding += claim;
+		}
+	}
+}
+
 /* ---- whose use rose ---- */
 
 static double rise_of(const struct govern_state *s, enum resource r)
@@ -176,8 +209,8 @@ static double rise_of(const struct govern_state *s, enum resource r)
 
 	for (size_t k = 0; k < TRACK_COUNT; k++) {
 		const struct track *t = &s->tracks[k];
-		/* requests and bytes do not add up: a disk's part is what it moved */
-		if (resources[k] == r && k != TRACK_DISK_IOPS && t->claim > t->calm && t->calm >= 0)
+
+		if (adds_up(k, r) && t->claim > t->calm && t->calm >= 0)
 			rise += t->claim - t->calm;
 	}
 	return rise;

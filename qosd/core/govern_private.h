@@ -121,6 +121,9 @@ void govern_track_bounds(const struct govern_turn *turn, const struct govern_gue
 			 enum track_id track, double *ret_floor, double *ret_full);
 /* No guest with a cap of this resource fills it. */
 bool govern_slack(const struct govern *g, enum resource r);
+/* Sums of claims of a resource: of the guests whose class may give way, and of all. */
+void govern_claims(const struct govern *g, const struct govern_turn *turn, enum resource r,
+		   double *ret_yielding, double *ret_all);
 enum resource govern_track_resource(enum track_id track);
 /* The guest in the sample when asked for ids in rising order; *at is where to go on. NULL: none. */
 const struct sample_guest *govern_next(const struct sample *s, size_t *at, uint32_t id);

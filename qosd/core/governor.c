@@ -36,6 +36,11 @@ const char *const governor_state_names[] = { "calm", "pressed", "holding", "rele
 	UINT64_C(2000000) /* so long without pain: the cause that was elsewhere is gone */
 /* Taking a throttle away that did not help raises p by less than this. */
 #define MATTERS 1.3
+/*
+ * Claims that rose by this part of what all guests claim are another cause. Less is the noise of
+ * guests that come and go in a tick; a guest that storms alone on a full host is more.
+ */
+#define CLAIM_MATTERS 0.1
 
 struct governor_law governor_law_of(enum resource r, const struct overload *o)
 {
@@ -352,10 +357,25 @@ static enum governor_event ease(struct governor *g, const struct governor_law *l
 			 now_us);
 }
 
-/* It did not help: give back whatever p is, unless that makes it worse. */
-static enum governor_event leave_alone(struct governor *g, const struct governor_law *law,
-				       double pressure, uint64_t dt_us, uint64_t now_us)
+/* Those who may give way want clearly more than when throttling them did not help. */
+static bool is_another_cause(const struct governor *g, const struct governor_reading *in)
 {
+	return in->pressure > 1 && in->steps > 0 &&
+	       in->claim - g->claim_most > CLAIM_MATTERS * in->claim_all;
+}
+
+/* It did not help: give back whatever p is, unless that makes it worse or the cause is another. */
+static enum governor_event leave_alone(struct governor *g, const struct governor_law *law,
+				       const struct governor_reading *in, uint64_t dt_us,
+				       uint64_t now_us)
+{
+	double pressure = in->pressure;
+
+	if (is_another_cause(g, in)) {
+		g->alone_until_us = 0;
+		g->giving_up = false;
+		return press(g, law, in, now_us);
+	}
 	if (g->smooth_pressure > 1 && g->smooth_pressure > MATTERS * g->futile_pressure &&
 	    pressure > MATTERS * g->futile_pressure)
 		return take_up(g, law, now_us);
@@ -370,6 +390,18 @@ static enum governor_event leave_alone(struct governor *g, const struct governor
 	if (pressure > 1)
 		g->calm_since_us = now_us; /* not a calm to forget in */
 	return GOVERNOR_NOTHING;
+}
+
+/*
+ * What those who may give way wanted in this storm, and at rest before it: the cause itself may
+ * keep them from it, and then to get it again is no rise.
+ */
+static void remember_claim(struct governor *g, double claim)
+{
+	if (g->alone_until_us)
+		return;
+	if ((g->state == GOVERNOR_CALM && !g->futile) || claim > g->claim_most)
+		g->claim_most = claim;
 }
 
 /* Time since the last step; a loop that stood still has seen no clean time. */
@@ -387,8 +419,8 @@ static uint64_t pass_time(struct governor *g, uint64_t now_us)
 	return STALL_US;
 }
 
-enum governor_event governor_step(struct governor *g, const struct governor_law *law,
-				  const struct governor_reading *in, uint64_t now_us)
+static enum governor_event step(struct governor *g, const struct governor_law *law,
+				const struct governor_reading *in, uint64_t now_us)
 {
 	uint64_t dt_us = pass_time(g, now_us);
 	bool idle;
@@ -404,12 +436,21 @@ enum governor_event governor_step(struct governor *g, const struct governor_law 
 	if (g->alone_until_us && now_us >= g->alone_until_us)
 		g->alone_until_us = 0;
 	if (g->alone_until_us)
-		return leave_alone(g, law, in->pressure, dt_us, now_us);
+		return leave_alone(g, law, in, dt_us, now_us);
 	/* when nobody is held by his cap, what pressure there is comes from elsewhere */
 	idle = g->depth > 0 && is_slack(g, law, now_us);
 	if (in->pressure > 1 && in->steps > 0)
 		return idle ? give_up(g, law, in->pressure, now_us) : press(g, law, in, now_us);
 	return ease(g, law, idle || in->pressure < law->clean, dt_us, now_us);
+}
+
+enum governor_event governor_step(struct governor *g, const struct governor_law *law,
+				  const struct governor_reading *in, uint64_t now_us)
+{
+	enum governor_event event = step(g, law, in, now_us);
+
+	remember_claim(g, in->claim);
+	return event;
 }
 
 uint32_t governor_level(double depth, unsigned int place)

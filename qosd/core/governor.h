@@ -10,7 +10,8 @@
  * it happened until a doubled hold is over (up to 8 times), or until those who are throttled do not
  * fill their caps any more. All that is forgotten after a long calm. When going deeper does not
  * lower p the cause is elsewhere: T is given back, and the governor leaves this resource alone for
- * a while that doubles too.
+ * a while that doubles too, but no longer than until those who may give way claim clearly more than
+ * they did then: that is another cause.
  *
  * Pure: time is an argument (us, monotonic). No allocation.
  */
@@ -62,6 +63,7 @@ struct governor { /* state of one resource; all zero at first */
 	double smooth_pressure;             /* slower average, for judging */
 	uint64_t judge_after_us;            /* the last step has not shown all before */
 	double futile_pressure, futile_at_depth; /* where it was given up */
+	double claim_most; /* that was judged: nobody is another cause below it */
 };
 
 enum governor_event {
@@ -78,6 +80,8 @@ struct governor_reading {
 	double pressure; /* < 0: not known (T is kept, and given back after the hold as if clean) */
 	unsigned int steps; /* how many classes may give way; 0: nothing to do, depth stays 0 */
 	bool slack;         /* none of those who are throttled fills its cap */
+	/* What those who may give way, and all guests, would take if nobody held them; any unit. */
+	double claim, claim_all;
 };
 
 enum governor_event governor_step(struct governor *g, const struct governor_law *law,

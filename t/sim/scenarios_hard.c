@@ -223,6 +223,35 @@ static const struct host_spec host_with_a_passing_service = {
 	.cpu = STEP(0, 6, 10, 55),
 };
 
+/* Gold goes on waiting a little after the service's peak, so the verdict does not end by itself. */
+static const struct guest_spec both_in_turn[] = {
+	{ .name = "gold",
+	  .class_index = GOLD,
+	  .count = 2,
+	  .vcpus = 4,
+	  .memory_gib = 4,
+	  .cpu = STEADY(1.8) },
+	{ .name = "silver",
+	  .class_index = SILVER,
+	  .count = 1,
+	  .vcpus = 2,
+	  .memory_gib = 4,
+	  .cpu = STEADY(0.4) },
+	{ .name = "bronze",
+	  .class_index = BRONZE,
+	  .count = 6,
+	  .vcpus = 2,
+	  .memory_gib = 4,
+	  .cpu = STEP(0.4, 2, 60, 120) },
+	{ 0 },
+};
+
+static const struct host_spec host_with_a_lasting_service = {
+	.cpus = 8,
+	.memory_gib = 64,
+	.cpu = STEP(2, 14, 10, 30),
+};
+
 /* Silver has a reservation; held by hand below it, what it waits for is the operator's word. */
 static const struct class_spec classes_silver_reserves[] = {
 	{ .name = "gold", .rank = 0, .cpu_weight = 100 },
@@ -408,6 +437,20 @@ static const struct scenario scenarios[] = {
 					    { SETTLE_S, AT_MOST, 3, 0 },
 					    { PAIN, AT_MOST, 0.05, 0 },
 					    { RELEASE_S, AT_MOST, 61, 0 },
+					    { 0 } } },
+	{ .name = "hard-bronze-meanwhile",
+	  .what = "left alone because the cause is elsewhere, and bronze becomes one as well",
+	  .seed = 131,
+	  .duration_s = 200,
+	  .storm_from_s = 60,
+	  .storm_until_s = 120,
+	  .host = &host_with_a_lasting_service,
+	  .classes = classes_flat,
+	  .guests = both_in_turn,
+	  .bounds = (const struct bound[]){ { FUTILES, AT_LEAST, 1, 0 },
+					    { WORK_GOLD, AT_LEAST, 0.95, 0 },
+					    { SETTLE_S, AT_MOST, 3, 0 },
+					    { PAIN, AT_MOST, 0.05, 0 },
 					    { 0 } } },
 	{ .name = "hard-manual",
 	  .what = "the operator throttles bronze to 300 for 20 s while all is calm",

@@ -22,6 +22,7 @@ struct loop {
 	uint64_t now_us, tick_us;
 	unsigned int steps;
 	bool slack;
+	double claim; /* of 10 */
 	unsigned int events[GOVERNOR_OVER + 1];
 	double deepest;
 };
@@ -48,7 +49,7 @@ static double pressure_of(const struct loop *l)
 
 static enum governor_event tick(struct loop *l)
 {
-	struct governor_reading in = { pressure_of(l), l->steps, l->slack };
+	struct governor_reading in = { pressure_of(l), l->steps, l->slack, l->claim, 10 };
 	enum governor_event e = governor_step(&l->g, &l->law, &in, l->now_us);
 
 	memmove(&l->plant.past[1], &l->plant.past[0], 15 * sizeof(double));
@@ -280,6 +281,33 @@ static void test_futile(void)
 	CU_ASSERT(l.events[GOVERNOR_FUTILE] >= 3 && l.events[GOVERNOR_FUTILE] <= 5);
 }
 
+/* The cause stays, and those who may give way become one as well. */
+static void test_another_cause(void)
+{
+	struct loop l = loop_new(5, 0, 100 * MS);
+
+	l.claim = 1;
+	run(&l, 30);
+	CU_ASSERT_EQUAL(l.events[GOVERNOR_FUTILE], 1);
+	CU_ASSERT_EQUAL(l.g.depth, 0);
+	l.claim = 1.9; /* the noise of claims */
+	run(&l, 2);
+	CU_ASSERT_EQUAL(l.g.depth, 0);
+	l.claim = 3;
+	tick(&l);
+	CU_ASSERT(l.g.depth > 0);
+	run(&l, 5);
+	CU_ASSERT_EQUAL(l.events[GOVERNOR_FUTILE], 2); /* nor does this help */
+	run(&l, 40);
+	CU_ASSERT_EQUAL(l.g.depth, 0); /* the same claim is no third cause */
+	CU_ASSERT_EQUAL(l.events[GOVERNOR_FUTILE], 2);
+	l.claim = 6;
+	l.plant.base = 6;
+	l.plant.slope = 8;
+	run(&l, 1);
+	CU_ASSERT(l.g.depth > 0 && pressure_of(&l) <= 1);
+}
+
 /* Until the verdict, or for half a minute: 0.9 s of storm, 0.1 s at `eased`. Seconds. */
 static double futile_with_rests(double eased)
 {
@@ -470,6 +498,7 @@ static const struct test tests[] = {
 	{ "the next class is entered by its first rung", test_enters_the_next_class_gently },
 	{ "memory: a class at its floor has time", test_waits_at_a_floor },
 	{ "a throttle that does not help is taken back", test_futile },
+	{ "until those who may give way are a cause as well", test_another_cause },
 	{ "a cause that went takes its verdict along", test_cause_gone_verdict_void },
 	{ "a short rest within a storm delays no verdict", test_a_short_rest_delays_no_verdict },
 	{ "a storm after a long rest is judged by itself", test_after_a_long_rest_judged_anew },
