@@ -189,11 +189,23 @@ static __always_inline void codel_step(struct edt_state *s)
 	s->codel_inv_sqrt = (v >> 2) * inv >> 31;
 }
 
-/* Is the turn not this flow's? Neither with one packet queued nor with clearly less than the
- * fattest. What the fattest had is forgotten bit by bit, so that soon somebody has the turn. */
-static __always_inline int spared(struct edt_state *s, const struct edt_cfg *c, __u64 claim)
+/* With no more than this queued no flow loses a packet while there is room. One packet; two of what
+ * has crossed a shared line on its way here: it would cross it again, and what many flows lose then
+ * is more than the line can spare. (A TCP that has two under way is as slow as it gets by its own
+ * will.) */
+static __always_inline __u64 least_queued(const struct edt_cfg *c, const struct packet *p)
 {
-	if (claim > c->packet_ns && claim * 8 >= s->fattest_ns * 7)
+	int crossed = p->line_key && (p->line_key & 1) == EDT_IN;
+
+	return (__u64)c->packet_ns << crossed;
+}
+
+/* Is the turn not this flow's? Neither with little queued nor with clearly less than the
+ * fattest. What the fattest had is forgotten bit by bit, so that soon somebody has the turn. */
+static __always_inline int spared(struct edt_state *s, const struct edt_cfg *c,
+				  const struct packet *p)
+{
+	if (p->claim > least_queued(c, p) && p->claim * 8 >= s->fattest_ns * 7)
 		return 0;
 	s->fattest_ns -= s->fattest_ns >> 4;
 	return 1;
@@ -244,7 +256,7 @@ static __always_inline int codel(struct edt_state *s, const struct edt_cfg *c,
 	}
 	if (s->codel_dropping && (__s64)(at - s->codel_next) < 0)
 		return 0;
-	if (spared(s, c, p->claim))
+	if (spared(s, c, p))
 		return 0;
 	if (!s->codel_dropping) {
 		codel_begin(s, c, at);
@@ -288,7 +300,7 @@ static __always_inline int over(const struct edt_state *s, const struct edt_cfg 
 {
 	__u64 delay = p->departure - p->now, end = queue_end(s, c);
 
-	return delay > end || (p->claim > c->packet_ns && delay + p->claim > room(s, c, end));
+	return delay > end || (p->claim > least_queued(c, p) && delay + p->claim > room(s, c, end));
 }
 
 /* The packet departs. One in the sparse lane, which passes others, tells nothing. */

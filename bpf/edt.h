@@ -51,7 +51,7 @@ struct edt_cfg {
 	__u32 sparse_bytes;   /* packets up to this size may use the sparse lane; 0: no lane */
 	__u32 class_id;       /* the line that it shares, 0: none */
 	__u32 flags;          /* EDT_OWNS_CLSACT, EDT_HAD_... */
-	__u32 packet_ns;      /* time of a full packet: no flow is dropped with so little queued */
+	__u32 packet_ns;      /* time of a full packet: a flow with so little queued is spared */
 	__u64 guaranteed_bps; /* of the line, whatever others do */
 	__u32 queue_packets;  /* about so many may wait; 0: as many as the horizon lets in */
 	__u32 spare;

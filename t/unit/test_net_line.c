@@ -161,6 +161,32 @@ static void test_line_drops(void)
 	CU_ASSERT_EQUAL(get_line().next, 0);
 }
 
+/* CoDel takes the second packet of a flow, but not of one that has crossed a line that is shared.
+ */
+static void test_line_crossed(void)
+{
+	struct edt_cfg cfg = { .rate_bps = 1211200, /* a packet takes 10 ms */
+			       .horizon_ns = 15000000000,
+			       .target_ns = 5000000,
+			       .interval_ns = 1000000000,
+			       .packet_ns = 10000000 };
+	const struct edt_state due = { .next = now_ns() + 2000000000, .codel_due = 1 };
+	struct edt_state state = due;
+
+	put_line(1000000000, 0);
+	put(&cfg, &state);
+	CU_ASSERT_EQUAL(send_from(108, 1514, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(send_from(108, 1514, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(send_from(108, 1514, 0), TC_ACT_SHOT);
+	cfg.class_id = LINE;
+	state = due;
+	put(&cfg, &state);
+	CU_ASSERT_EQUAL(send_from(109, 1514, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(send_from(109, 1514, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(send_from(109, 1514, 0), TC_ACT_UNSPEC);
+	CU_ASSERT_EQUAL(send_from(109, 1514, 0), TC_ACT_SHOT);
+}
+
 /* The debt that guaranteed traffic can make is bounded. */
 static void test_line_debt(void)
 {
@@ -188,6 +214,7 @@ int main(void)
 		{ "a guarantee does not wait", test_line_guarantee },
 		{ "the sparse lane and the line", test_line_sparse },
 		{ "a drop is not charged to the line", test_line_drops },
+		{ "what has crossed the line is dropped later", test_line_crossed },
 		{ "the line's debt is bounded", test_line_debt },
 	};
 

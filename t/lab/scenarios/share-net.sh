@@ -86,7 +86,11 @@ gold_without() {
 	udp_out 75
 	sleep 2.5
 	none=$(gold_tcp)
-	storage_none=$(storage_mbit out 2)
+	storage_none[out]=$(storage_mbit out 2)
+	wait_all
+	storm_in 45
+	sleep 2
+	storage_none[in]=$(storage_mbit in 2)
 	wait_all
 }
 
@@ -129,7 +133,7 @@ storage_in_storm() { # out|in
 	with=$(storage_mbit "$1" 3)
 	wait_all
 	printf 'storage %s, of 6 Mbit/s reserved: alone %.2f, in a storm %.2f (no QoS: %s)\n' "$1" "$alone" \
-		"$with" "$storage_none" | tee -a "$table"
+		"$with" "${storage_none[$1]}" | tee -a "$table"
 	within "a storm costs storage nothing of its reservation ($1, Mbit/s)" "$with" \
 		"$(calc "0.98 * $alone")" 20
 }
@@ -249,7 +253,8 @@ survives() {
 }
 
 main() {
-	local none storage_none before rest after router=router-br0
+	local none before rest after router=router-br0
+	local -A storage_none
 	: >"$table"
 	for g in gold1 bronze1 bronze2; do lab-guest start "$g" --nic br0 || return 1; done
 	router=$(ip netns list | awk '/router|^r-/ { print $1; exit }')
