@@ -80,7 +80,8 @@ static void step_resource(struct govern *g, const struct govern_turn *turn, enum
 	struct governor *gov = &g->governors[r];
 	struct governor_reading reading = { .pressure = p.value,
 					    .steps = p.steps,
-					    .slack = govern_slack(g, r) };
+					    .slack = govern_slack(g, r),
+					    .brink = signal_brink(turn, r) };
 
 	govern_claims(g, turn, r, &reading.claim, &reading.claim_all);
 	/* a victim that is on the ladder itself asks for no more than the classes below it */

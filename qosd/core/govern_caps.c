@@ -13,6 +13,7 @@
 #define MIN_CHANGE  0.05
 #define RAISE_US    UINT64_C(1000000)
 #define FREEZE_US   UINT64_C(5000000) /* at the floor for so long, and still not enough */
+#define FREEZE_S    2.0               /* no balloon helps when memory is used up so soon */
 #define QUANTUM_CPU 10.0              /* mcpu: 1 % of a CPU */
 #define QUANTUM_NET 10000.0           /* bit/s */
 /* A part of "no limit" (TRACK_FREE) is no limit: no host has so many bytes or bit/s. */
@@ -177,17 +178,17 @@ static uint64_t to_u64(double cap)
 	return cap >= TRACK_FREE ? THROTTLE_NONE : (uint64_t)(cap + 0.5);
 }
 
-/* The last rung: at the floor for a while, and the pressure is still there. */
+/* The last rung: at the floor for a while, and the pressure is still there, or no time is left. */
 static bool frozen(const struct govern *g, const struct govern_turn *turn,
 		   const struct govern_guest *guest, bool was)
 {
 	uint64_t since = g->bottom_us[guest->qclass->index];
 	const struct governor *gov = &g->governors[RESOURCE_MEMORY];
+	bool late = since && turn->in->now->at_us - since >= FREEZE_US;
 
-	if (!may_cap(guest) || guest->no_freeze || !since ||
-	    turn->in->now->at_us - since < FREEZE_US)
+	if (!may_cap(guest) || guest->no_freeze || !since)
 		return false;
-	return was || gov->state == GOVERNOR_PRESSED;
+	return was || ((late || turn->memory_left_s < FREEZE_S) && gov->state == GOVERNOR_PRESSED);
 }
 
 static struct guest_caps caps_of(const struct govern *g, const struct govern_turn *turn, size_t i,

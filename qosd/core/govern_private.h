@@ -76,9 +76,10 @@ struct govern_ladder {    /* which classes give way, and in which order */
 
 struct govern {
 	struct governor governors[RESOURCE_COUNT];
-	double uplink_use[2]; /* share of the fullest uplink's rate, in and out, averaged */
-	bool adopted;         /* depths came from a daemon before; guests are not known yet */
-	bool guests_changed;  /* in this tick: caps are of other guests than before */
+	double uplink_use[2];   /* share of the fullest uplink's rate, in and out, averaged */
+	double memory_fall_bps; /* bytes a second that memory and swap lose, averaged; < 0: gain */
+	bool adopted;           /* depths came from a daemon before; guests are not known yet */
+	bool guests_changed;    /* in this tick: caps are of other guests than before */
 	struct govern_state *states, *spare;
 	size_t nstates, states_capacity, spare_capacity;
 	struct guest_caps *caps;
@@ -102,6 +103,8 @@ struct govern_turn {
 	double uplink_bps;          /* of the fastest uplink; TRACK_FREE when none is known */
 	bool saturated[2];          /* an uplink is full towards (0), from (1) the host */
 	double psi[RESOURCE_COUNT]; /* share of the window with "some" stalled; < 0: not known */
+	double memory_left_s; /* until there is none, should it go on falling; TRACK_FREE: it is not
+				 short */
 };
 
 struct pressure {
@@ -132,6 +135,8 @@ void govern_culprits(const struct govern *g, enum resource r, uint32_t culprits[
 /* signal.c */
 void signal_turn_init(struct govern *g, struct govern_turn *turn, const struct govern_input *in);
 void signal_feel(struct govern *g, const struct govern_turn *turn);
+/* Memory will be used up before the usual steps can help. */
+bool signal_brink(const struct govern_turn *turn, enum resource r);
 struct pressure signal_pressure(const struct govern *g, const struct govern_turn *turn,
 				enum resource r);
 

@@ -131,10 +131,13 @@ static void follow(struct governor *g, const struct governor_law *law, double pr
 }
 
 /* The largest step from here: up to the end of the class; the next is entered by its first rung. */
-static double step_most(const struct governor *g, const struct governor_law *law)
+static double step_most(const struct governor *g, const struct governor_law *law,
+			const struct governor_reading *in)
 {
 	double whole = (double)(unsigned int)g->depth;
 
+	if (in->brink)
+		return whole + 1 - g->depth;
 	if (g->depth >= 1 && g->depth - whole < law->step_entry)
 		return whole + law->step_entry - g->depth;
 	if (g->depth > 0 && g->depth + law->step_max > whole + 1)
@@ -155,14 +158,14 @@ static void deepen(struct governor *g, const struct governor_law *law,
 
 	if (step < law->step_min)
 		step = law->step_min;
-	if (step > most)
+	if (step > most || in->brink)
 		step = most;
 	if (g->depth + step > in->steps)
 		step = g->depth < in->steps ? in->steps - g->depth : 0;
 	if (step <= 0)
 		return;
 	g->depth += step;
-	g->act_after_us = now_us + (at_floor(g) ? law->class_us : law->lag_us);
+	g->act_after_us = now_us + (at_floor(g) && !in->brink ? law->class_us : law->lag_us);
 	g->judge_after_us = now_us + law->judge_us;
 }
 
@@ -286,21 +289,22 @@ static enum governor_event onset(struct governor *g, const struct governor_law *
 	begin_judging(g, in->pressure);
 	g->state = GOVERNOR_PRESSED;
 	g->slack_since_us = 0; /* without caps there was nothing to fill */
-	deepen(g, law, in, law->step_max, now_us);
+	deepen(g, law, in, step_most(g, law, in), now_us);
 	return again ? GOVERNOR_RELAPSE : GOVERNOR_ONSET;
 }
 
 static enum governor_event relapse(struct governor *g, const struct governor_law *law,
 				   const struct governor_reading *in, uint64_t now_us)
 {
-	double most = step_most(g, law); /* a class is left only when its floor did not help */
+	/* a class is left only when its floor did not help */
+	double most = step_most(g, law, in);
 
 	grow_hold(g, law);
 	g->relapse_depth = g->depth;
 	g->giving_up = false;
 	g->state = GOVERNOR_PRESSED;
 	begin_judging(g, in->pressure);
-	deepen(g, law, in, most < RELAPSE_STEP ? most : RELAPSE_STEP, now_us);
+	deepen(g, law, in, most < RELAPSE_STEP || in->brink ? most : RELAPSE_STEP, now_us);
 	return GOVERNOR_RELAPSE;
 }
 
@@ -320,10 +324,10 @@ static enum governor_event press(struct governor *g, const struct governor_law *
 	if (g->state == GOVERNOR_HOLDING && rested)
 		begin_judging(g, in->pressure);
 	g->state = GOVERNOR_PRESSED;
-	if (is_futile(g, law, in->steps, now_us))
+	if (!in->brink && is_futile(g, law, in->steps, now_us))
 		return give_up(g, law, in->pressure, now_us);
-	if (now_us >= g->act_after_us)
-		deepen(g, law, in, step_most(g, law), now_us);
+	if (now_us >= g->act_after_us || (in->brink && !at_floor(g)))
+		deepen(g, law, in, step_most(g, law, in), now_us);
 	return g->depth > before ? GOVERNOR_DEEPER : GOVERNOR_NOTHING;
 }
 
@@ -357,11 +361,12 @@ static enum governor_event ease(struct governor *g, const struct governor_law *l
 			 now_us);
 }
 
-/* Those who may give way want clearly more than when throttling them did not help. */
-static bool is_another_cause(const struct governor *g, const struct governor_reading *in)
+/* Those who may give way want clearly more than when throttling them did not help, or there is no
+ * time to ask who it is. */
+static bool ends_verdict(const struct governor *g, const struct governor_reading *in)
 {
 	return in->pressure > 1 && in->steps > 0 &&
-	       in->claim - g->claim_most > CLAIM_MATTERS * in->claim_all;
+	       (in->brink || in->claim - g->claim_most > CLAIM_MATTERS * in->claim_all);
 }
 
 /* It did not help: give back whatever p is, unless that makes it worse or the cause is another. */
@@ -371,7 +376,7 @@ static enum governor_event leave_alone(struct governor *g, const struct governor
 {
 	double pressure = in->pressure;
 
-	if (is_another_cause(g, in)) {
+	if (ends_verdict(g, in)) {
 		g->alone_until_us = 0;
 		g->giving_up = false;
 		return press(g, law, in, now_us);
@@ -440,7 +445,8 @@ static enum governor_event step(struct governor *g, const struct governor_law *l
 	/* when nobody is held by his cap, what pressure there is comes from elsewhere */
 	idle = g->depth > 0 && is_slack(g, law, now_us);
 	if (in->pressure > 1 && in->steps > 0)
-		return idle ? give_up(g, law, in->pressure, now_us) : press(g, law, in, now_us);
+		return idle && !in->brink ? give_up(g, law, in->pressure, now_us)
+					  : press(g, law, in, now_us);
 	return ease(g, law, idle || in->pressure < law->clean, dt_us, now_us);
 }
 

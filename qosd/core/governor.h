@@ -11,7 +11,8 @@
  * fill their caps any more. All that is forgotten after a long calm. When going deeper does not
  * lower p the cause is elsewhere: T is given back, and the governor leaves this resource alone for
  * a while that doubles too, but no longer than until those who may give way claim clearly more than
- * they did then: that is another cause.
+ * they did then: that is another cause. On the brink (memory that is gone before the next steps) a
+ * class gives way all at once, and no verdict holds.
  *
  * Pure: time is an argument (us, monotonic). No allocation.
  */
@@ -80,6 +81,7 @@ struct governor_reading {
 	double pressure; /* < 0: not known (T is kept, and given back after the hold as if clean) */
 	unsigned int steps; /* how many classes may give way; 0: nothing to do, depth stays 0 */
 	bool slack;         /* none of those who are throttled fills its cap */
+	bool brink;         /* it will be used up, with harm, before the usual steps can help */
 	/* What those who may give way, and all guests, would take if nobody held them; any unit. */
 	double claim, claim_all;
 };

@@ -53,6 +53,9 @@
 #define OWN_LIMIT 0.9
 /* Watermark: 5 % of RAM where the policy sets none. */
 #define LOW_PERMILLE 50
+#define FALL_TAU_S   0.3 /* of the speed at which memory is used up */
+/* Steps of 2 s down to the floor, and what balloons need then, would come too late. */
+#define BRINK_S 8.0
 
 static double part(double dt_s, double tau_s, bool restart)
 {
@@ -123,6 +126,52 @@ static double psi_share(const struct govern_turn *turn, size_t r)
 	return some == SAMPLE_UNKNOWN || turn->dt_s <= 0 ? -1 : (double)some / 1e6 / turn->dt_s;
 }
 
+/* MemAvailable against its watermark: 1 at the mark, 0.5 at twice as much. */
+static double watermark(const struct govern_turn *turn)
+{
+	const struct sample *s = turn->in->now;
+	uint64_t low = turn->in->policy->overload.memory_low_bytes;
+	double p;
+
+	if (s->memory_available_bytes == SAMPLE_UNKNOWN)
+		return -1;
+	if (low == POLICY_NONE_U64) {
+		if (s->memory_total_bytes == SAMPLE_UNKNOWN)
+			return -1;
+		low = s->memory_total_bytes / 1000 * LOW_PERMILLE;
+	}
+	if (s->memory_available_bytes == 0)
+		return PRESSURE_MAX;
+	p = (double)low / (double)s->memory_available_bytes;
+	return p < PRESSURE_MAX ? p : PRESSURE_MAX;
+}
+
+/* What guests may take before something is killed; < 0: not known. */
+static double memory_room(const struct sample *s)
+{
+	if (s->memory_available_bytes == SAMPLE_UNKNOWN || s->swap_free_bytes == SAMPLE_UNKNOWN)
+		return -1;
+	return (double)s->memory_available_bytes + (double)s->swap_free_bytes;
+}
+
+static void read_memory(struct govern *g, struct govern_turn *turn)
+{
+	const struct sample *before = turn->in->before;
+	double room = memory_room(turn->in->now), was = before ? memory_room(before) : -1;
+
+	turn->memory_left_s = TRACK_FREE;
+	if (room < 0 || was < 0 || turn->dt_s <= 0)
+		return;
+	blend(&g->memory_fall_bps, (was - room) / turn->dt_s, part(turn->dt_s, FALL_TAU_S, false));
+	if (g->memory_fall_bps > 0 && watermark(turn) > 1)
+		turn->memory_left_s = room / g->memory_fall_bps;
+}
+
+bool signal_brink(const struct govern_turn *turn, enum resource r)
+{
+	return r == RESOURCE_MEMORY && turn->memory_left_s < BRINK_S;
+}
+
 void signal_turn_init(struct govern *g, struct govern_turn *turn, const struct govern_input *in)
 {
 	*turn = (struct govern_turn){ .in = in, .uplink_bps = TRACK_FREE };
@@ -131,6 +180,7 @@ void signal_turn_init(struct govern *g, struct govern_turn *turn, const struct g
 	for (size_t r = 0; r < RESOURCE_COUNT; r++)
 		turn->psi[r] = psi_share(turn, r);
 	read_uplinks(g, turn);
+	read_memory(g, turn);
 }
 
 /* ---- what guests feel ---- */
@@ -426,26 +476,6 @@ static unsigned int steps_for(const struct govern *g, const struct govern_guest 
 	if (r == RESOURCE_NET && guest->net_reserved_bps == 0)
 		return 0;
 	return g->governors[r].depth < place ? place : 0;
-}
-
-/* MemAvailable against its watermark: 1 at the mark, 0.5 at twice as much. */
-static double watermark(const struct govern_turn *turn)
-{
-	const struct sample *s = turn->in->now;
-	uint64_t low = turn->in->policy->overload.memory_low_bytes;
-	double p;
-
-	if (s->memory_available_bytes == SAMPLE_UNKNOWN)
-		return -1;
-	if (low == POLICY_NONE_U64) {
-		if (s->memory_total_bytes == SAMPLE_UNKNOWN)
-			return -1;
-		low = s->memory_total_bytes / 1000 * LOW_PERMILLE;
-	}
-	if (s->memory_available_bytes == 0)
-		return PRESSURE_MAX;
-	p = (double)low / (double)s->memory_available_bytes;
-	return p < PRESSURE_MAX ? p : PRESSURE_MAX;
 }
 
 /*

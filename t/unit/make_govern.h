@@ -35,7 +35,7 @@ struct stage {
 	unsigned int turns;
 	double uplink_in, uplink_out; /* share of its rate in the next window */
 	double psi[RESOURCE_COUNT];
-	uint64_t available_bytes;
+	uint64_t available_bytes, swap_free_bytes; /* swap: SAMPLE_UNKNOWN at first */
 	uint64_t now_us;
 	struct govern_input in;
 	struct govern_output out;
@@ -50,6 +50,7 @@ static inline struct stage *stage_new(void)
 	s->policy = make_policy();
 	s->govern = must(govern_new());
 	s->available_bytes = 60 * GIB;
+	s->swap_free_bytes = SAMPLE_UNKNOWN;
 	s->now_us = 5000000000;
 	return s;
 }
@@ -132,6 +133,7 @@ static inline void stage_sample(struct stage *s, double seconds)
 	sample_reset(is, s->now_us);
 	is->memory_total_bytes = 64 * GIB;
 	is->memory_available_bytes = s->available_bytes;
+	is->swap_free_bytes = s->swap_free_bytes;
 	for (size_t r = 0; r < RESOURCE_COUNT; r++)
 		is->psi_some_us[r] =
 			grown(first ? 0 : was->psi_some_us[r], s->psi[r] * 1e6, seconds);

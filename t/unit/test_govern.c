@@ -342,6 +342,45 @@ static void test_memory_ladder(void)
 	stage_free(s);
 }
 
+/* Seconds from the mark until bronze is at its floor, and (*ret_frozen) until the one that may be
+ * is frozen; memory falls by so many bytes a second, without swap or with it. 10: not in time. */
+static double until_floor(double fall_bps, uint64_t swap_bytes, double *ret_frozen)
+{
+	struct stage *s = scene(3);
+	double floor_s = 10;
+
+	*ret_frozen = 10;
+	s->guests[4].no_freeze = false;
+	s->swap_free_bytes = swap_bytes;
+	s->available_bytes = 32 * GIB / 10; /* the mark */
+	stage_run(s, 3, 0.1);
+	for (double t = 0.1; t < 10 && s->available_bytes > fall_bps / 10; t += 0.1) {
+		s->available_bytes -= (uint64_t)(fall_bps / 10);
+		stage_tick(s, 0.1);
+		if (s->out.classes[BRONZE].level[RESOURCE_MEMORY] == 0 && floor_s > t)
+			floor_s = t;
+		if (s->out.caps[4].freeze && *ret_frozen > t)
+			*ret_frozen = t;
+		CU_ASSERT_FALSE(s->out.caps[2].freeze); /* it does not opt in */
+	}
+	stage_free(s);
+	return floor_s;
+}
+
+/* Memory that will be gone before the usual steps can help. */
+static void test_memory_brink(void)
+{
+	double frozen_s;
+
+	CU_ASSERT(until_floor(2 * GIB, 0, &frozen_s) < 0.5);
+	CU_ASSERT(frozen_s < 0.5);
+	CU_ASSERT(until_floor(GIB / 2, 0, &frozen_s) < 1); /* 6 s are left: balloons first ... */
+	CU_ASSERT(frozen_s > 3 && frozen_s < 5);           /* ... 2 s are left */
+	CU_ASSERT(until_floor(GIB / 16, 0, &frozen_s) > 5);
+	CU_ASSERT(until_floor(2 * GIB, 64 * GIB, &frozen_s) > 1);
+	CU_ASSERT(frozen_s >= 10);
+}
+
 static void test_net_caps(void)
 {
 	struct stage *s = scene(2);
@@ -455,6 +494,7 @@ static const struct test tests[] = {
 	{ "depths adopted after a restart, and reset", test_adopt_and_reset },
 	{ "whose use rose", test_culprits },
 	{ "memory: down to the floor, freeze last", test_memory_ladder },
+	{ "memory: no time for steps", test_memory_brink },
 	{ "network caps by direction", test_net_caps },
 	{ "disk caps", test_disk_caps },
 	{ "disks of which nothing is known", test_disks_unknown },

@@ -21,7 +21,7 @@ struct loop {
 	struct plant plant;
 	uint64_t now_us, tick_us;
 	unsigned int steps;
-	bool slack;
+	bool slack, brink;
 	double claim; /* of 10 */
 	unsigned int events[GOVERNOR_OVER + 1];
 	double deepest;
@@ -49,7 +49,7 @@ static double pressure_of(const struct loop *l)
 
 static enum governor_event tick(struct loop *l)
 {
-	struct governor_reading in = { pressure_of(l), l->steps, l->slack, l->claim, 10 };
+	struct governor_reading in = { pressure_of(l), l->steps, l->slack, l->brink, l->claim, 10 };
 	enum governor_event e = governor_step(&l->g, &l->law, &in, l->now_us);
 
 	memmove(&l->plant.past[1], &l->plant.past[0], 15 * sizeof(double));
@@ -308,6 +308,29 @@ static void test_another_cause(void)
 	CU_ASSERT(l.g.depth > 0 && pressure_of(&l) <= 1);
 }
 
+/* A class at once, then the next one a lag later; and whatever was judged before. */
+static void test_brink(void)
+{
+	struct loop l = loop_new(1.5, 0, 100 * MS);
+
+	l.brink = true;
+	tick(&l);
+	CU_ASSERT_EQUAL(l.g.depth, 1);
+	tick(&l);
+	CU_ASSERT_EQUAL(l.g.depth, 1);
+	run(&l, 1);
+	CU_ASSERT_EQUAL(l.g.depth, 2);
+	run(&l, 10);
+	CU_ASSERT_EQUAL(l.events[GOVERNOR_FUTILE], 0);
+	l.brink = false;
+	run(&l, 15);
+	CU_ASSERT_EQUAL(l.events[GOVERNOR_FUTILE], 1);
+	CU_ASSERT(l.g.depth < 1);
+	l.brink = true;
+	tick(&l);
+	CU_ASSERT_EQUAL(l.g.depth, 1);
+}
+
 /* Until the verdict, or for half a minute: 0.9 s of storm, 0.1 s at `eased`. Seconds. */
 static double futile_with_rests(double eased)
 {
@@ -499,6 +522,7 @@ static const struct test tests[] = {
 	{ "memory: a class at its floor has time", test_waits_at_a_floor },
 	{ "a throttle that does not help is taken back", test_futile },
 	{ "until those who may give way are a cause as well", test_another_cause },
+	{ "on the brink a class gives way at once", test_brink },
 	{ "a cause that went takes its verdict along", test_cause_gone_verdict_void },
 	{ "a short rest within a storm delays no verdict", test_a_short_rest_delays_no_verdict },
 	{ "a storm after a long rest is judged by itself", test_after_a_long_rest_judged_anew },

@@ -433,7 +433,7 @@ static void test_lost_on_the_way(void)
 	netshare_reset(m.shares);
 	lose(&m, 60 * MBIT, most);
 	CU_ASSERT_DOUBLE_EQUAL((double)(none[NETSHARE_IN] - some[NETSHARE_IN]), 4 * MBIT, MBIT);
-	CU_ASSERT_DOUBLE_EQUAL((double)(none[NETSHARE_IN] - most[NETSHARE_IN]), 6.25 * MBIT, MBIT);
+	CU_ASSERT_DOUBLE_EQUAL((double)(none[NETSHARE_IN] - most[NETSHARE_IN]), 12.5 * MBIT, MBIT);
 	CU_ASSERT_EQUAL(some[NETSHARE_OUT], none[NETSHARE_OUT]);
 	CU_ASSERT_EQUAL(most[NETSHARE_OUT], none[NETSHARE_OUT]);
 	model_done(&m);
