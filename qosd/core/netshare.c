@@ -22,8 +22,8 @@
 #define SAME_IDLE    4                 /* ... or, of one that asks for nothing, a quarter */
 #define QUANTUM      1000              /* rates are whole kbit/s */
 #define CLOSEST_US   UINT64_C(1000)    /* two rounds closer than this tell nothing */
-#define LOST_MOST    8 /* at most an eighth of a line is left for what gets lost */
-#define LOST_ROUNDS  8  /* that loss is averaged over */
+#define LOST_MOST    8                 /* at most an eighth of a line is left for what gets lost */
+#define LOST_ROUNDS  8                 /* that loss is averaged over */
 
 struct seen { /* of one NIC or network, one direction */
 	struct netshare_count count;
