@@ -72,6 +72,14 @@ static void set_levels(struct govern *g, const struct govern_input *in)
 		}
 }
 
+static bool any_frozen(const struct govern *g)
+{
+	for (size_t i = 0; i < g->nstates; i++)
+		if (g->states[i].frozen)
+			return true;
+	return false;
+}
+
 static void step_resource(struct govern *g, const struct govern_turn *turn, enum resource r,
 			  struct govern_resource *ret)
 {
@@ -81,7 +89,8 @@ static void step_resource(struct govern *g, const struct govern_turn *turn, enum
 	struct governor_reading reading = { .pressure = p.value,
 					    .steps = p.steps,
 					    .slack = govern_slack(g, r),
-					    .brink = signal_brink(turn, r) };
+					    .brink = signal_brink(turn, r),
+					    .frozen = r == RESOURCE_MEMORY && any_frozen(g) };
 
 	govern_claims(g, turn, r, &reading.claim, &reading.claim_all);
 	/* a victim that is on the ladder itself asks for no more than the classes below it */
@@ -147,6 +156,7 @@ void govern_adopt(struct govern *g, const double depth[RESOURCE_COUNT], uint64_t
 void govern_reset(struct govern *g)
 {
 	memset(g->governors, 0, sizeof(g->governors));
+	g->memory_fall_bps = 0;
 	g->nstates = 0; /* guests are met anew, without caps */
 	g->adopted = false;
 	g->ladder.count = 0;

@@ -184,11 +184,13 @@ static bool frozen(const struct govern *g, const struct govern_turn *turn,
 {
 	uint64_t since = g->bottom_us[guest->qclass->index];
 	const struct governor *gov = &g->governors[RESOURCE_MEMORY];
-	bool late = since && turn->in->now->at_us - since >= FREEZE_US;
+	uint64_t now_us = turn->in->now->at_us;
+	bool late = since && now_us - since >= FREEZE_US;
+	bool at_once = since < now_us && turn->memory_left_s < FREEZE_S; /* a look later */
 
-	if (!may_cap(guest) || guest->no_freeze || !since)
+	if (!may_cap(guest) || guest->no_freeze || !since || gov->state == GOVERNOR_CALM)
 		return false;
-	return was || ((late || turn->memory_left_s < FREEZE_S) && gov->state == GOVERNOR_PRESSED);
+	return was || ((late || at_once) && gov->state == GOVERNOR_PRESSED);
 }
 
 static struct guest_caps caps_of(const struct govern *g, const struct govern_turn *turn, size_t i,

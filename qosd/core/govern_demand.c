@@ -187,16 +187,18 @@ void govern_claims(const struct govern *g, const struct govern_turn *turn, enum 
 {
 	*ret_yielding = *ret_all = 0;
 	for (size_t i = 0; i < g->nstates; i++) {
-		const struct qclass *c = turn->in->guests[i].qclass;
+		const struct govern_guest *guest = &turn->in->guests[i];
+		uint32_t c = guest->qclass->index;
+		bool yields = g->ladder.places[c] != PLACE_NONE && !guest->exempt;
 
 		for (size_t k = 0; k < TRACK_COUNT; k++) {
 			double claim = g->states[i].tracks[k].claim;
 
-			if (!adds_up(k, r) || claim < 0)
+			/* what is held by hand grows by guessing */
+			if (!adds_up(k, r) || claim < 0 || g->classes[c].manual[r])
 				continue;
 			*ret_all += claim;
-			if (g->ladder.places[c->index] != PLACE_NONE)
-				*ret_yielding += claim;
+			*ret_yielding += yields ? claim : 0;
 		}
 	}
 }

@@ -109,6 +109,8 @@ static void forget(struct governor *g)
 {
 	g->hold_us = 0;
 	g->relapse_depth = -1;
+	if (g->futile)
+		g->claim_most = g->pressure_most = 0;
 	g->futile = 0;
 }
 
@@ -305,7 +307,23 @@ static enum governor_event relapse(struct governor *g, const struct governor_law
 	g->state = GOVERNOR_PRESSED;
 	begin_judging(g, in->pressure);
 	deepen(g, law, in, most < RELAPSE_STEP || in->brink ? most : RELAPSE_STEP, now_us);
+	if (g->onset_depth >= in->steps) { /* nothing is left to take: what is taken is judged */
+		g->onset_depth = 0;
+		g->judge_after_us = now_us + law->judge_us;
+	}
 	return GOVERNOR_RELAPSE;
+}
+
+/* No verdict now, and none before there was time to help. A guest that is stopped stops the fall,
+ * but gives nothing back by itself: the operator has agreed to that, so he stays so for longer. And
+ * no class keeps its peace for as long as usual because the one below it has just reached its
+ * floor. */
+static void hurry(struct governor *g, const struct governor_law *law,
+		  const struct governor_reading *in, uint64_t now_us)
+{
+	g->judge_after_us = now_us + (in->frozen ? law->futile_us : law->judge_us);
+	if (g->act_after_us > now_us + law->lag_us)
+		g->act_after_us = now_us + law->lag_us;
 }
 
 /* p > 1. */
@@ -324,7 +342,9 @@ static enum governor_event press(struct governor *g, const struct governor_law *
 	if (g->state == GOVERNOR_HOLDING && rested)
 		begin_judging(g, in->pressure);
 	g->state = GOVERNOR_PRESSED;
-	if (!in->brink && is_futile(g, law, in->steps, now_us))
+	if (in->brink)
+		hurry(g, law, in, now_us);
+	if (is_futile(g, law, in->steps, now_us))
 		return give_up(g, law, in->pressure, now_us);
 	if (now_us >= g->act_after_us || (in->brink && !at_floor(g)))
 		deepen(g, law, in, step_most(g, law, in), now_us);
@@ -361,12 +381,14 @@ static enum governor_event ease(struct governor *g, const struct governor_law *l
 			 now_us);
 }
 
-/* Those who may give way want clearly more than when throttling them did not help, or there is no
- * time to ask who it is. */
+/* Those who may give way want clearly more than when throttling them did not help, or what is left
+ * becomes less than ever in this storm, and quickly. */
 static bool ends_verdict(const struct governor *g, const struct governor_reading *in)
 {
-	return in->pressure > 1 && in->steps > 0 &&
-	       (in->brink || in->claim - g->claim_most > CLAIM_MATTERS * in->claim_all);
+	bool claims = in->claim - g->claim_most > CLAIM_MATTERS * in->claim_all;
+	bool worst = in->brink && in->pressure > MATTERS * g->pressure_most;
+
+	return in->pressure > 1 && in->steps > 0 && (claims || worst);
 }
 
 /* It did not help: give back whatever p is, unless that makes it worse or the cause is another. */
@@ -401,12 +423,16 @@ static enum governor_event leave_alone(struct governor *g, const struct governor
  * What those who may give way wanted in this storm, and at rest before it: the cause itself may
  * keep them from it, and then to get it again is no rise.
  */
-static void remember_claim(struct governor *g, double claim)
+static void remember(struct governor *g, const struct governor_reading *in)
 {
+	bool fresh = g->state == GOVERNOR_CALM && !g->futile;
+
 	if (g->alone_until_us)
 		return;
-	if ((g->state == GOVERNOR_CALM && !g->futile) || claim > g->claim_most)
-		g->claim_most = claim;
+	if (fresh || in->claim > g->claim_most)
+		g->claim_most = in->claim;
+	if (fresh || in->pressure > g->pressure_most)
+		g->pressure_most = in->pressure;
 }
 
 /* Time since the last step; a loop that stood still has seen no clean time. */
@@ -455,7 +481,7 @@ enum governor_event governor_step(struct governor *g, const struct governor_law 
 {
 	enum governor_event event = step(g, law, in, now_us);
 
-	remember_claim(g, in->claim);
+	remember(g, in);
 	return event;
 }
 

@@ -64,7 +64,7 @@ struct governor { /* state of one resource; all zero at first */
 	double smooth_pressure;             /* slower average, for judging */
 	uint64_t judge_after_us;            /* the last step has not shown all before */
 	double futile_pressure, futile_at_depth; /* where it was given up */
-	double claim_most; /* that was judged: nobody is another cause below it */
+	double claim_most, pressure_most; /* of this storm: nothing below them is another cause */
 };
 
 enum governor_event {
@@ -82,6 +82,7 @@ struct governor_reading {
 	unsigned int steps; /* how many classes may give way; 0: nothing to do, depth stays 0 */
 	bool slack;         /* none of those who are throttled fills its cap */
 	bool brink;         /* it will be used up, with harm, before the usual steps can help */
+	bool frozen;        /* somebody is stopped: p cannot fall by what he does */
 	/* What those who may give way, and all guests, would take if nobody held them; any unit. */
 	double claim, claim_all;
 };

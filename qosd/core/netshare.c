@@ -422,19 +422,23 @@ static void settle_line(struct division *v)
 /*
  * What NICs drop on its way in has crossed the uplink all the same, and who sends it learns of that
  * a round trip later: room is left for it, or it would be the uplink that drops, anybody's packets.
+ * What is promised is not touched.
  */
 static uint64_t lost_on_the_way(struct division *v)
 {
 	struct line_state *state = &v->s->states[v->line];
-	uint64_t lost = 0;
+	uint64_t lost = 0, promised = 0;
 
 	if (v->d != NETSHARE_IN)
 		return 0;
+	for (size_t k = 0; k < v->count; k++)
+		promised += v->s->shares[k].reservation;
 	for (size_t i = 0; i < v->in->nnics; i++)
 		if (on_line(v, v->in->nics[i].network))
 			lost += v->s->nics[i].seen[v->d].lost_bps;
 	state->lost_bps = state->lost_bps - state->lost_bps / LOST_ROUNDS + lost / LOST_ROUNDS;
-	return least(state->lost_bps, v->capacity / LOST_MOST);
+	return least(least(state->lost_bps, v->capacity / LOST_MOST),
+		     v->capacity - least(promised, v->capacity));
 }
 
 static void divide(struct division *v, bool *busy)

@@ -157,14 +157,17 @@ static double memory_room(const struct sample *s)
 static void read_memory(struct govern *g, struct govern_turn *turn)
 {
 	const struct sample *before = turn->in->before;
-	double room = memory_room(turn->in->now), was = before ? memory_room(before) : -1;
+	double room = memory_room(turn->in->now), was = before ? memory_room(before) : -1, fall;
 
 	turn->memory_left_s = TRACK_FREE;
 	if (room < 0 || was < 0 || turn->dt_s <= 0)
 		return;
-	blend(&g->memory_fall_bps, (was - room) / turn->dt_s, part(turn->dt_s, FALL_TAU_S, false));
-	if (g->memory_fall_bps > 0 && watermark(turn) > 1)
-		turn->memory_left_s = room / g->memory_fall_bps;
+	fall = (was - room) / turn->dt_s;
+	blend(&g->memory_fall_bps, fall, part(turn->dt_s, FALL_TAU_S, false));
+	if (fall > g->memory_fall_bps) /* that much at once may have been all */
+		fall = g->memory_fall_bps;
+	if (fall > 0 && watermark(turn) > 1)
+		turn->memory_left_s = room / fall;
 }
 
 bool signal_brink(const struct govern_turn *turn, enum resource r)

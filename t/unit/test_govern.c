@@ -381,6 +381,51 @@ static void test_memory_brink(void)
 	CU_ASSERT(frozen_s >= 10);
 }
 
+/* Much at once, and then no more: large pages for a guest, say. */
+static void test_memory_jump(void)
+{
+	struct stage *s = scene(3);
+
+	s->guests[4].no_freeze = false;
+	s->swap_free_bytes = 0;
+	stage_run(s, 5, 1);
+	s->available_bytes = 3 * GIB; /* below the mark of 3.2 */
+	stage_tick(s, 1);
+	for (int i = 0; i < 20; i++) {
+		stage_tick(s, 0.1);
+		CU_ASSERT_FALSE(s->out.caps[4].freeze);
+	}
+	stage_free(s);
+}
+
+/* The operator holds the class down for longer than the shortage lasts. */
+static void test_memory_thaws(void)
+{
+	const struct govern_manual manual = { .resource = RESOURCE_MEMORY,
+					      .level_permille = 0,
+					      .class_name = "bronze",
+					      .until_us = UINT64_MAX };
+	struct stage *s = scene(3);
+
+	s->guests[4].no_freeze = false;
+	s->swap_free_bytes = 0;
+	s->in.manual = &manual;
+	s->in.nmanual = 1;
+	s->available_bytes = 32 * GIB / 10;
+	stage_run(s, 2, 0.1);
+	for (int i = 0; i < 10; i++) {
+		s->available_bytes -= GIB / 5;
+		stage_tick(s, 0.1);
+	}
+	CU_ASSERT(s->out.caps[4].freeze);
+	s->available_bytes = 50 * GIB;
+	stage_run(s, 60, 0.5);
+	CU_ASSERT_EQUAL(s->out.resources[RESOURCE_MEMORY].state, GOVERNOR_CALM);
+	CU_ASSERT_EQUAL(s->out.classes[BRONZE].level[RESOURCE_MEMORY], 0);
+	CU_ASSERT_FALSE(s->out.caps[4].freeze);
+	stage_free(s);
+}
+
 static void test_net_caps(void)
 {
 	struct stage *s = scene(2);
@@ -495,6 +540,8 @@ static const struct test tests[] = {
 	{ "whose use rose", test_culprits },
 	{ "memory: down to the floor, freeze last", test_memory_ladder },
 	{ "memory: no time for steps", test_memory_brink },
+	{ "memory: a jump is no fall", test_memory_jump },
+	{ "memory: thawed when it is over, though held by hand", test_memory_thaws },
 	{ "network caps by direction", test_net_caps },
 	{ "disk caps", test_disk_caps },
 	{ "disks of which nothing is known", test_disks_unknown },

@@ -21,7 +21,7 @@ struct loop {
 	struct plant plant;
 	uint64_t now_us, tick_us;
 	unsigned int steps;
-	bool slack, brink;
+	bool slack, brink, frozen;
 	double claim; /* of 10 */
 	unsigned int events[GOVERNOR_OVER + 1];
 	double deepest;
@@ -49,7 +49,13 @@ static double pressure_of(const struct loop *l)
 
 static enum governor_event tick(struct loop *l)
 {
-	struct governor_reading in = { pressure_of(l), l->steps, l->slack, l->brink, l->claim, 10 };
+	struct governor_reading in = { .pressure = pressure_of(l),
+				       .steps = l->steps,
+				       .slack = l->slack,
+				       .brink = l->brink,
+				       .frozen = l->frozen,
+				       .claim = l->claim,
+				       .claim_all = 10 };
 	enum governor_event e = governor_step(&l->g, &l->law, &in, l->now_us);
 
 	memmove(&l->plant.past[1], &l->plant.past[0], 15 * sizeof(double));
@@ -326,9 +332,51 @@ static void test_brink(void)
 	run(&l, 15);
 	CU_ASSERT_EQUAL(l.events[GOVERNOR_FUTILE], 1);
 	CU_ASSERT(l.g.depth < 1);
-	l.brink = true;
+	l.brink = true; /* no worse than what was judged */
+	run(&l, 1);
+	CU_ASSERT(l.g.depth < 1);
+	l.plant.base = 2.2;
 	tick(&l);
 	CU_ASSERT_EQUAL(l.g.depth, 1);
+}
+
+/* Who was stopped on the brink does not lower p, and is not let go for that at once. */
+static void test_brink_and_frozen(void)
+{
+	struct loop l = loop_new(1.5, 0, 100 * MS);
+
+	l.steps = 1;
+	l.brink = true;
+	run(&l, 1);
+	l.frozen = true;
+	run(&l, 1);
+	l.brink = false;
+	run(&l, 50);
+	CU_ASSERT_EQUAL(l.g.depth, 1);
+	for (int i = 0; i < 200 && !l.events[GOVERNOR_FUTILE]; i++)
+		tick(&l);
+	CU_ASSERT_EQUAL(l.events[GOVERNOR_FUTILE], 1); /* but not for ever */
+	l.frozen = false;
+	l.plant.base = 3;
+	l.brink = true; /* a class at its floor already: that is judged as well */
+	tick(&l);
+	CU_ASSERT_EQUAL(l.events[GOVERNOR_RELAPSE], 1);
+	l.brink = false;
+	run(&l, 20);
+	CU_ASSERT_EQUAL(l.events[GOVERNOR_FUTILE], 2);
+}
+
+/* The class above one that has just reached its floor is not left in peace for as long as usual. */
+static void test_brink_at_floor(void)
+{
+	struct loop l = loop_new(2, 0, 100 * MS);
+
+	l.law.class_us = 6 * SECOND;
+	while (l.g.depth < 1)
+		tick(&l);
+	l.brink = true;
+	run(&l, 0.5);
+	CU_ASSERT_EQUAL(l.g.depth, 2);
 }
 
 /* Until the verdict, or for half a minute: 0.9 s of storm, 0.1 s at `eased`. Seconds. */
@@ -523,6 +571,8 @@ static const struct test tests[] = {
 	{ "a throttle that does not help is taken back", test_futile },
 	{ "until those who may give way are a cause as well", test_another_cause },
 	{ "on the brink a class gives way at once", test_brink },
+	{ "who was stopped on the brink stays so for a while", test_brink_and_frozen },
+	{ "on the brink the next class soon follows", test_brink_at_floor },
 	{ "a cause that went takes its verdict along", test_cause_gone_verdict_void },
 	{ "a short rest within a storm delays no verdict", test_a_short_rest_delays_no_verdict },
 	{ "a storm after a long rest is judged by itself", test_after_a_long_rest_judged_anew },
