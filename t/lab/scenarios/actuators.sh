@@ -88,8 +88,10 @@ limit_holds() {
 	within "class $1 limits writing" "$(rate_of d1 write 4)" "$(calc "$3 * 0.9")" "$(calc "$3 * 1.1")"
 }
 
-disk_counts() { # what the adapter's statistics say of d1, three readings later
-	{ nap 2; echo 'stats d1'; nap 3; echo 'stats d1'; nap 4; echo 'stats d1'; echo quit; } |
+# What the adapter's statistics say of d1. libvirt is asked while somebody wants to know, and a counter is
+# known from its second reading on.
+disk_counts() {
+	{ nap 2; for _ in 1 2 3 4; do echo 'stats d1'; nap 4; done; echo quit; } |
 		lab-virtctl 2>/dev/null | awk '$2 == "stats" && $4 == 0 { print $5, $6, $7 }'
 }
 
@@ -97,7 +99,7 @@ try_statistics() {
 	local ops0 bytes0 wait0 ops1 bytes1 wait1 counts
 	mapfile -t counts < <(disk_counts)
 	if [ ${#counts[@]} -lt 2 ]; then
-		not_ok "disk statistics are there on the second question: ${counts[*]}"
+		not_ok "disk statistics are there after two readings: ${counts[*]}"
 		return
 	fi
 	read -r ops0 bytes0 wait0 <<<"${counts[-2]}"
