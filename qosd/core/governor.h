@@ -12,7 +12,7 @@
  * lower p the cause is elsewhere: T is given back, and the governor leaves this resource alone for
  * a while that doubles too, but no longer than until those who may give way claim clearly more than
  * they did then: that is another cause. On the brink (memory that is gone before the next steps) a
- * class gives way all at once, and no verdict holds.
+ * class gives way all at once, and a verdict ends when less is left than ever in this storm.
  *
  * Pure: time is an argument (us, monotonic). No allocation.
  */

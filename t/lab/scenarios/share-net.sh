@@ -9,9 +9,6 @@ here=$(dirname "$(readlink -f "$0")")
 
 peer='peer-br0'
 table=${LAB_OUT:-/run}/share-net.txt
-# 64 flows that begin at once lose most of their first windows, and wait for what they lost for a second
-# or two; before that nobody can say what they would take of a line.
-settled_s=4
 good=0.9564 # of a rate on the wire is TCP's goodput; 0.9709 of UDP's with 1400 bytes
 
 write_share_conf() {
@@ -104,9 +101,9 @@ wait_all() { # the series, not a guest's helpers
 # Gold asks twice in the middle of a storm, by UDP and by TCP.
 gold_asks() {
 	local asked left gold tcp
-	storm_out 105
-	udp_out 105
-	sleep "$settled_s"
+	storm_out 90
+	udp_out 90
+	sleep 2.5
 	lab-netio series g-gold1 "$peer" "$(far gold1)" 1 100 20 12000000 >/run/gold
 	sleep 1.6
 	tcp=$(gold_tcp)
@@ -114,9 +111,9 @@ gold_asks() {
 	asked=$(began gold)
 	left=$(ended gold)
 	gold=$(mean gold 300 2000)
-	before=$(calc "$(mean storm-105 -1000 0 "$asked") + $(mean udp-105 -1000 0 "$asked")")
-	rest=$(calc "$(mean storm-105 500 2000 "$asked") + $(mean udp-105 500 2000 "$asked")")
-	after=$(calc "$(mean storm-105 500 1500 "$left") + $(mean udp-105 500 1500 "$left")")
+	before=$(calc "$(mean storm-90 -1000 0 "$asked") + $(mean udp-90 -1000 0 "$asked")")
+	rest=$(calc "$(mean storm-90 500 2000 "$asked") + $(mean udp-90 500 2000 "$asked")")
+	after=$(calc "$(mean storm-90 500 1500 "$left") + $(mean udp-90 500 1500 "$left")")
 	printf 'gold, of 8 Mbit/s reserved: TCP without QoS %.2f, qosd %.2f, UDP %.2f; bronze of 20: %.2f before, %.2f beside, %.2f after\n' \
 		"$none" "$tcp" "$gold" "$before" "$rest" "$after" | tee -a "$table"
 	within "gold gets its reservation 300 ms after asking (Mbit/s, UDP)" "$gold" \
@@ -173,16 +170,16 @@ apart_mbit() {
 }
 
 # apart_in_storm ports|group out|in RESERVED. Were it not lent, bronze would have 9 of 20 at the most;
-# 64 flows, and what gets lost on its way in, leave some of the line free.
+# 64 flows that have just begun, and what gets lost on its way in, leave some of the line free.
 apart_in_storm() {
 	local with lent asked
-	if [ "$2" = out ]; then storm_out 75; udp_out 75; else storm_in 75; fi
-	sleep "$settled_s"
+	if [ "$2" = out ]; then storm_out 55; udp_out 55; else storm_in 55; fi
+	sleep 2.4
 	with=$(apart_mbit "$1" "$2" 2.5)
 	wait_all
 	asked=$(began apart)
-	lent=$(mean storm-75 -1000 0 "$asked")
-	[ "$2" = in ] || lent=$(calc "$lent + $(mean udp-75 -1000 0 "$asked")")
+	lent=$(mean storm-55 -1000 0 "$asked")
+	[ "$2" = in ] || lent=$(calc "$lent + $(mean udp-55 -1000 0 "$asked")")
 	printf 'told apart by %s, %s, of %s Mbit/s reserved: in a storm %.2f; bronze before, of 20: %.2f\n' \
 		"$1" "$2" "$3" "$with" "$lent" | tee -a "$table"
 	within "the host keeps its reservation told by $1 ($2, Mbit/s)" "$with" \
