@@ -44,6 +44,7 @@ struct feeling {                          /* of one guest */
 	struct wait_window open;          /* the window that is being filled */
 	double wait_share[WAIT_WINDOWS];  /* of the last ones by themselves; < 0: none */
 	uint64_t window_us;               /* when the last one ended */
+	uint64_t held_us;                 /* seen held by its own quota last; 0: never */
 	double stall;                     /* memory, share of the time */
 	double need[2];                   /* network in and out: what it wanted of late, bit/s */
 	double spread[2];                 /* mean deviation from that */

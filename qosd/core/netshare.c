@@ -151,7 +151,12 @@ static uint64_t percent(uint64_t of, uint64_t n)
 	return of / 100 * n;
 }
 
-/* Whoever could not have all that it asked for, of `may_bps`, wants more. */
+/*
+ * Whoever could not have all that it asked for, of `may_bps`, wants more: from half of it on, for
+ * flows of TCP that recover from losses use no more for a while. (With three quarters, a flood of
+ * UDP beside 64 flows that began with it took what they left, and kept them at a fiftieth of their
+ * share for seconds.)
+ */
 static bool is_hungry(const struct seen *s, const struct netshare_count *now, uint64_t may_bps)
 {
 	bool waits = now->pressed > s->count.pressed || now->queue_ns > QUEUE_NS;

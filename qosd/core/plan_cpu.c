@@ -5,7 +5,7 @@
  * Under overload the weight goes first, for it stalls nobody: to a tenth, but no lower than the
  * guest's reservation and floor need. It is one value for the whole overload, so that it is written
  * once at the onset and once at the end. Then the quota is lowered to what the guest may take, in
- * the same short periods as a limit, without a burst.
+ * periods long enough that few refills disturb the others (class_cpu_quota), without a burst.
  *
  * An idle class has weight 0 (see KNOB_CPU_WEIGHT), which counts next to nothing against others;
  * where the kernel's groups know no idle (v1) it is the least weight.

@@ -46,6 +46,7 @@
 /* Share of the time with stalled disk I/O that counts as target, where latency is not known. */
 #define DISK_STALL_TARGET 0.1
 #define STALE_US          UINT64_C(1000000) /* an older reading says nothing */
+#define HELD_US           UINT64_C(250000)  /* the usual period of a throttle, and a tick */
 #define COUNTS_OLD_US     UINT64_C(6000000) /* older counters say nothing of now */
 #define STALE_PRESSURE    0.9               /* between clean and pressed */
 #define UNSURE_PRESSURE   0.95              /* likewise */
@@ -226,8 +227,20 @@ static bool waits_again(const struct feeling *f, double target)
 	return over >= 2;
 }
 
+/*
+ * run_delay counts the time that a quota held it, which says nothing about others. A throttle's
+ * period may be longer than a window: then one without a mark may have been held all the same.
+ */
+static bool is_held(struct feeling *f, uint64_t throttled, bool capped, uint64_t now_us)
+{
+	if (throttled != 0 && throttled != SAMPLE_UNKNOWN)
+		f->held_us = now_us;
+	return f->held_us == now_us || (capped && f->held_us && now_us - f->held_us < HELD_US);
+}
+
 static void feel_cpu(struct feeling *f, const struct sample_guest *was,
-		     const struct sample_guest *is, const struct govern_turn *turn, bool restart)
+		     const struct sample_guest *is, const struct govern_turn *turn, bool restart,
+		     bool capped)
 {
 	uint64_t run = sample_delta(was->run_ns, is->run_ns);
 	uint64_t wait = sample_delta(was->wait_ns, is->wait_ns);
@@ -235,8 +248,7 @@ static void feel_cpu(struct feeling *f, const struct sample_guest *was,
 	double weight = part(turn->dt_s, SIGNAL_TAU_S, restart || !f->cpu_known);
 	struct wait_window window = { (double)run / 1e9, (double)wait / 1e9, turn->dt_s };
 
-	/* run_delay counts the time that a quota held it: then it says nothing about others */
-	if (throttled != 0 && throttled != SAMPLE_UNKNOWN) {
+	if (is_held(f, throttled, capped, turn->in->now->at_us)) {
 		f->cpu_known = false;
 		return;
 	}
@@ -364,7 +376,8 @@ void signal_feel(struct govern *g, const struct govern_turn *turn)
 
 		if (!was || !is)
 			continue;
-		feel_cpu(f, was, is, turn, is_fresh(g, f->felt_us[RESOURCE_CPU], RESOURCE_CPU));
+		feel_cpu(f, was, is, turn, is_fresh(g, f->felt_us[RESOURCE_CPU], RESOURCE_CPU),
+			 g->states[i].tracks[TRACK_CPU].cap < TRACK_FREE);
 		feel_memory(f, was, is, turn);
 		feel_net(f, was, is, turn, turn->in->guests[i].net_reserved_bps,
 			 is_fresh(g, f->felt_us[RESOURCE_NET], RESOURCE_NET));

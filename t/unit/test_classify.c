@@ -234,18 +234,28 @@ static void test_quota(void)
 {
 	static const struct {
 		uint32_t limit, vcpus;
-		uint64_t quota, period;
+		uint64_t cap, quota, period;
 	} cases[] = {
-		{ POLICY_NONE_U32, 2, UINT64_MAX, 100000 },
-		{ 500, 2, 20000, 20000 },
-		{ 1500, 2, 60000, 20000 },
-		{ 50, 1, 1000, 20000 },
-		{ 49, 1, 2450, 50000 },
-		{ 10, 2, 2000, 100000 },
-		{ 1, 3, 3000, 1000000 },
-		{ 333, 3, 19980, 20000 },
-		{ 0, 2, 2000, 1000000 },
-		{ 500, 0, UINT64_MAX, 100000 },
+		{ POLICY_NONE_U32, 2, UINT64_MAX, UINT64_MAX, 100000 },
+		{ 500, 2, UINT64_MAX, 20000, 20000 },
+		{ 1500, 2, UINT64_MAX, 60000, 20000 },
+		{ 50, 1, UINT64_MAX, 1000, 20000 },
+		{ 49, 1, UINT64_MAX, 2450, 50000 },
+		{ 10, 2, UINT64_MAX, 2000, 100000 },
+		{ 1, 3, UINT64_MAX, 3000, 1000000 },
+		{ 333, 3, UINT64_MAX, 19980, 20000 },
+		{ 0, 2, UINT64_MAX, 2000, 1000000 },
+		{ 500, 0, UINT64_MAX, UINT64_MAX, 100000 },
+		/* throttled: a refill is worth 10 ms a vCPU, but no period is longer than 200 ms
+		   for that */
+		{ POLICY_NONE_U32, 1, 50, 10000, 200000 },
+		{ POLICY_NONE_U32, 1, 49, 9800, 200000 },
+		{ POLICY_NONE_U32, 1, 4, 2000, 500000 },
+		{ POLICY_NONE_U32, 2, 200, 20000, 100000 },
+		{ POLICY_NONE_U32, 1, 200, 10000, 50000 },
+		{ POLICY_NONE_U32, 1, 500, 10000, 20000 },
+		{ 500, 2, 400, 20000, 50000 },
+		{ 50, 1, 50, 1000, 20000 }, /* its limit is less already */
 	};
 	struct guest *g = make_guest("a", 1, 2, GIB);
 	struct qclass c = { .name = NULL };
@@ -255,7 +265,7 @@ static void test_quota(void)
 
 		c.cpu.limit_permille = cases[i].limit;
 		g->vcpus = cases[i].vcpus;
-		class_cpu_quota(&c, g, UINT64_MAX, &quota, &period);
+		class_cpu_quota(&c, g, cases[i].cap, &quota, &period);
 		CU_ASSERT_EQUAL(quota, cases[i].quota);
 		CU_ASSERT_EQUAL(period, cases[i].period);
 	}

@@ -41,9 +41,12 @@ static bool throttled(struct storm *s)
 	return strncmp(bench_knob(s->b, "batch1", KNOB_CPU_MAX), "max", 3) != 0;
 }
 
-static unsigned long quota_us(struct storm *s)
+static unsigned long quota_mcpu(struct storm *s)
 {
-	return strtoul(bench_knob(s->b, "batch1", KNOB_CPU_MAX), NULL, 10);
+	char *period;
+	unsigned long quota = strtoul(bench_knob(s->b, "batch1", KNOB_CPU_MAX), &period, 10);
+
+	return quota * 1000 / strtoul(period, NULL, 10);
 }
 
 static bool held(const struct storm *s)
@@ -118,7 +121,7 @@ static void test_adopted(void)
 	CU_ASSERT(throttled(s));
 	/* The level is that of before; the guest's part of it is reckoned anew, in one step. */
 	CU_ASSERT(lifted(s->b, nlog) <= 1);
-	CU_ASSERT(quota_us(s) < 10000); /* of 40000 */
+	CU_ASSERT(quota_mcpu(s) < 500); /* of 2000 */
 	CU_ASSERT(held(s));
 	CU_ASSERT_EQUAL(bench_logged(s->b, "throttles of the daemon before are taken over"), 1);
 	CU_ASSERT(s->b->e->protection->out.resources[RESOURCE_CPU].depth > depth - 0.3);

@@ -15,7 +15,7 @@ static void test_cpu_cap(void)
 	caps_of(h, "batch")->level[RESOURCE_CPU] = 250;
 	p = plan_of(h);
 	ASSERT_STR(said(h, p, "batch", TARGET_GUEST, 0, KNOB_CPU_MAX),
-		   "8000 20000 (class bronze: throttled to 0.4 CPUs, level 250 of 1000)");
+		   "20000 50000 (class bronze: throttled to 0.4 CPUs, level 250 of 1000)");
 	ASSERT_STR(said(h, p, "batch", TARGET_GUEST, 0, KNOB_CPU_MAX_BURST),
 		   "0 (class bronze: no burst while throttled)");
 	ASSERT_STR(said(h, p, "app", TARGET_GUEST, 0, KNOB_CPU_MAX),
@@ -53,8 +53,10 @@ static void test_cpu_quota_bounds(void)
 			CU_ASSERT_TRUE(quota / vcpus >= 1000);
 			CU_ASSERT_TRUE(period >= 20000 && period <= 1000000);
 			share = quota * 1000 / period;
-			if (caps[i] / vcpus >= 50 && caps[i] < 1000000)
+			if (caps[i] / vcpus >= 500 && caps[i] < 1000000)
 				CU_ASSERT_EQUAL(period, 20000);
+			if (caps[i] / vcpus >= 5 && caps[i] < 1000000)
+				CU_ASSERT_TRUE(period <= 200000);
 			if (caps[i] / vcpus >= 1 && caps[i] < 1000000)
 				CU_ASSERT_TRUE(share <= caps[i] &&
 					       share + vcpus >= caps[i] * 9 / 10);

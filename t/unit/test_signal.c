@@ -192,6 +192,33 @@ static void test_cpu_reserved_silver(void)
 	stage_free(s);
 }
 
+/* A throttle's period may be two windows long: the one without a mark says nothing either. */
+static void test_cpu_between_marks(void)
+{
+	struct stage *s = stage_new();
+	bool felt = false;
+	size_t silver = stage_add(s, SILVER);
+	struct govern_manual manual = { "silver", RESOURCE_CPU, 500, s->now_us + 60000000 };
+
+	s->in.manual = &manual;
+	s->in.nmanual = 1;
+	stage_add(s, BRONZE);
+	s->guests[silver].cpu_reserved_mcpu = 1000;
+	s->actors[silver] = (struct actor){ .run = 0.5, .wait = 0.5 };
+	for (int i = 0; i < 20; i++) {
+		s->actors[silver].throttled = i % 2;
+		stage_tick(s, 0.1);
+		CU_ASSERT(i < 3 || pressure(s, RESOURCE_CPU) <= 0);
+	}
+	s->actors[silver].throttled = 0;
+	for (int i = 0; i < 10; i++) {
+		stage_tick(s, 0.1);
+		felt |= pressure(s, RESOURCE_CPU) > 5;
+	}
+	CU_ASSERT(felt);
+	stage_free(s);
+}
+
 static void test_memory(void)
 {
 	struct stage *s = stage_new();
@@ -408,6 +435,7 @@ static const struct test tests[] = {
 	{ "CPU: one victim among many counts", test_cpu_worst_counts },
 	{ "CPU: the same at a tick of 1 s and of 100 ms", test_cpu_same_at_any_tick },
 	{ "CPU: a reservation is protected from lower classes only", test_cpu_reserved_silver },
+	{ "CPU: between two marks of one quota", test_cpu_between_marks },
 	{ "memory: stalls of protected guests, and the watermark", test_memory },
 	{ "memory: PSI alone is nothing", test_memory_psi_alone_is_nothing },
 	{ "net: short of the reservation on a full uplink", test_net_short },
