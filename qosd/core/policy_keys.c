@@ -69,7 +69,7 @@ static const struct policy_key cpu_keys[] = {
 	  .help = "unused quota that each vCPU may save up and spend above its limit" },
 	{ .name = "emulator", .type = KEY_CPUSET, .offset = offsetof(struct class_cpu, emulator),
 	  .per_guest = true, .example = "\"0-1\"",
-	  .help = "CPUs for QEMU's own and I/O threads; empty: the housekeeping CPUs" },
+	  .help = "CPUs for QEMU's own and I/O threads; empty: housekeeping or shared ones" },
 	{ .name = "idle", .type = KEY_ENUM, .offset = offsetof(struct class_cpu, idle),
 	  .words = no_yes_words, .per_guest = true,
 	  .help = "whether it runs only when no other guest wants the CPU" },
