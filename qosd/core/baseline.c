@@ -226,6 +226,23 @@ size_t baseline_sweep(struct baseline *b)
 	return drop_if(b, is_marked, NULL);
 }
 
+void baseline_stored(struct baseline *b, size_t first, size_t end)
+{
+	for (size_t i = first; i < end && i < b->count; i++)
+		b->entries[i].stored = true;
+}
+
+static bool is_unstored(const struct baseline_entry *e, const void *context)
+{
+	(void)context;
+	return !e->stored;
+}
+
+size_t baseline_drop_unstored(struct baseline *b)
+{
+	return drop_if(b, is_unstored, NULL);
+}
+
 static bool is_path(const char *key, const char *path, size_t len)
 {
 	return len && strncmp(key, path, len) == 0 && !key[len];

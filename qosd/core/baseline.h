@@ -35,6 +35,7 @@ struct baseline_entry {
 	const char *key;
 	enum knob_id knob;
 	bool marked; /* to be forgotten */
+	bool stored; /* it is on disk */
 	struct knob_value value;
 };
 
@@ -56,6 +57,9 @@ size_t baseline_drop(struct baseline *b, const struct target *t, enum knob_id kn
 /* The same for many: mark them, then drop them all in one pass. */
 void baseline_mark(struct baseline *b, const struct target *t, enum knob_id knob);
 size_t baseline_sweep(struct baseline *b);
+/* Entries [first, end) are on disk; and those that are not are forgotten. */
+void baseline_stored(struct baseline *b, size_t first, size_t end);
+size_t baseline_drop_unstored(struct baseline *b);
 /* All of one guest, and of the scope that is only its own. */
 size_t baseline_drop_guest(struct baseline *b, const struct guest *g);
 /* All of guests that are not in the inventory, and of scopes with none of its guests below. */

@@ -181,14 +181,24 @@ static void apply_change(struct engine *e, const struct change *c)
 			     c->target.guest != NULL, lane, c->knob, r, &err);
 }
 
-/* Nothing can be written while the values of before are on no disk: say so, and try again soon. */
+/*
+ * What has no value of before on disk is not written: say so, and try again soon. What has one goes
+ * on, for a full disk is no reason to leave anybody throttled.
+ */
 static void note_disk(struct engine *e, const struct qerr *err)
 {
+	(void)baseline_drop_unstored(e->baseline);
+	e->baseline_unsaved = false;
 	if (e->disk_trouble.code != err->code)
-		log_error(&e->log, LOG_ERR, NULL, "nothing is written to guests", err);
+		log_error(&e->log, LOG_ERR, NULL, "nothing new is written to guests", err);
 	e->disk_trouble = *err;
 	e->enforced_before = false;
 	engine_mark_at(e, engine_now_us(e) + DISK_RETRY_US);
+}
+
+static bool has_baseline(const struct engine *e, const struct change *c)
+{
+	return c->why.kind == WHY_BASELINE || baseline_get(e->baseline, &c->target, c->knob);
 }
 
 void engine_apply(struct engine *e, struct diff *d)
@@ -197,12 +207,13 @@ void engine_apply(struct engine *e, struct diff *d)
 
 	if (!d->count && !e->disk_trouble.code)
 		return;
-	if (record_baselines(e, d, &err) < 0) {
+	if (record_baselines(e, d, &err) < 0)
 		note_disk(e, &err);
-		return;
-	}
-	e->disk_trouble.code = 0;
+	else
+		e->disk_trouble.code = 0;
 	for (size_t i = 0; i < d->count; i++) {
+		if (e->disk_trouble.code && !has_baseline(e, &d->changes[i]))
+			continue;
 		log_change(e, &d->changes[i]);
 		apply_change(e, &d->changes[i]);
 	}

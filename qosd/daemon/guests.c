@@ -119,9 +119,16 @@ void guests_done(struct guest_table *t)
 
 struct lane *guests_lane(struct guest_row *row, enum knob_id knob)
 {
-	if (knob == KNOB_CPU_MAX || knob == KNOB_CPU_MAX_BURST)
+	switch (knob) {
+	case KNOB_CPU_MAX:
 		return &row->lanes[LANE_QUOTA];
-	return &row->lanes[knob_get(knob)->adapter];
+	case KNOB_CPU_MAX_BURST:
+		return &row->lanes[LANE_BURST];
+	case KNOB_CPU_WEIGHT:
+		return &row->lanes[LANE_WEIGHT];
+	default:
+		return &row->lanes[knob_get(knob)->adapter];
+	}
 }
 
 void guests_mark(struct guest_row *row)
@@ -164,6 +171,14 @@ bool guests_quiet(const struct guest_row *row)
 		if (row->lanes[i].inflight || row->lanes[i].dirty || row->lanes[i].failures)
 			return false;
 	return true;
+}
+
+bool guests_failing(const struct guest_row *row)
+{
+	for (size_t i = 0; i < LANE_COUNT; i++)
+		if (row->lanes[i].failures)
+			return true;
+	return false;
 }
 
 const struct qerr *guests_trouble(const struct guest_row *row)

@@ -61,7 +61,8 @@ struct lane {
 	struct qerr trouble;   /* of the last failure; code 0: fine */
 };
 
-enum lane_id { LANE_QUOTA = ADAPTER_COUNT, LANE_COUNT }; /* before it: enum adapter_id */
+/* Beside enum adapter_id: what throttles a CPU must not wait because something else fails. */
+enum lane_id { LANE_QUOTA = ADAPTER_COUNT, LANE_BURST, LANE_WEIGHT, LANE_COUNT };
 
 struct guest_row {
 	uint32_t id;
@@ -78,6 +79,7 @@ struct guest_row {
 	bool reclaiming;           /* a step of memory.reclaim is under way */
 	uint64_t reclaim_after_us; /* monotonic; it gave nothing: not before */
 	bool capped;               /* throttled by an overload, as far as is known */
+	bool lifting;              /* ... but by the plan no more: is it lifted on the host? */
 	uint64_t assumed_ticket;   /* class being written to the metadata; 0: none */
 	char assumed_class[POLICY_NAME_MAX]; /* "": cleared */
 	char class_before[POLICY_NAME_MAX];
@@ -112,6 +114,8 @@ void lane_failed(struct lane *lane, const struct qerr *err, uint64_t now_us);
 bool lane_ready(const struct lane *lane, uint64_t now_us);
 /* All that was wanted of it has been written. */
 bool guests_quiet(const struct guest_row *row);
+/* Something of it failed when it was tried last. */
+bool guests_failing(const struct guest_row *row);
 /* What is wrong with the guest, most telling first; NULL: nothing. */
 const struct qerr *guests_trouble(const struct guest_row *row);
 bool guests_held(const struct guest_row *row, uint64_t now_s);

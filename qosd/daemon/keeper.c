@@ -44,6 +44,7 @@ static uint64_t now_us(void)
 /* ---- giving back ---- */
 
 struct giving {
+	const struct lease *lease;
 	struct inventory *inv; /* of the lease; pid 0: it has ended */
 	struct plan *plan;
 	struct inventory *running; /* as libvirt tells; NULL: it has not */
@@ -123,6 +124,12 @@ static int compare(struct giving *g, bool libvirt, struct diff *d)
 	return 0;
 }
 
+/* Not when a new daemon has taken the lease over meanwhile: what it writes stands. */
+static bool is_mine(const struct lease *l)
+{
+	return l->header->owner == l->token;
+}
+
 static void write_back(struct giving *g, bool libvirt)
 {
 	struct diff d;
@@ -130,7 +137,7 @@ static void write_back(struct giving *g, bool libvirt)
 	diff_init(&d);
 	if (compare(g, libvirt, &d) < 0)
 		g->failed++;
-	for (size_t i = 0; i < d.count; i++) {
+	for (size_t i = 0; i < d.count && is_mine(g->lease); i++) {
 		struct adapter *a = g->adapters[knob_get(d.changes[i].knob)->adapter];
 		int r = a->ops->apply(a, &d.changes[i], i + 1, NULL);
 
@@ -152,24 +159,31 @@ static void wait_workers(struct giving *g)
 {
 	for (int ms = 0; g->waiting && ms < WORKER_WAIT_MS; ms += POLL_MS) {
 		struct pollfd p[] = { { .fd = worker_fd(g->worker), .events = POLLIN },
-				      { .fd = ceph_qos_fd(g->ceph_qos), .events = POLLIN } };
+				      { .fd = -1, .events = POLLIN } };
 
+		if (g->ceph_qos)
+			p[1].fd = ceph_qos_fd(g->ceph_qos);
 		(void)poll(p, ARRAY_SIZE(p), POLL_MS);
 		worker_collect(g->worker, on_done, g);
-		ceph_qos_collect(g->ceph_qos, on_done, g);
+		if (g->ceph_qos)
+			ceph_qos_collect(g->ceph_qos, on_done, g);
 	}
 	g->failed += g->waiting;
 	g->waiting = 0;
 }
 
 /* Those whose librbd holds a limit are known after a look. */
-static void look_for_disks(struct giving *g)
+static void write_rbd(struct giving *g)
 {
+	if (!g->ceph_qos)
+		return;
 	ceph_qos_watch(g->ceph_qos, g->inv);
 	for (int ms = 0; !ceph_qos_looked(g->ceph_qos) && ms < WORKER_WAIT_MS; ms += POLL_MS) {
 		wait_fd(ceph_qos_fd(g->ceph_qos));
 		ceph_qos_collect(g->ceph_qos, on_done, g);
 	}
+	write_back(g, false); /* all else holds already */
+	wait_workers(g);
 }
 
 static bool libvirt_has_any(const struct giving *g)
@@ -202,7 +216,9 @@ static void write_libvirt(struct giving *g, const struct keeper_config *config)
 	g->waiting = 0;
 }
 
-static int open_adapters(struct giving *g, const struct keeper_config *config, struct qerr *err)
+/* One that is not there leaves the others to do their part. */
+static int open_adapters(struct giving *g, const struct keeper_config *config,
+			 const struct logger *log, struct qerr *err)
 {
 	struct cgroup_config cc = { .root = config->cgroup_root, .proc = config->proc };
 	struct net_config nc = { .pin_dir = config->pin_dir };
@@ -212,13 +228,15 @@ static int open_adapters(struct giving *g, const struct keeper_config *config, s
 		return qerr_set(err, r, "cannot start a thread: %s", strerror(-r));
 	cc.worker = g->worker;
 	r = cgroup_new(&cc, &g->adapters[ADAPTER_CGROUP], err);
-	if (r >= 0)
-		r = net_new(&nc, &g->adapters[ADAPTER_NET], err);
-	if (r >= 0)
-		r = ceph_qos_new(&g->ceph_qos, err);
-	if (r >= 0)
+	if (r < 0)
+		return r;
+	if (net_new(&nc, &g->adapters[ADAPTER_NET], err) < 0)
+		log_error(log, LOG_ERR, NULL, "limits of NICs are not given back", err);
+	if (ceph_qos_new(&g->ceph_qos, err) < 0)
+		log_error(log, LOG_ERR, NULL, "limits of librbd are not given back", err);
+	else
 		g->adapters[ADAPTER_CEPH] = ceph_qos_adapter(g->ceph_qos);
-	return r;
+	return 0;
 }
 
 static void close_adapters(struct giving *g)
@@ -237,19 +255,19 @@ static void give_back(const struct lease *l, const struct keeper_config *config)
 {
 	struct logger log = { .max_level = LOG_INFO }; /* standard error: the journal's socket is
 							* the daemon's */
-	struct giving g = { 0 };
+	struct giving g = { .lease = l };
 	struct qerr err = { 0 };
 	size_t len;
 	char *text CLEANUP_FREE = lease_read(l, &len);
 	int r = text ? lease_text_parse(text, &g.inv, &g.plan, &err) : -EIO;
 
 	if (r == 0)
-		r = open_adapters(&g, config, &err);
+		r = open_adapters(&g, config, &log, &err);
 	if (r == 0) {
 		forget_ended(&g);
-		look_for_disks(&g);
 		write_back(&g, false);
 		wait_workers(&g);
+		write_rbd(&g);
 		write_libvirt(&g, config);
 		log_message(&log, LOG_WARNING, NULL,
 			    "the throttles were not renewed in time and have lapsed: %zu values "
@@ -271,7 +289,7 @@ static void lapse(struct lease *l, const struct keeper_config *config)
 	if (!atomic_compare_exchange_strong(&l->header->state, &held, LEASE_LAPSING))
 		return;
 	give_back(l, config);
-	if (l->header->owner == l->token)
+	if (is_mine(l))
 		l->header->state = LEASE_FREE;
 }
 
@@ -302,7 +320,7 @@ static void keep(struct lease *l, int alive_fd, const struct keeper_config *conf
 {
 	bool orphan = false;
 
-	while (l->header->owner == l->token) {
+	while (is_mine(l)) {
 		int ms = wait_ms(l);
 
 		if (ms == 0)

@@ -73,6 +73,8 @@ void lease_drop(struct lease *l);
 char *lease_read(const struct lease *l, size_t *ret_len);
 
 /* ---- the text (lease_text.c) ---- */
+/* Does a throttle move this knob? */
+bool lease_lapses(enum knob_id knob);
 /* malloc'd; NULL when out of memory. */
 char *lease_text_print(const struct plan *steady, const struct inventory *inv, size_t *ret_len);
 /*

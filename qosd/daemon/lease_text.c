@@ -21,8 +21,7 @@
 
 #define LEASE_HEADER "qosd-lease 1"
 
-/* Does a throttle move it? */
-static bool lapses(enum knob_id knob)
+bool lease_lapses(enum knob_id knob)
 {
 	switch (knob) {
 	case KNOB_CPU_AFFINITY:
@@ -81,7 +80,7 @@ char *lease_text_print(const struct plan *steady, const struct inventory *inv, s
 	for (size_t i = 0; i < steady->count; i++) {
 		const struct plan_entry *x = &steady->entries[i];
 
-		if (!x->target.guest || !lapses(x->knob))
+		if (!x->target.guest || !lease_lapses(x->knob))
 			continue;
 		fprintf(f, "set %u %u %u %s %s\n", x->target.guest_id, x->target.kind,
 			x->target.index, knob_get(x->knob)->name,
@@ -205,7 +204,7 @@ static int parse_set(const char *line, const struct inventory *inv, struct plan 
 
 	if (sscanf(line, "set %" SCNu32 " %" SCNu32 " %" SCNu32 " %31s %n", &t.guest_id, &kind,
 		   &t.index, name, &end) != 4 ||
-	    !end || kind > UINT8_MAX || knob_find(name, &knob) < 0 || !lapses(knob) ||
+	    !end || kind > UINT8_MAX || knob_find(name, &knob) < 0 || !lease_lapses(knob) ||
 	    !(t.guest = inventory_by_id(inv, t.guest_id)))
 		return -EINVAL;
 	t.kind = (uint8_t)kind;

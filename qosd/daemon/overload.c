@@ -351,11 +351,52 @@ void overload_new_picture(struct engine *e)
 	e->protection->guests_stale = true;
 }
 
+/* Is this throttle, if it is one, gone from the host? */
+static bool is_lifted(struct engine *e, const struct plan_entry *x, struct guest_row *row)
+{
+	struct knob_value actual;
+	int r;
+
+	if (!lease_lapses(x->knob))
+		return true;
+	if (guests_lane(row, x->knob)->inflight)
+		return false;
+	r = engine_read(e, &x->target, x->knob, &actual, NULL);
+	return r == -EOPNOTSUPP || (r == 0 && knob_holds(x->knob, &x->want, &actual));
+}
+
+/* Guests of which something fails again and again, though no throttle: in one pass. */
+static void look_at_lifting(struct engine *e)
+{
+	const struct plan *plan = e->picture->plan;
+
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct plan_entry *x = &plan->entries[i];
+		struct guest_row *row = guests_find(&e->guests, x->target.guest_id);
+
+		if (row && row->lifting && !is_lifted(e, x, row))
+			row->lifting = false;
+	}
+}
+
+static void free_lifted(struct engine *e)
+{
+	for (size_t i = 0; i < e->guests.count; i++) {
+		struct guest_row *row = &e->guests.rows[i];
+
+		if (!row->lifting)
+			continue;
+		row->capped = row->lifting = false;
+		if (row->hold_until_s) /* it waited for this */
+			engine_mark(e);
+	}
+}
+
 /* A hold leaves a guest as it is, so what throttles it goes first. */
 void overload_after_turn(struct engine *e)
 {
 	const struct picture *pic = e->picture;
-	bool writing = engine_enforcing(e), again = false;
+	bool writing = engine_enforcing(e), lifting = false;
 
 	for (size_t i = 0; i < pic->inventory->count; i++) {
 		struct guest_row *row = guests_find(&e->guests, pic->inventory->guests[i]->id);
@@ -365,13 +406,14 @@ void overload_after_turn(struct engine *e)
 
 		if (!row)
 			continue;
-		if (writing && capped)
-			row->capped = true;
-		else if (row->capped && guests_quiet(row)) {
-			row->capped = false;
-			again |= row->hold_until_s != 0;
+		row->capped |= writing && capped;
+		row->lifting = row->capped && !(writing && capped);
+		if (row->lifting && !guests_quiet(row)) {
+			row->lifting = writing && !row->giving_back && guests_failing(row);
+			lifting |= row->lifting;
 		}
 	}
-	if (again)
-		engine_mark(e);
+	if (lifting)
+		look_at_lifting(e);
+	free_lifted(e);
 }

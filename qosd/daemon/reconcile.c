@@ -235,7 +235,9 @@ void engine_turn(struct engine *e)
 	overload_before_turn(e);
 	overload_new_picture(e);
 	next = engine_picture(e, e->policy);
-	if (next && picture_throttles(next) && !overload_lease_covers(e)) {
+	/* while it is leased, what the keeper would write follows the plan */
+	if (next && (picture_throttles(next) || e->protection->leased) &&
+	    !overload_lease_covers(e)) {
 		picture_free(next);
 		next = engine_picture_steady(e);
 	}

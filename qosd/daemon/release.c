@@ -97,13 +97,13 @@ static size_t drop_held(struct engine *e, const struct plan *plan)
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct plan_entry *x = &plan->entries[i];
 
-		if (given_back(e, x)) {
-			(void)baseline_drop(e->baseline, &x->target, x->knob);
-			e->baseline_rewrite = true;
-		} else {
+		if (given_back(e, x))
+			baseline_mark(e->baseline, &x->target, x->knob);
+		else
 			left++;
-		}
 	}
+	if (baseline_sweep(e->baseline))
+		e->baseline_rewrite = true;
 	return left;
 }
 
@@ -171,6 +171,7 @@ int engine_release(struct engine *e, const struct guest *only, struct qerr *err)
 	log_message(&e->log, LOG_INFO, only ? &(struct log_about){ .guest = only->name } : NULL,
 		    "giving %s the values of before qosd back", only ? only->name : "all guests");
 	engine_settle_mode(e);
+	state_save_runtime(e); /* should it be killed in this turn, the next daemon goes on */
 	engine_turn(e);
 	state_save_runtime(e);
 	return 0;

@@ -103,13 +103,16 @@ static int put_baseline(const struct engine *e, size_t first, size_t end, struct
 {
 	char path[STATE_PATH_MAX];
 	size_t len = 0;
+	int r;
 	char *text CLEANUP_FREE = print_baseline(e->baseline, first, end, &len);
 
 	if (!text)
 		return qerr_set(err, -ENOMEM, "out of memory");
 	state_path(e, "baseline", path);
-	return first ? files_append(path, text, len, err)
-		     : files_replace(path, text, len, false, err);
+	r = first ? files_append(path, text, len, err) : files_replace(path, text, len, false, err);
+	if (r == 0)
+		baseline_stored(e->baseline, first, end);
+	return r;
 }
 
 /*
@@ -152,6 +155,8 @@ static void load_baseline(struct engine *e, bool same_boot)
 		return; /* the values of before the reboot are in force anyway */
 	if (baseline_parse(e->baseline, text, strlen(text), &err) < 0)
 		put_aside(e, path, err.text);
+	else
+		baseline_stored(e->baseline, 0, baseline_count(e->baseline));
 }
 
 /* ---- runtime.json ---- */

@@ -5,7 +5,7 @@
 #define MS UINT64_C(1000)
 #define S  UINT64_C(1000000)
 
-static struct lane *lane_of(struct bench *b, const char *name, enum adapter_id id)
+static struct lane *lane_of(struct bench *b, const char *name, size_t id)
 {
 	return &bench_row(b, name)->lanes[id];
 }
@@ -50,7 +50,7 @@ static void test_degraded(void)
 	ASSERT_STR(trouble_of(b, "web1"), "cpu.weight: the host says Permission denied");
 	bench_pass(b, 100 * MS); /* read back: it holds */
 	ASSERT_STR(trouble_of(b, "web1"), "");
-	CU_ASSERT_EQUAL(lane_of(b, "web1", ADAPTER_CGROUP)->failures, 0);
+	CU_ASSERT_EQUAL(lane_of(b, "web1", LANE_WEIGHT)->failures, 0);
 	CU_ASSERT_EQUAL(b->e->repaired, 0);
 	bench_free(b);
 }
@@ -83,7 +83,7 @@ static void test_back_off(void)
 	f->fail[KNOB_CPU_WEIGHT] = -EIO;
 	bench_set_class(b, "web1", "silver");
 	bench_settle(b);
-	CU_ASSERT_EQUAL(lane_of(b, "web1", ADAPTER_CGROUP)->failures, 1); /* from the start */
+	CU_ASSERT_EQUAL(lane_of(b, "web1", LANE_WEIGHT)->failures, 1); /* from the start */
 	bench_free(b);
 }
 
@@ -257,7 +257,7 @@ static void test_changed_and_refused(void)
 	writes = f->writes;
 	bench_settle(b);
 	CU_ASSERT(f->writes < writes + 10);
-	CU_ASSERT_EQUAL(lane_of(b, "web1", ADAPTER_CGROUP)->trouble.code, -EBUSY);
+	CU_ASSERT_EQUAL(lane_of(b, "web1", LANE_WEIGHT)->trouble.code, -EBUSY);
 	bench_free(b);
 }
 

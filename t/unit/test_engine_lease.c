@@ -3,6 +3,10 @@
  * test_engine_lease - throttles over the daemon's end: taken over by the next one, or not at all.
  * There is no keeper here (test_lease has it): what it would do is done by the tests.
  */
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
 #include "t/unit/overload_bench.h"
 
 #define S UINT64_C(1000000)
@@ -228,7 +232,86 @@ static void test_stop_in_flight(void)
 	storm_free(s);
 }
 
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &limit);
+	limit.rlim_cur = bytes;
+	setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+/* What has a value of before on disk goes on: nobody stays throttled because of a full disk. */
+static void test_full_disk(void)
+{
+	struct storm *s = storm_raging(STORM_POLICY("enforce"));
+	struct stat st;
+
+	CU_ASSERT(throttled(s));
+	CU_ASSERT_EQUAL_FATAL(stat(s->b->baseline_path, &st), 0);
+	limit_files((rlim_t)st.st_size);
+	bench_guest(s->b, "web2", 5, 1, 1 * GIB, "silver");
+	bench_publish(s->b);
+	bench_settle(s->b);
+	CU_ASSERT_PTR_NOT_NULL(engine_trouble(s->b->e));
+	CU_ASSERT(held(s));
+	storm_is_over(s);
+	storm_pass(s, 30 * S);
+	CU_ASSERT_PTR_NOT_NULL(engine_trouble(s->b->e));
+	CU_ASSERT(!throttled(s));
+	CU_ASSERT(!held(s));
+	limit_files(RLIM_INFINITY);
+	bench_pass(s->b, 2 * S);
+	CU_ASSERT_PTR_NULL(engine_trouble(s->b->e));
+	CU_ASSERT_EQUAL(bench_unmet(s->b), 0);
+	storm_free(s);
+}
+
+/* A knob that fails for ever is no throttle that is left. */
+static void test_degraded(void)
+{
+	struct storm *s = storm_raging(STORM_POLICY("enforce"));
+
+	CU_ASSERT(throttled(s));
+	bench_meddle(s->b, "batch1", TARGET_GUEST, 0, KNOB_MEMORY_LOW, "4096");
+	s->b->fakes[ADAPTER_CGROUP].fail[KNOB_MEMORY_LOW] = -EIO;
+	storm_is_over(s);
+	engine_mark_all(s->b->e);
+	storm_pass(s, 30 * S);
+	CU_ASSERT(!throttled(s));
+	CU_ASSERT(!held(s));
+	s->b->fakes[ADAPTER_CGROUP].fail[KNOB_CPU_MAX] = -EIO; /* but this one may be */
+	storm_rages(s);
+	storm_pass(s, 3 * S);
+	storm_is_over(s);
+	storm_pass(s, 30 * S);
+	CU_ASSERT(held(s));
+	storm_free(s);
+}
+
+/* A kernel without bursts: its quotas are written at once all the same. */
+static void test_no_bursts(void)
+{
+	struct storm *s = storm_three(STORM_POLICY("enforce"));
+
+	attach_lease(s);
+	bench_publish(s->b);
+	bench_settle(s->b);
+	bench_meddle(s->b, "batch1", TARGET_GUEST, 0, KNOB_CPU_MAX_BURST, "5000");
+	s->b->fakes[ADAPTER_CGROUP].fail[KNOB_CPU_MAX_BURST] = -EIO;
+	engine_mark_all(s->b->e);
+	storm_pass(s, 200 * S); /* retries are a minute apart by now */
+	storm_rages(s);
+	storm_pass(s, 3 * S);
+	CU_ASSERT(throttled(s));
+	storm_free(s);
+}
+
 static const struct test tests[] = {
+	{ "a full disk keeps no throttle", test_full_disk },
+	{ "what fails for ever is no throttle", test_degraded },
+	{ "bursts that fail keep no quota back", test_no_bursts },
 	{ "renewed at each tick", test_renewed },
 	{ "newcomers are covered", test_newcomer },
 	{ "the next daemon takes over", test_adopted },

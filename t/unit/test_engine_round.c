@@ -9,7 +9,7 @@ static void test_leaves_lanes_alone(void)
 {
 	struct wire *w = wire_contended(SHARE_POLICY("enforce"));
 	struct fake *f = &w->b->fakes[ADAPTER_CGROUP];
-	struct lane *lane = &bench_row(w->b, "web")->lanes[ADAPTER_CGROUP];
+	struct lane *lane = &bench_row(w->b, "web")->lanes[LANE_WEIGHT];
 	struct lane *other = &bench_row(w->b, "db")->lanes[ADAPTER_LIBVIRT];
 	uint64_t written;
 
