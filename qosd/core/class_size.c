@@ -10,11 +10,13 @@
 #define QUOTA_MIN_US UINT64_C(1000)
 /*
  * Each time a quota is refilled its guest comes back as one that had slept, ahead of a protected
- * guest that wakes (Linux 6.1). Refills of at least 10 ms come seldom enough: with ten times as
- * many, at 1 ms, up to 3 % of a protected guest's requests waited for 1 to 14 ms.
+ * guest that wakes (Linux 6.1). Refills of at least 5 ms come seldom enough: with five times as
+ * many, at 1 ms, up to 3 % of a protected guest's requests waited for 1 to 14 ms. Periods no longer
+ * than the governor's tick: all that are throttled at once run at once, and in longer ones it would
+ * see the victim suffer in one window and not in the next.
  */
-#define QUOTA_THROTTLE_US  UINT64_C(10000)
-#define PERIOD_THROTTLE_US UINT64_C(200000) /* longer ones only for the kernel's least quota */
+#define QUOTA_THROTTLE_US  UINT64_C(5000)
+#define PERIOD_THROTTLE_US UINT64_C(100000) /* longer ones only for the kernel's least quota */
 /* The kernel refuses more (44 bits); nobody has as many CPUs. */
 #define QUOTA_MAX_US (UINT64_C(1) << 43)
 /* As many CPUs as nobody has; times a period it stays below 2^64. */

@@ -62,7 +62,7 @@ uint64_t class_disk_floor_bytes_ps(const struct qclass *c);
  * The limit, or `cap_mcpu` (1/1000 CPU, all vCPUs together; UINT64_MAX: none) where that is less,
  * as quota and period of all vCPUs together: 20 ms periods (short: long stalls are soft
  * lockups in the guest), longer ones up to 1 s where a vCPU's part would fall under the kernel's
- * least quota of 1 ms, and up to 200 ms for a cap of less than 10 ms. *ret_quota_us divides evenly
+ * least quota of 1 ms, and up to 100 ms for a cap of less than 5 ms. *ret_quota_us divides evenly
  * by the vCPUs; UINT64_MAX (KNOB_MAX): no limit.
  */
 void class_cpu_quota(const struct qclass *c, const struct guest *g, uint64_t cap_mcpu,

@@ -276,8 +276,8 @@ void overload_tick(struct engine *e)
 	size_t steps;
 	struct qerr err = { 0 };
 
-	if (!p->sampler.read || (e->inventory && !p->started))
-		return; /* throttles of before are taken over by the first turn, which is near */
+	if (!p->sampler.read || !p->started)
+		return; /* nobody is known, and throttles of before are taken over by the first turn */
 	if (take_sample(e, &err) < 0 || decide(e, &err) < 0) {
 		note_trouble(e, &err);
 		return;
@@ -326,6 +326,7 @@ void overload_before_turn(struct engine *e)
 	if (p->started)
 		return;
 	p->started = true;
+	overload_tick_soon(e); /* right behind this turn */
 	if (!p->sampler.read || !overload_inherit(e, depth))
 		return;
 	bandwidth_adopt(e);

@@ -246,14 +246,14 @@ static void test_quota(void)
 		{ 333, 3, UINT64_MAX, 19980, 20000 },
 		{ 0, 2, UINT64_MAX, 2000, 1000000 },
 		{ 500, 0, UINT64_MAX, UINT64_MAX, 100000 },
-		/* throttled: a refill is worth 10 ms a vCPU, but no period is longer than 200 ms
-		   for that */
-		{ POLICY_NONE_U32, 1, 50, 10000, 200000 },
-		{ POLICY_NONE_U32, 1, 49, 9800, 200000 },
+		/* throttled: a refill is worth 5 ms a vCPU, but no period is longer than 100 ms for
+		   that */
+		{ POLICY_NONE_U32, 1, 50, 5000, 100000 },
+		{ POLICY_NONE_U32, 1, 49, 4900, 100000 },
 		{ POLICY_NONE_U32, 1, 4, 2000, 500000 },
-		{ POLICY_NONE_U32, 2, 200, 20000, 100000 },
+		{ POLICY_NONE_U32, 2, 200, 10000, 50000 },
 		{ POLICY_NONE_U32, 1, 200, 10000, 50000 },
-		{ POLICY_NONE_U32, 1, 500, 10000, 20000 },
+		{ POLICY_NONE_U32, 1, 250, 5000, 20000 },
 		{ 500, 2, 400, 20000, 50000 },
 		{ 50, 1, 50, 1000, 20000 }, /* its limit is less already */
 	};

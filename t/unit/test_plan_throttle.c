@@ -55,8 +55,8 @@ static void test_cpu_quota_bounds(void)
 			share = quota * 1000 / period;
 			if (caps[i] / vcpus >= 500 && caps[i] < 1000000)
 				CU_ASSERT_EQUAL(period, 20000);
-			if (caps[i] / vcpus >= 5 && caps[i] < 1000000)
-				CU_ASSERT_TRUE(period <= 200000);
+			if (caps[i] / vcpus >= 10 && caps[i] < 1000000)
+				CU_ASSERT_TRUE(period <= 100000);
 			if (caps[i] / vcpus >= 1 && caps[i] < 1000000)
 				CU_ASSERT_TRUE(share <= caps[i] &&
 					       share + vcpus >= caps[i] * 9 / 10);
