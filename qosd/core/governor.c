@@ -212,12 +212,24 @@ static enum governor_event give_up(struct governor *g, const struct governor_law
 	unsigned int doubles = g->futile < ALONE_DOUBLES ? g->futile : ALONE_DOUBLES;
 
 	g->giving_up = true;
+	g->unblamed = false;
 	g->futile++;
 	g->futile_pressure = g->smooth_pressure > pressure ? g->smooth_pressure : pressure;
 	g->futile_at_depth = g->depth;
 	g->alone_until_us = now_us + (law->futile_us << doubles);
 	g->state = GOVERNOR_RELEASING;
 	return GOVERNOR_FUTILE;
+}
+
+/* Nobody fills his cap. Should they want more again, that is another cause, the storm of before or
+ * not. */
+static enum governor_event acquit(struct governor *g, const struct governor_law *law,
+				  double pressure, uint64_t now_us)
+{
+	enum governor_event event = give_up(g, law, pressure, now_us);
+
+	g->unblamed = true;
+	return event;
 }
 
 /* Taking it away made it worse: it had helped. */
@@ -427,6 +439,8 @@ static void remember(struct governor *g, const struct governor_reading *in)
 {
 	bool fresh = g->state == GOVERNOR_CALM && !g->futile;
 
+	if (g->alone_until_us && g->unblamed && in->claim < g->claim_most)
+		g->claim_most = in->claim;
 	if (g->alone_until_us)
 		return;
 	if (fresh || in->claim > g->claim_most)
@@ -471,7 +485,7 @@ static enum governor_event step(struct governor *g, const struct governor_law *l
 	/* when nobody is held by his cap, what pressure there is comes from elsewhere */
 	idle = g->depth > 0 && is_slack(g, law, now_us);
 	if (in->pressure > 1 && in->steps > 0)
-		return idle && !in->brink ? give_up(g, law, in->pressure, now_us)
+		return idle && !in->brink ? acquit(g, law, in->pressure, now_us)
 					  : press(g, law, in, now_us);
 	return ease(g, law, idle || in->pressure < law->clean, dt_us, now_us);
 }

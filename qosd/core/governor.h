@@ -58,7 +58,8 @@ struct governor { /* state of one resource; all zero at first */
 	double relapse_depth;               /* where giving back went wrong last; < 0: nowhere */
 	uint64_t alone_until_us;            /* it did not help: leave alone */
 	unsigned int futile;                /* times in a row */
-	bool giving_up;                     /* stepping back because it did not help */
+	bool giving_up;                     /* stepping back because it did not help ... */
+	bool unblamed;                      /* ... for those who are throttled wanted less */
 	double held_depth;                  /* that was enough last */
 	uint64_t slack_since_us;            /* 0: not slack */
 	double smooth_pressure;             /* slower average, for judging */

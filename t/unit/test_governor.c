@@ -314,6 +314,32 @@ static void test_another_cause(void)
 	CU_ASSERT(l.g.depth > 0 && pressure_of(&l) <= 1);
 }
 
+/* They had stopped when it was given up: the same storm again is met at once. */
+static void test_same_cause_again(void)
+{
+	struct loop l = loop_new(5, 4, 100 * MS);
+
+	l.claim = 4;
+	run(&l, 1);
+	CU_ASSERT(l.g.depth > 0);
+	l.slack = true; /* their storm is over; something of the host's goes on */
+	l.claim = 2.5;
+	l.plant.slope = 0;
+	l.plant.base = 0.9;
+	run(&l, 14);
+	l.plant.base = 5;
+	run(&l, 2);
+	CU_ASSERT_EQUAL(l.events[GOVERNOR_FUTILE], 1);
+	run(&l, 30);
+	CU_ASSERT_EQUAL(l.g.depth, 0);
+	l.slack = false;
+	l.claim = 4;
+	l.plant.base = 5;
+	l.plant.slope = 4;
+	run(&l, 1);
+	CU_ASSERT(l.g.depth > 0 && pressure_of(&l) <= 1);
+}
+
 /* A class at once, then the next one a lag later; and whatever was judged before. */
 static void test_brink(void)
 {
@@ -565,6 +591,7 @@ static const struct test tests[] = {
 	{ "relapse: at once deeper, longer holds, forgotten", test_relapse },
 	{ "... and no class is passed over for it", test_relapse_keeps_to_its_class },
 	{ "rests above a relapse, unless there is slack", test_rests_above_a_relapse },
+	{ "given up while they wanted nothing", test_same_cause_again },
 	{ "a storm with a rhythm is held through", test_rhythm },
 	{ "the next class is entered by its first rung", test_enters_the_next_class_gently },
 	{ "memory: a class at its floor has time", test_waits_at_a_floor },

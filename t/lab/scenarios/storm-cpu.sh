@@ -197,9 +197,10 @@ reaction() {
 
 # ---- when things go wrong ----
 
-# late_ms RECORD: how late ticks under pressure came, ms, the worst of 99 %
+# late_ms RECORD: how late ticks under pressure came, ms, the worst of 99 %. The first sample is of a
+# calm host, where the next tick is a second away: it comes when the kernel tells of the storm.
 late_ms() {
-	awk '$1 == "sample" { if (at && $2 - at < 200000) print ($2 - at - 100000) / 1000; at = $2 }' "$1" |
+	awk '$1 == "sample" { if (at && calm++ && $2 - at < 200000) print ($2 - at - 100000) / 1000; at = $2 }' "$1" |
 		sort -n | awk '{ v[NR] = $1 } END { print NR < 20 ? "" : v[int(NR * 0.99 + 0.5)] }'
 }
 
