@@ -277,7 +277,8 @@ void overload_tick(struct engine *e)
 	struct qerr err = { 0 };
 
 	if (!p->sampler.read || !p->started)
-		return; /* nobody is known, and throttles of before are taken over by the first turn */
+		return; /* nobody is known, and throttles of before are taken over by the first turn
+			 */
 	if (take_sample(e, &err) < 0 || decide(e, &err) < 0) {
 		note_trouble(e, &err);
 		return;
