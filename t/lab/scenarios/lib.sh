@@ -30,6 +30,13 @@ note() {
 	printf '# %s\n' "$*"
 }
 
+# Has libvirtd ended by itself? Then what it and the kernel said last.
+tell_of_libvirtd() {
+	pgrep -x libvirtd >/dev/null && return
+	note "libvirtd has ended: $(tail -n 4 /lab/libvirtd.log | tr '\n' ';')"
+	note "the kernel: $(dmesg | grep -i 'libvirtd\|rpc-\|out of memory' | tail -n 3 | tr '\n' ';')"
+}
+
 # is NAME GOT WANTED
 is() {
 	if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: got \"$2\", wanted \"$3\""; fi

@@ -79,8 +79,7 @@ done </run/asked
 within "answers that say hung" "$(sed -n 's/^hung \([0-9]*\) .*/\1/p' /run/asked)" 30 1000
 kill -CONT "$(pidof libvirtd)"
 nap 2
-# Seen once, and not explained: libvirtd was gone after this.
-pgrep -x libvirtd >/dev/null || note "libvirtd has ended: $(dmesg | grep -i libvirtd | tail -n 2 | xargs)"
+tell_of_libvirtd # seen twice, and not explained: it was gone after this
 check "and connected again when it goes on" until_true 20 settled
 
 # ---- hold, foreign changes ----

@@ -172,6 +172,7 @@ never "it stays hung after the connection broke" 'state (connected|reconnecting)
 mark
 kill -CONT "$(libvirtd_pid)"
 expect "it answers again: connected anew" 15 'state connected'
+tell_of_libvirtd
 never "no guest came or went" '[-+] a[12] '
 mark
 virsh -q metadata a1 --uri urn:qosd:1 --key qosd --set "<qos class='silver'/>" >/dev/null
