@@ -9,6 +9,8 @@
 #define QOSD_T_ENGINE_BENCH_H
 
 #include <ftw.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "qosd/daemon/engine.h"
@@ -412,6 +414,17 @@ static inline struct bench *bench_three(const char *policy)
 	bench_guest(b, "web1", 2, 2, 2 * GIB, "silver");
 	bench_guest(b, "batch1", 3, 2, 2 * GIB, "bronze");
 	return b;
+}
+
+/* As a full disk: no file gets longer than that. */
+static inline void bench_limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &limit);
+	limit.rlim_cur = bytes;
+	setrlimit(RLIMIT_FSIZE, &limit);
 }
 
 #endif

@@ -3,8 +3,6 @@
  * test_engine_lease - throttles over the daemon's end: taken over by the next one, or not at all.
  * There is no keeper here (test_lease has it): what it would do is done by the tests.
  */
-#include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "t/unit/overload_bench.h"
@@ -232,16 +230,6 @@ static void test_stop_in_flight(void)
 	storm_free(s);
 }
 
-static void limit_files(rlim_t bytes)
-{
-	struct rlimit limit;
-
-	signal(SIGXFSZ, SIG_IGN);
-	getrlimit(RLIMIT_FSIZE, &limit);
-	limit.rlim_cur = bytes;
-	setrlimit(RLIMIT_FSIZE, &limit);
-}
-
 /* What has a value of before on disk goes on: nobody stays throttled because of a full disk. */
 static void test_full_disk(void)
 {
@@ -250,7 +238,7 @@ static void test_full_disk(void)
 
 	CU_ASSERT(throttled(s));
 	CU_ASSERT_EQUAL_FATAL(stat(s->b->baseline_path, &st), 0);
-	limit_files((rlim_t)st.st_size);
+	bench_limit_files((rlim_t)st.st_size);
 	bench_guest(s->b, "web2", 5, 1, 1 * GIB, "silver");
 	bench_publish(s->b);
 	bench_settle(s->b);
@@ -261,7 +249,7 @@ static void test_full_disk(void)
 	CU_ASSERT_PTR_NOT_NULL(engine_trouble(s->b->e));
 	CU_ASSERT(!throttled(s));
 	CU_ASSERT(!held(s));
-	limit_files(RLIM_INFINITY);
+	bench_limit_files(RLIM_INFINITY);
 	bench_pass(s->b, 2 * S);
 	CU_ASSERT_PTR_NULL(engine_trouble(s->b->e));
 	CU_ASSERT_EQUAL(bench_unmet(s->b), 0);

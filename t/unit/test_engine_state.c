@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* test_engine_state - disk, restart, reboot, reload: what outlives a daemon, and what does not. */
-#include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "t/unit/engine_bench.h"
@@ -58,16 +56,6 @@ static void test_full_disk_at_start(void)
 	bench_free(b);
 }
 
-static void limit_files(rlim_t bytes)
-{
-	struct rlimit limit;
-
-	signal(SIGXFSZ, SIG_IGN);
-	getrlimit(RLIMIT_FSIZE, &limit);
-	limit.rlim_cur = bytes;
-	setrlimit(RLIMIT_FSIZE, &limit);
-}
-
 static off_t file_size(const char *path)
 {
 	struct stat st;
@@ -82,7 +70,7 @@ static void test_full_disk_later(void)
 	off_t size = file_size(b->baseline_path);
 	size_t nlog = b->world.nlog;
 
-	limit_files((rlim_t)size + 20);
+	bench_limit_files((rlim_t)size + 20);
 	bench_guest(b, "web2", 4, 1, 1 * GIB, "silver");
 	bench_publish(b);
 	bench_settle(b);
@@ -90,7 +78,7 @@ static void test_full_disk_later(void)
 		CU_ASSERT_PTR_NULL(strstr(b->world.log[i].target, "web2"));
 	CU_ASSERT_EQUAL(file_size(b->baseline_path), size);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(engine_trouble(b->e));
-	limit_files(RLIM_INFINITY);
+	bench_limit_files(RLIM_INFINITY);
 	bench_pass(b, 1 * S);
 	CU_ASSERT_EQUAL(bench_unmet(b), 0);
 	CU_ASSERT_PTR_NULL(engine_trouble(b->e));
