@@ -5,10 +5,11 @@
  *	overload.c         the tick: sample -> governor -> a turn at once when caps changed
  *	overload_guests.c  the picture as the governor sees it, and its caps for the next picture
  *	overload_sources.c what the sensor asks of the other adapters
- *	overload_lease.c   throttles are leased (lease.c), adopted at a restart, given back at a
- *stop overload_memory.c  memory is taken in bounded steps overload_manual.c  what the operator
- *throttles
+ *	overload_lease.c   the lease of throttles: adopted at a restart, given back at a stop
+ *	overload_memory.c  memory is taken in bounded steps
+ *	overload_manual.c  what the operator throttles
  *
+ * Ticks begin with the first turn: before it no guest is known.
  * The tick comes each second while calm and each overload.tick under pressure, or as soon as the
  * kernel tells of a stall. It asks the kernel alone, and writes what is ours alone: a libvirtd that
  * hangs, and systemd, keep back only what is theirs to write. In mode observe all is computed and
