@@ -59,6 +59,7 @@ struct govern_input {
 	const struct govern_manual *manual;
 	size_t nmanual;
 	uint64_t cpu_pool_mcpu; /* CPUs that guests share */
+	bool settling;          /* we have just begun: waits for CPUs may be our own doing */
 };
 
 struct govern_resource { /* what a tick found out about one resource */

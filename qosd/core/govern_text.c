@@ -95,6 +95,7 @@ static int take_sample(struct govern_text *t, const struct policy *policy, struc
 	s = &t->samples[t->now];
 	sample_reset(s, at_us);
 	t->nmanual = 0;
+	t->settling = false;
 	for (size_t r = 0; r < RESOURCE_COUNT; r++)
 		if (!take_number(w, &s->psi_some_us[r]))
 			return -EINVAL;
@@ -104,6 +105,14 @@ static int take_sample(struct govern_text *t, const struct policy *policy, struc
 			       take_known(w, UINT64_MAX, &t->cpu_pool_mcpu)
 		       ? 0
 		       : -EINVAL;
+}
+
+static int take_settling(struct govern_text *t, const struct policy *policy, struct words *w)
+{
+	(void)policy;
+	(void)w;
+	t->settling = true;
+	return 0;
 }
 
 static int take_uplink(struct govern_text *t, const struct policy *policy, struct words *w)
@@ -198,6 +207,7 @@ static const struct {
 } lines[] = {
 	{ "qosd-record", take_header, NOTHING, NOTHING, BETWEEN },
 	{ "sample", take_sample, BETWEEN, BETWEEN, SAMPLE },
+	{ "settling", take_settling, SAMPLE, SAMPLE, SAMPLE },
 	{ "uplink", take_uplink, SAMPLE, SAMPLE, SAMPLE },
 	{ "use", take_use, SAMPLE, USE, USE },
 	{ "guests", take_guests, SAMPLE, USE, GUESTS },
@@ -258,7 +268,8 @@ struct govern_input govern_text_input(const struct govern_text *t, const struct 
 				      .nguests = t->nguests,
 				      .manual = t->manual,
 				      .nmanual = t->nmanual,
-				      .cpu_pool_mcpu = t->cpu_pool_mcpu };
+				      .cpu_pool_mcpu = t->cpu_pool_mcpu,
+				      .settling = t->settling };
 }
 
 void govern_text_done(struct govern_text *t)

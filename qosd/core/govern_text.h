@@ -4,6 +4,7 @@
  *
  *	qosd-record 1
  *	sample AT_US PSI_CPU PSI_MEMORY PSI_NET PSI_DISK TOTAL AVAILABLE SWAP_FREE CPU_POOL
+ *	settling                          (struct govern_input's, if it is true)
  *	uplink RATE IN OUT
  *	use ID RUN WAIT THROTTLED ...     (the fields of struct sample_guest, in their order)
  *	guests                            (from here on these guests; without it those of before)
@@ -40,6 +41,7 @@ struct govern_text { /* a reader; all zero at first */
 	struct govern_manual *manual;
 	size_t nmanual, manual_capacity;
 	uint64_t cpu_pool_mcpu;
+	bool settling;
 	unsigned int line, section;
 };
 

@@ -131,7 +131,7 @@ static void print_sample(struct text *t, const struct govern_input *in)
 	append_number(t, s->memory_available_bytes);
 	append_number(t, s->swap_free_bytes);
 	append_number(t, in->cpu_pool_mcpu);
-	append(t, "\n");
+	append(t, in->settling ? "\nsettling\n" : "\n");
 	for (size_t i = 0; i < s->nuplinks; i++) {
 		append(t, "uplink");
 		append_number(t, s->uplinks[i].rate_bps);

@@ -7,6 +7,7 @@
  * the pressure is that of the guest that suffers most. When a governor went deeper the averages
  * begin anew, because what was felt before the step says nothing about it. Waiting for a CPU counts
  * as too much only when two of three windows say so: one alone may be a program that was started.
+ * While we settle after our own start they begin anew with each sample, so none says so.
  *
  * Guests of rank 0 are protected from all others. One with a reservation is protected while it does
  * not get what it reserved, and only from classes below its own: its pain asks for no depth at
@@ -376,7 +377,8 @@ void signal_feel(struct govern *g, const struct govern_turn *turn)
 
 		if (!was || !is)
 			continue;
-		feel_cpu(f, was, is, turn, is_fresh(g, f->felt_us[RESOURCE_CPU], RESOURCE_CPU),
+		feel_cpu(f, was, is, turn,
+			 turn->in->settling || is_fresh(g, f->felt_us[RESOURCE_CPU], RESOURCE_CPU),
 			 g->states[i].tracks[TRACK_CPU].cap < TRACK_FREE);
 		feel_memory(f, was, is, turn);
 		feel_net(f, was, is, turn, turn->in->guests[i].net_reserved_bps,

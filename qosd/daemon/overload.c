@@ -24,6 +24,12 @@
 #define CLOSEST_US    20000ULL   /* two samples closer than this tell nothing */
 #define CALM_SLACK_US 50000ULL   /* lets the kernel join wake-ups */
 #define TRIM_TICKS    3          /* by then all programs are loaded */
+/*
+ * To list guests and to load programs takes CPUs from those who are to be protected, and the
+ * weights that the first turn wrote have not acted yet: nobody is throttled for that. It costs a
+ * storm that is under way these 2 s; guests that were throttled before a restart stay so.
+ */
+#define SETTLE_US 2000000ULL
 
 /* ---- life ---- */
 
@@ -222,6 +228,7 @@ static int decide(struct engine *e, struct qerr *err)
 		.manual = p->manual,
 		.nmanual = p->nmanual,
 		.cpu_pool_mcpu = cpu_pool_mcpu(e),
+		.settling = p->samples[p->newest].at_us < p->settled_us,
 	};
 	int r = overload_build_guests(e);
 
@@ -327,6 +334,7 @@ void overload_before_turn(struct engine *e)
 	if (p->started)
 		return;
 	p->started = true;
+	p->settled_us = engine_now_us(e) + SETTLE_US;
 	overload_tick_soon(e); /* right behind this turn */
 	if (!p->sampler.read || !overload_inherit(e, depth))
 		return;

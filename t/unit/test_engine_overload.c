@@ -225,6 +225,24 @@ static void test_enforce_begins_anew(void)
 	storm_free(s);
 }
 
+/* A storm under way at our start: what is felt then may be our own doing. */
+static void test_start_settles(void)
+{
+	struct bench *b = bench_three(STORM_POLICY("enforce"));
+	struct storm *s = storm_new(b);
+
+	storm_rages(s);
+	bench_publish(b);
+	bench_settle(b);
+	b->e->protection->alert_until_us = s->now_us + 5 * S; /* the kernel told of it */
+	storm_pass(s, 19 * S / 10);
+	CU_ASSERT(!throttled(s, "batch1"));
+	CU_ASSERT_EQUAL(storm_level(s, "bronze", RESOURCE_CPU), 1000);
+	storm_pass(s, 9 * S / 10);
+	CU_ASSERT(storm_level(s, "bronze", RESOURCE_CPU) < 1000);
+	storm_free(s);
+}
+
 static void test_mode_observe_gives_back(void)
 {
 	struct storm *s = storm_three(STORM_POLICY("enforce"));
@@ -457,6 +475,7 @@ static const struct test tests[] = {
 	{ "no sample", test_no_sample },
 	{ "observe", test_observe },
 	{ "enforce begins anew", test_enforce_begins_anew },
+	{ "a start settles", test_start_settles },
 	{ "mode observe gives back", test_mode_observe_gives_back },
 	{ "stop gives back", test_stop_gives_back },
 	{ "release", test_release },

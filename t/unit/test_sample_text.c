@@ -44,6 +44,7 @@ static void test_round_trip(void)
 	stage_sample(s, 1);
 	s->in.manual = &manual;
 	s->in.nmanual = 1;
+	s->in.settling = true;
 	CU_ASSERT_EQUAL(govern_text_print(stage_input(s), true, &text), 0);
 	CU_ASSERT_EQUAL(feed(&t, s->policy, GOVERN_TEXT_HEADER "\n# a comment\n", NULL), 0);
 	CU_ASSERT_EQUAL(feed(&t, s->policy, text, NULL), 1);
@@ -55,6 +56,7 @@ static void test_round_trip(void)
 		memcmp(in.now->guests, s->samples[s->now].guests, 2 * sizeof(*in.now->guests)), 0);
 	CU_ASSERT_EQUAL(in.now->swap_free_bytes, SAMPLE_UNKNOWN);
 	CU_ASSERT_EQUAL(in.cpu_pool_mcpu, 8000);
+	CU_ASSERT(in.settling);
 	CU_ASSERT_EQUAL(govern_text_print(&in, true, &again), 0);
 	ASSERT_STR(again, text);
 	free(text);
@@ -77,6 +79,7 @@ static void test_replay(void)
 		struct govern_input in;
 		char *text = NULL;
 
+		s->in.settling = i < 55;
 		s->actors[0].wait = i > 50 && i < 90 ? 0.4 : 0;
 		s->actors[1].run = 1.5;
 		stage_tick(s, 0.1);
@@ -122,6 +125,8 @@ static const char *const damaged[] = {
 	HEAD SAMPLE_LINE SAMPLE_LINE,
 	HEAD SAMPLE_LINE "end\n" SAMPLE_LINE, /* time stands still */
 	HEAD SAMPLE_LINE "what 1\n",
+	HEAD SAMPLE_LINE "settling 1\n",
+	HEAD SAMPLE_LINE USE("7") "settling\n",
 	HEAD SAMPLE_LINE "use 1 2\n",
 	HEAD SAMPLE_LINE USE("4294967296"),
 	HEAD SAMPLE_LINE USE("7") USE("7"),

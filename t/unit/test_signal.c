@@ -96,6 +96,26 @@ static void test_cpu_two_windows(void)
 	stage_free(s);
 }
 
+/* What waits there are while we settle is no storm; one that stays is, right behind it. */
+static void test_cpu_settling(void)
+{
+	const struct govern_resource *cpu;
+	size_t gold;
+	struct stage *s = stage_in_peace(&gold);
+
+	cpu = &s->out.resources[RESOURCE_CPU];
+	s->in.settling = true;
+	s->actors[gold].wait = 1;
+	for (int i = 0; i < 20; i++) {
+		stage_tick(s, 0.1);
+		CU_ASSERT_DOUBLE_EQUAL(cpu->pressure, 0.95, 1e-9);
+	}
+	s->in.settling = false;
+	stage_tick(s, 0.1);
+	CU_ASSERT_EQUAL(cpu->event, GOVERNOR_ONSET);
+	stage_free(s);
+}
+
 /* Looks in quick succession (the kernel told of a stall) do not make two windows of one. */
 static void test_cpu_short_windows(void)
 {
@@ -429,6 +449,7 @@ static const struct test tests[] = {
 	{ "CPU: a guest held by its own quota says nothing", test_cpu_throttled_says_nothing },
 	{ "CPU: one window over the target is not enough", test_cpu_one_window },
 	{ "CPU: two windows in a row are, after each step anew", test_cpu_two_windows },
+	{ "CPU: not before we have settled", test_cpu_settling },
 	{ "CPU: short windows do not count", test_cpu_short_windows },
 	{ "CPU: an idle guest says nothing", test_cpu_idle_says_nothing },
 	{ "CPU: a guest on cores of its own says nothing", test_cpu_alone_says_nothing },
