@@ -53,14 +53,15 @@ cpu_times() {
 }
 
 # measure NAME: one row of the table. In $rate requests a second, in $p99 microseconds, in $busy the
-# host's use. (The start of a shell script would take 100 ms from gold, so gold is read by one program.)
+# host's use. (The start of a shell would take 100 ms from gold, so gold is read by one program, and
+# nothing else is started in between.)
 measure() {
 	local from to t0 t1 busy0 all0 busy1 all1
-	from=$(lab-netio stat gold1) t0=${EPOCHREALTIME/[.,]/}
 	read -r busy0 all0 < <(cpu_times)
+	from=$(lab-netio stat gold1) t0=${EPOCHREALTIME/[.,]/}
 	nap "$window_s"
-	read -r busy1 all1 < <(cpu_times)
 	t1=${EPOCHREALTIME/[.,]/} to=$(lab-netio stat gold1)
+	read -r busy1 all1 < <(cpu_times)
 	read -r rate p99 < <(jq -nr --argjson a "$from" --argjson b "$to" --argjson us $((t1 - t0)) '
 		($a.latency_us | map({key: (.[0] | tostring), value: .[1]}) | from_entries) as $old
 		| [$b.latency_us[] | [.[0], .[1] - ($old[.[0] | tostring] // 0)]] as $h
