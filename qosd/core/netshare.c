@@ -17,6 +17,8 @@
 #define CONTENDED    90 /* percent of the line that is asked for */
 #define RELAXED      75
 #define RELAX_US     UINT64_C(1000000) /* asked for less than that for so long: all are free */
+#define LEAVES       75                /* percent of its part: who uses less leaves some of it */
+#define KEPT         8                 /* an eighth of what it leaves is not lent */
 #define BUSY         50                /* percent: look closely */
 #define SAME         64                /* a change by less than a 64th is none */
 #define SAME_IDLE    4                 /* ... or, of one that asks for nothing, a quarter */
@@ -151,19 +153,11 @@ static uint64_t percent(uint64_t of, uint64_t n)
 	return of / 100 * n;
 }
 
-/*
- * Whoever could not have all that it asked for, of `may_bps`, wants more: from half of it on, for
- * flows of TCP that recover from losses use no more for a while. (With three quarters, a flood of
- * UDP beside 64 flows that began with it took what they left, and kept them at a fiftieth of their
- * share for seconds.)
- */
+/* Whoever could not have all that it asked for, of `may_bps`, wants more. */
 static bool is_hungry(const struct seen *s, const struct netshare_count *now, uint64_t may_bps)
 {
-	bool waits = now->pressed > s->count.pressed || now->queue_ns > QUEUE_NS;
-
-	if (s->rate_bps != NETSHARE_FREE) /* else it may be the line that it waits for */
-		waits = waits && s->use_bps > may_bps / 2;
-	return waits || s->use_bps > may_bps - may_bps / NEARLY_ALL;
+	return now->pressed > s->count.pressed || now->queue_ns > QUEUE_NS ||
+	       s->use_bps > may_bps - may_bps / NEARLY_ALL;
 }
 
 static uint64_t rate_of(uint64_t bytes, uint64_t dt_us)
@@ -446,9 +440,36 @@ static uint64_t lost_on_the_way(struct division *v)
 		     v->capacity - least(promised, v->capacity));
 }
 
+/*
+ * Who wants more need not use what it has: flows of TCP that recover from losses do not for a
+ * while. Most of what they leave is lent. They keep their rate, and the rest to grow into until the
+ * next round; the line sees to it that no more than it carries is sent (edt_line.h). What is lost
+ * was asked for: a flood that the line held back leaves nothing.
+ */
+static uint64_t left_over(struct division *v)
+{
+	uint64_t lent = 0;
+	size_t k = v->nhosts;
+
+	for (size_t i = 0; i < v->in->nnics; i++) {
+		const struct seen *seen = &v->s->nics[i].seen[v->d];
+		uint64_t asked = seen->use_bps + seen->lost_bps;
+		struct share *share;
+
+		if (!on_line(v, v->in->nics[i].network))
+			continue;
+		share = &v->s->shares[k++];
+		if (!seen->hungry || asked >= percent(share->rate, LEAVES))
+			continue;
+		share->demand = share->rate;
+		lent += (share->rate - asked) - (share->rate - asked) / KEPT;
+	}
+	return lent;
+}
+
 static void divide(struct division *v, bool *busy)
 {
-	uint64_t demand;
+	uint64_t demand, lent;
 	size_t k;
 	bool contended;
 
@@ -458,6 +479,9 @@ static void divide(struct division *v, bool *busy)
 	contended = contend(v, demand);
 	share_divide(v->capacity, v->s->shares, v->count, v->s->slots);
 	settle_line(v);
+	lent = left_over(v);
+	if (lent)
+		share_divide(v->capacity + lent, v->s->shares, v->count, v->s->slots);
 	k = v->nhosts;
 	for (size_t i = 0; i < v->in->nnics; i++)
 		if (on_line(v, v->in->nics[i].network))

@@ -7,7 +7,11 @@
  * seen to do since the round before, makes a demand of it, and divides the line (share.h):
  *
  *	hungry (drops, marks, a queue, or nearly all of what it may)   demand = its limit
- *	else                                                           demand = 1.25 * use + a bit
+ *	else                                                           demand = use + a bit
+ *
+ * Who is hungry and takes less than three quarters of its part all the same, as flows of TCP that
+ * recover from losses do, keeps that rate, and most of what it leaves is lent to the others. (To
+ * give it less until it takes more let a flood of UDP beside 64 flows starve them for seconds.)
  *
  * The host's traffic is not held back by anybody: its part is what the NICs leave free, and they
  * cannot take it. All that it has reserved is kept for it as soon as it uses a little of that. What

@@ -195,6 +195,36 @@ static void test_guarantee(void)
 	model_done(&m);
 }
 
+/* Flows of TCP that recover from losses: of their half they use little, but lose of that, too. */
+static void test_recovers(void)
+{
+	static const double uses[] = { 0.55, 0.3, 0.02 };
+	struct line_model m;
+	struct nic_model *tcp, *flood;
+
+	model_init(&m, 100 * MBIT, 0);
+	tcp = model_add(&m, 0, 1);
+	flood = model_add(&m, 0, 1);
+	flood->offered = 300 * MBIT;
+	for (size_t k = 0; k < ARRAY_SIZE(uses); k++) {
+		tcp->offered = 300 * MBIT;
+		run(&m, 2);
+		tcp->queue = 0;
+		tcp->offered = uses[k] * 50 * MBIT;
+		for (int i = 0; i < 20; i++) {
+			run(&m, 0.1);
+			tcp->dropped += 12000; /* a packet */
+		}
+		CU_ASSERT(tcp->got >= 0.99 * tcp->offered);
+		CU_ASSERT(flood->got + tcp->got >= 0.92 * m.capacity);
+		CU_ASSERT(rate_of(&m, 0) >= 49 * MBIT); /* it is not kept from more */
+	}
+	tcp->offered = 300 * MBIT;
+	run(&m, 0.3);
+	CU_ASSERT(tcp->got >= 0.49 * m.capacity);
+	model_done(&m);
+}
+
 static void test_weights(void)
 {
 	struct line_model m;
@@ -574,6 +604,7 @@ static void test_membership(void)
 
 static const struct test tests[] = {
 	{ "gold asks, bronze floods", test_guarantee },
+	{ "who recovers keeps its part and lends it", test_recovers },
 	{ "the rest goes by weight", test_weights },
 	{ "a storm costs storage nothing", test_storm_and_storage },
 	{ "traffic of the host, told apart", test_told_apart },
