@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "qosd/core/netshare.h"
+#include "qosd/core/netshare_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,8 +8,6 @@
 #include "qosd/core/mem.h"
 #include "qosd/core/share.h"
 
-#define QUEUE_NS     4000000ULL /* a longer queue wants more */
-#define NEARLY_ALL   10         /* uses all but a tenth of what it may: wants more */
 #define DEMAND_LEAST UINT64_C(16000)
 #define HOST_ACTIVE  64 /* uses a 64th of its reservation: all of it is kept */
 #define HOST_ROOM    16 /* else a sixteenth, with which to show that */
@@ -18,7 +16,7 @@
 #define RELAXED      75
 #define RELAX_US     UINT64_C(1000000) /* asked for less than that for so long: all are free */
 #define LEAVES       75                /* percent of its part: who uses less leaves some of it */
-#define KEPT         8                 /* an eighth of what it leaves is not lent */
+#define KEPT         8                 /* an eighth of that is not given to others */
 #define BUSY         50                /* percent: look closely */
 #define SAME         64                /* a change by less than a 64th is none */
 #define SAME_IDLE    4                 /* ... or, of one that asks for nothing, a quarter */
@@ -26,40 +24,6 @@
 #define CLOSEST_US   UINT64_C(1000)    /* two rounds closer than this tell nothing */
 #define LOST_MOST    8                 /* at most an eighth of a line is left for what gets lost */
 #define LOST_ROUNDS  8                 /* that loss is averaged over */
-
-struct seen { /* of one NIC or network, one direction */
-	struct netshare_count count;
-	bool told; /* it was counted twice: the next two hold */
-	bool hungry;
-	uint64_t use_bps, lost_bps;
-	uint64_t rate_bps; /* in force; NETSHARE_FREE: all that its limit allows */
-};
-
-struct nic_state {
-	uint32_t ifindex;
-	struct seen seen[NETSHARE_DIRECTIONS];
-};
-
-struct line_state {
-	bool contended[NETSHARE_DIRECTIONS];
-	uint64_t asked_us[NETSHARE_DIRECTIONS]; /* when much was asked for last */
-	uint64_t lost_bps;                      /* what NICs drop that has come in, averaged */
-	struct seen host[NETSHARE_DIRECTIONS];  /* of this network itself */
-};
-
-struct netshare {
-	uint64_t round_us; /* 0: no round yet */
-	bool adopted;      /* the rates of `nics` are in force, of before */
-	struct nic_state *nics, *next;
-	struct netshare_rate *rates;
-	struct share *shares;
-	struct share_slot *slots;
-	struct line_state *states; /* by network, as the next two */
-	struct netshare_line *lines;
-	uint32_t *line_of;
-	size_t nnics, nics_room, next_room, rates_room, shares_room, slots_room;
-	size_t nlines, states_room, lines_room, line_of_room;
-};
 
 /* ---- life ---- */
 
@@ -138,46 +102,6 @@ static void take_networks(struct netshare *s, const struct policy *p, uint64_t n
 
 /* ---- what was done since the round before ---- */
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t most(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-static uint64_t percent(uint64_t of, uint64_t n)
-{
-	return of / 100 * n;
-}
-
-/* Whoever could not have all that it asked for, of `may_bps`, wants more. */
-static bool is_hungry(const struct seen *s, const struct netshare_count *now, uint64_t may_bps)
-{
-	return now->pressed > s->count.pressed || now->queue_ns > QUEUE_NS ||
-	       s->use_bps > may_bps - may_bps / NEARLY_ALL;
-}
-
-static uint64_t rate_of(uint64_t bytes, uint64_t dt_us)
-{
-	return (uint64_t)((double)bytes * 8e6 / (double)dt_us);
-}
-
-static void look(struct seen *s, const struct netshare_count *now, uint64_t may_bps, uint64_t dt_us)
-{
-	bool told = now->known && s->count.known && now->bytes >= s->count.bytes &&
-		    now->pressed >= s->count.pressed && now->lost_bytes >= s->count.lost_bytes &&
-		    dt_us;
-
-	s->told = told;
-	s->use_bps = told ? rate_of(now->bytes - s->count.bytes, dt_us) : 0;
-	s->lost_bps = told ? rate_of(now->lost_bytes - s->count.lost_bytes, dt_us) : 0;
-	s->hungry = told && is_hungry(s, now, may_bps);
-	s->count = *now;
-}
-
 static uint64_t nic_limit(const struct netshare_input *in, const struct netshare_nic *nic, size_t d)
 {
 	return least(nic->limit_bps[d], in->networks[nic->network].capacity_bps);
@@ -187,8 +111,8 @@ static void look_at_nic(const struct netshare_input *in, const struct netshare_n
 			struct nic_state *n, uint64_t dt_us)
 {
 	for (size_t d = 0; d < NETSHARE_DIRECTIONS; d++)
-		look(&n->seen[d], &nic->count[d], least(n->seen[d].rate_bps, nic_limit(in, nic, d)),
-		     dt_us);
+		netshare_look(&n->seen[d], &nic->count[d],
+			      least(n->seen[d].rate_bps, nic_limit(in, nic, d)), dt_us);
 }
 
 /* The NICs of now with what is remembered of them; both are sorted. */
@@ -296,8 +220,8 @@ static bool on_line(const struct division *v, uint32_t network)
 
 static void count_host(struct division *v, uint32_t network)
 {
-	look(&v->s->states[network].host[v->d], &v->in->networks[network].host[v->d], NETSHARE_FREE,
-	     v->dt_us);
+	netshare_look(&v->s->states[network].host[v->d], &v->in->networks[network].host[v->d],
+		      NETSHARE_FREE, v->dt_us);
 }
 
 /*
@@ -385,9 +309,9 @@ static void settle_nic(struct division *v, size_t i, const struct share *share, 
 	const struct netshare_nic *nic = &v->in->nics[i];
 	uint64_t limit = nic_limit(v->in, nic, v->d), rate = share->rate;
 	uint64_t owned = v->s->rates[i].guaranteed_bps;
-	bool asks = share->demand >= limit / WAKE;
+	bool asks = seen->hungry || share->demand >= limit / WAKE;
 
-	if (!seen->hungry)
+	if (!seen->hungry || seen->leaves)
 		rate = most(rate, seen->use_bps + seen->use_bps / 4 + v->capacity / WAKE);
 	rate = most(most(rate - rate % QUANTUM, owned), NETSHARE_LEAST_BPS);
 	if (!contended || nic->exempt || rate >= limit)
@@ -441,47 +365,52 @@ static uint64_t lost_on_the_way(struct division *v)
 }
 
 /*
- * Who wants more need not use what it has: flows of TCP that recover from losses do not for a
- * while. Most of what they leave is lent. They keep their rate, and the rest to grow into until the
- * next round; the line sees to it that no more than it carries is sent (edt_line.h). What is lost
- * was asked for: a flood that the line held back leaves nothing.
+ * Who wants more need not use what it may: flows of TCP that recover from losses do not for a
+ * while. They keep their part, and most of what they leave of it is spare; the rest they grow into
+ * until the next round. Spare and part may be more than the line together: it sees to it that no
+ * more is sent (edt_line.h); behind HTB only what is left keeps the sum. What is lost was asked
+ * for: a flood that the line held back leaves nothing. Nor does who was kept to less than its part.
+ * `demand` counts what they ask for instead of all they may.
  */
-static uint64_t left_over(struct division *v)
+static uint64_t left_over(struct division *v, uint64_t *demand)
 {
-	uint64_t lent = 0;
+	uint64_t left = 0;
 	size_t k = v->nhosts;
 
 	for (size_t i = 0; i < v->in->nnics; i++) {
-		const struct seen *seen = &v->s->nics[i].seen[v->d];
+		struct seen *seen = &v->s->nics[i].seen[v->d];
 		uint64_t asked = seen->use_bps + seen->lost_bps;
 		struct share *share;
 
 		if (!on_line(v, v->in->nics[i].network))
 			continue;
 		share = &v->s->shares[k++];
-		if (!seen->hungry || asked >= percent(share->rate, LEAVES))
+		seen->leaves =
+			seen->hungry && asked < percent(least(share->rate, seen->rate_bps), LEAVES);
+		if (!seen->leaves)
 			continue;
+		*demand -= share->demand - asked;
 		share->demand = share->rate;
-		lent += (share->rate - asked) - (share->rate - asked) / KEPT;
+		left += share->rate - asked;
 	}
-	return lent;
+	return left - least(left / KEPT, v->capacity / WAKE);
 }
 
 static void divide(struct division *v, bool *busy)
 {
-	uint64_t demand, lent;
+	uint64_t demand, spare;
 	size_t k;
 	bool contended;
 
 	gather(v);
 	v->capacity -= lost_on_the_way(v);
 	demand = asked(v);
-	contended = contend(v, demand);
 	share_divide(v->capacity, v->s->shares, v->count, v->s->slots);
 	settle_line(v);
-	lent = left_over(v);
-	if (lent)
-		share_divide(v->capacity + lent, v->s->shares, v->count, v->s->slots);
+	spare = left_over(v, &demand);
+	contended = contend(v, demand);
+	if (contended && spare)
+		share_divide(v->capacity + spare, v->s->shares, v->count, v->s->slots);
 	k = v->nhosts;
 	for (size_t i = 0; i < v->in->nnics; i++)
 		if (on_line(v, v->in->nics[i].network))

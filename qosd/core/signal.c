@@ -7,7 +7,7 @@
  * the pressure is that of the guest that suffers most. When a governor went deeper the averages
  * begin anew, because what was felt before the step says nothing about it. Waiting for a CPU counts
  * as too much only when two of three windows say so: one alone may be a program that was started.
- * While we settle after our own start they begin anew with each sample, so none says so.
+ * While we settle after our own start no window counts.
  *
  * Guests of rank 0 are protected from all others. One with a reservation is protected while it does
  * not get what it reserved, and only from classes below its own: its pain asks for no depth at
@@ -248,6 +248,7 @@ static void feel_cpu(struct feeling *f, const struct sample_guest *was,
 	uint64_t throttled = sample_delta(was->throttled, is->throttled);
 	double weight = part(turn->dt_s, SIGNAL_TAU_S, restart || !f->cpu_known);
 	struct wait_window window = { (double)run / 1e9, (double)wait / 1e9, turn->dt_s };
+	static const struct wait_window none;
 
 	if (is_held(f, throttled, capped, turn->in->now->at_us)) {
 		f->cpu_known = false;
@@ -257,7 +258,8 @@ static void feel_cpu(struct feeling *f, const struct sample_guest *was,
 		return;
 	blend(&f->run, (double)run / 1e9 / turn->dt_s, weight);
 	blend(&f->wait, (double)wait / 1e9 / turn->dt_s, weight);
-	note_window(f, &window, turn->in->now->at_us, restart || !f->cpu_known);
+	note_window(f, turn->in->settling ? &none : &window, turn->in->now->at_us,
+		    restart || !f->cpu_known);
 	f->cpu_known = true;
 	f->felt_us[RESOURCE_CPU] = turn->in->now->at_us;
 }

@@ -25,9 +25,9 @@
 #define CALM_SLACK_US 50000ULL   /* lets the kernel join wake-ups */
 #define TRIM_TICKS    3          /* by then all programs are loaded */
 /*
- * To list guests and to load programs takes CPUs from those who are to be protected, and the
- * weights that the first turn wrote have not acted yet: nobody is throttled for that. It costs a
- * storm that is under way these 2 s; guests that were throttled before a restart stay so.
+ * To list guests and to load programs takes CPUs from those who are to be protected, and weights
+ * that the first turn wrote have not acted yet: nobody is throttled for that. It costs a storm that
+ * is under way these 2 s; guests that were throttled before a restart stay so.
  */
 #define SETTLE_US 2000000ULL
 
@@ -286,7 +286,9 @@ void overload_tick(struct engine *e)
 	if (!p->sampler.read || !p->started)
 		return; /* nobody is known, and throttles of before are taken over by the first turn
 			 */
-	if (take_sample(e, &err) < 0 || decide(e, &err) < 0) {
+	if (take_sample(e, &err) == 0 && !p->settled_us)
+		p->settled_us = p->samples[p->newest].at_us + SETTLE_US;
+	if (err.code || decide(e, &err) < 0) {
 		note_trouble(e, &err);
 		return;
 	}
@@ -334,7 +336,6 @@ void overload_before_turn(struct engine *e)
 	if (p->started)
 		return;
 	p->started = true;
-	p->settled_us = engine_now_us(e) + SETTLE_US;
 	overload_tick_soon(e); /* right behind this turn */
 	if (!p->sampler.read || !overload_inherit(e, depth))
 		return;

@@ -69,11 +69,13 @@ struct protection {
 	struct lease *lease; /* NULL: none (tests) */
 	bool leased;         /* it is ours and held */
 	bool started;        /* the first turn has been made */
-	uint64_t settled_us; /* monotonic; before it waits for CPUs may be our own start's doing */
-	bool was_enforcing;  /* at the last turn */
-	bool ticking;        /* the turn is the tick's own */
-	bool unleased;       /* the lease cannot be had: nobody is throttled until the next tick */
-	int lease_told;      /* negative errno that was logged last */
+	/* Monotonic; before it waits for CPUs may be our own start's doing. 0: the next tick sets
+	 * it */
+	uint64_t settled_us;
+	bool was_enforcing; /* at the last turn */
+	bool ticking;       /* the turn is the tick's own */
+	bool unleased;      /* the lease cannot be had: nobody is throttled until the next tick */
+	int lease_told;     /* negative errno that was logged last */
 	size_t recorded_baselines; /* in the store when the lease was recorded */
 
 	sd_event_source *timer, *triggers[RESOURCE_COUNT];
