@@ -16,7 +16,8 @@
 #define RELAXED      75
 #define RELAX_US     UINT64_C(1000000) /* asked for less than that for so long: all are free */
 #define LEAVES       75                /* percent of its part: who uses less leaves some of it */
-#define KEPT         8                 /* an eighth of that is not given to others */
+#define ABOUT        90                /* percent of its part: it may have that already */
+#define KEPT         8                 /* an eighth of what is left, or WAKE, is not given away */
 #define BUSY         50                /* percent: look closely */
 #define SAME         64                /* a change by less than a 64th is none */
 #define SAME_IDLE    4                 /* ... or, of one that asks for nothing, a quarter */
@@ -309,10 +310,13 @@ static void settle_nic(struct division *v, size_t i, const struct share *share, 
 	const struct netshare_nic *nic = &v->in->nics[i];
 	uint64_t limit = nic_limit(v->in, nic, v->d), rate = share->rate;
 	uint64_t owned = v->s->rates[i].guaranteed_bps;
+	uint64_t wakes = seen->use_bps + seen->use_bps / 4 + v->capacity / WAKE;
 	bool asks = seen->hungry || share->demand >= limit / WAKE;
 
-	if (!seen->hungry || seen->leaves)
-		rate = most(rate, seen->use_bps + seen->use_bps / 4 + v->capacity / WAKE);
+	if (!seen->hungry)
+		rate = most(rate, wakes);
+	else if (seen->leaves)
+		rate = most(rate, least(wakes, 2 * rate));
 	rate = most(most(rate - rate % QUANTUM, owned), NETSHARE_LEAST_BPS);
 	if (!contended || nic->exempt || rate >= limit)
 		rate = NETSHARE_FREE;
@@ -368,9 +372,9 @@ static uint64_t lost_on_the_way(struct division *v)
  * Who wants more need not use what it may: flows of TCP that recover from losses do not for a
  * while. They keep their part, and most of what they leave of it is spare; the rest they grow into
  * until the next round. Spare and part may be more than the line together: it sees to it that no
- * more is sent (edt_line.h); behind HTB only what is left keeps the sum. What is lost was asked
- * for: a flood that the line held back leaves nothing. Nor does who was kept to less than its part.
- * `demand` counts what they ask for instead of all they may.
+ * more is sent (edt_line.h); behind HTB, which has no such clock, that lasts for a round. What is
+ * lost was asked for: a flood that the line held back leaves nothing. Nor does who was kept to less
+ * than its part until now. `demand` counts what they ask for instead of all they may.
  */
 static uint64_t left_over(struct division *v, uint64_t *demand)
 {
@@ -385,8 +389,8 @@ static uint64_t left_over(struct division *v, uint64_t *demand)
 		if (!on_line(v, v->in->nics[i].network))
 			continue;
 		share = &v->s->shares[k++];
-		seen->leaves =
-			seen->hungry && asked < percent(least(share->rate, seen->rate_bps), LEAVES);
+		seen->leaves = seen->hungry && seen->rate_bps >= percent(share->rate, ABOUT) &&
+			       asked < percent(share->rate, LEAVES);
 		if (!seen->leaves)
 			continue;
 		*demand -= share->demand - asked;

@@ -10,9 +10,9 @@
  *	else                                                           demand = use + a bit
  *
  * Who is hungry and asks for less than three quarters of its part all the same, as flows of TCP
- * that recover from losses do, keeps that part, and most of what it leaves is divided once more
- * among the others. (To give it less until it takes more let a flood of UDP starve 64 flows beside
- * it for seconds.)
+ * that recover from losses do, keeps that part or more, and most of what it leaves is divided once
+ * more among the others. (To give it less until it takes more let a flood of UDP starve 64 flows
+ * beside it for seconds.)
  *
  * The host's traffic is not held back by anybody: its part is what the NICs leave free, and they
  * cannot take it. All that it has reserved is kept for it as soon as it uses a little of that. What

@@ -9,7 +9,7 @@
 
 struct seen { /* of one NIC or network, one direction */
 	struct netshare_count count;
-	bool told; /* it was counted twice: the next two hold */
+	bool told; /* it was counted twice: use and loss hold */
 	bool hungry;
 	bool leaves; /* ... but asks for little of its part */
 	uint64_t use_bps, lost_bps;

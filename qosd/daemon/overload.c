@@ -228,10 +228,10 @@ static int decide(struct engine *e, struct qerr *err)
 		.manual = p->manual,
 		.nmanual = p->nmanual,
 		.cpu_pool_mcpu = cpu_pool_mcpu(e),
-		.settling = p->samples[p->newest].at_us < p->settled_us,
 	};
 	int r = overload_build_guests(e);
 
+	in.settling = in.before && in.before->at_us < p->settled_us;
 	if (r == 0) {
 		in.guests = p->guests;
 		in.nguests = p->nguests;
