@@ -240,7 +240,7 @@ static void test_wakes(void)
 	for (size_t k = 0; k < ARRAY_SIZE(uses); k++) {
 		struct line_model m;
 		struct nic_model *tcp, *flood;
-		double least_flood = 100 * MBIT;
+		double least_flood = 100 * MBIT, most_tcp = 0;
 
 		model_init(&m, 100 * MBIT, 0);
 		tcp = model_add(&m, 0, 1);
@@ -253,8 +253,10 @@ static void test_wakes(void)
 		for (int i = 0; i < 12; i++) {
 			run(&m, 0.01);
 			least_flood = least(least_flood, rate_of(&m, 1));
+			most_tcp = -least(-most_tcp, -rate_of(&m, 0));
 		}
 		CU_ASSERT(least_flood <= 51 * MBIT);
+		CU_ASSERT(most_tcp >= 49 * MBIT);
 		model_done(&m);
 	}
 }
