@@ -38,7 +38,9 @@ const char *const governor_state_names[] = { "calm", "pressed", "holding", "rele
 #define MATTERS 1.3
 /*
  * Claims that rose by this part of what all guests claim are another cause. Less is the noise of
- * guests that come and go in a tick; a guest that storms alone on a full host is more.
+ * guests that come and go in a tick; a guest that storms alone on a full host is more. Where the
+ * host itself took all, they claim next to nothing, and a tenth of that is noise as well: see
+ * claim_least.
  */
 #define CLAIM_MATTERS 0.1
 
@@ -97,6 +99,7 @@ struct governor_law governor_law_of(enum resource r, const struct overload *o)
 	law.release_step = o->release_step_permille / 1000.0;
 	law.futile_gain = 0.25; /* to take all from everyone for less is a harm */
 	law.futile_us = 60000000;
+	law.claim_least = r == RESOURCE_CPU ? 100 : 0; /* mCPU: a tenth of a CPU is no storm */
 	return law;
 }
 
@@ -253,14 +256,20 @@ static bool is_slack(const struct governor *g, const struct governor_law *law, u
 	return g->slack_since_us && now_us - g->slack_since_us >= SLACK_HOLDS * law->hold_us / 2;
 }
 
+/*
+ * Classes a second. What did not help is a harm, so it goes as fast as its going can be judged: a
+ * class in the time of a verdict.
+ */
 static double release_speed(const struct governor *g, const struct governor_law *law,
 			    uint64_t now_us)
 {
 	bool near = g->relapse_depth >= 0 && g->depth < g->relapse_depth + CAREFUL_ZONE &&
 		    g->depth > g->relapse_depth - CAREFUL_ZONE;
-	bool careful = near && !g->giving_up && !is_slack(g, law, now_us);
+	double judged = 1e6 / (double)law->judge_us;
 
-	return law->release_step * (careful ? CAREFUL_SPEED : 1);
+	if (g->giving_up)
+		return law->release_step > judged ? law->release_step : judged;
+	return law->release_step * (near && !is_slack(g, law, now_us) ? CAREFUL_SPEED : 1);
 }
 
 /* Give back, but not below `bound`. */
@@ -395,9 +404,11 @@ static enum governor_event ease(struct governor *g, const struct governor_law *l
 
 /* Those who may give way want clearly more than when throttling them did not help, or what is left
  * becomes less than ever in this storm, and quickly. */
-static bool ends_verdict(const struct governor *g, const struct governor_reading *in)
+static bool ends_verdict(const struct governor *g, const struct governor_law *law,
+			 const struct governor_reading *in)
 {
-	bool claims = in->claim - g->claim_most > CLAIM_MATTERS * in->claim_all;
+	double rise = in->claim - g->claim_most;
+	bool claims = rise > CLAIM_MATTERS * in->claim_all && rise > law->claim_least;
 	bool worst = in->brink && in->pressure > MATTERS * g->pressure_most;
 
 	return in->pressure > 1 && in->steps > 0 && (claims || worst);
@@ -410,7 +421,7 @@ static enum governor_event leave_alone(struct governor *g, const struct governor
 {
 	double pressure = in->pressure;
 
-	if (ends_verdict(g, in)) {
+	if (ends_verdict(g, law, in)) {
 		g->alone_until_us = 0;
 		g->giving_up = false;
 		return press(g, law, in, now_us);

@@ -22,7 +22,7 @@ struct loop {
 	uint64_t now_us, tick_us;
 	unsigned int steps;
 	bool slack, brink, frozen;
-	double claim; /* of 10 */
+	double claim, claim_all; /* CPUs */
 	unsigned int events[GOVERNOR_OVER + 1];
 	double deepest;
 };
@@ -37,7 +37,8 @@ static struct loop loop_new(double base, double slope, uint64_t tick_us)
 			      .plant = { .base = base, .slope = slope, .delay = 1 },
 			      .now_us = 1000 * SECOND,
 			      .tick_us = tick_us,
-			      .steps = 2 };
+			      .steps = 2,
+			      .claim_all = 10 };
 }
 
 static double pressure_of(const struct loop *l)
@@ -54,8 +55,8 @@ static enum governor_event tick(struct loop *l)
 				       .slack = l->slack,
 				       .brink = l->brink,
 				       .frozen = l->frozen,
-				       .claim = l->claim,
-				       .claim_all = 10 };
+				       .claim = 1000 * l->claim,
+				       .claim_all = 1000 * l->claim_all };
 	enum governor_event e = governor_step(&l->g, &l->law, &in, l->now_us);
 
 	memmove(&l->plant.past[1], &l->plant.past[0], 15 * sizeof(double));
@@ -312,6 +313,43 @@ static void test_another_cause(void)
 	l.plant.slope = 8;
 	run(&l, 1);
 	CU_ASSERT(l.g.depth > 0 && pressure_of(&l) <= 1);
+}
+
+/* The host took all, and those who may give way have next to nothing: the noise of that. */
+static void test_no_cause_of_noise(void)
+{
+	struct loop l = loop_new(5, 0, 100 * MS);
+
+	l.claim = 0.02;
+	l.claim_all = 0.1;
+	run(&l, 30);
+	CU_ASSERT_EQUAL(l.events[GOVERNOR_FUTILE], 1);
+	l.claim = 0.11;
+	run(&l, 2);
+	CU_ASSERT_EQUAL(l.g.depth, 0);
+	l.claim = l.claim_all = 0.13;
+	tick(&l);
+	CU_ASSERT(l.g.depth > 0);
+}
+
+/* All is given back in the time of a verdict for each class, whatever the ramp of a release. */
+static void test_what_does_not_help_goes_quickly(void)
+{
+	struct loop l = loop_new(5, 0, 100 * MS);
+
+	while (!l.events[GOVERNOR_FUTILE])
+		tick(&l);
+	CU_ASSERT_EQUAL(l.g.depth, 2);
+	run(&l, (double)l.law.judge_us / 1e6);
+	CU_ASSERT(l.g.depth > 0.9 && l.g.depth < 1.1);
+	run(&l, (double)l.law.judge_us / 1e6 + 0.1);
+	CU_ASSERT_EQUAL(l.g.depth, 0);
+	l = loop_new(5, 0, 100 * MS);
+	l.law.release_step = 0.5;
+	while (!l.events[GOVERNOR_FUTILE])
+		tick(&l);
+	run(&l, 2);
+	CU_ASSERT(l.g.depth > 0.9 && l.g.depth < 1.1); /* a quicker ramp is not slowed */
 }
 
 /* They had stopped when it was given up: the same storm again is met at once. */
@@ -596,6 +634,8 @@ static const struct test tests[] = {
 	{ "the next class is entered by its first rung", test_enters_the_next_class_gently },
 	{ "memory: a class at its floor has time", test_waits_at_a_floor },
 	{ "a throttle that does not help is taken back", test_futile },
+	{ "... in the time of a verdict for each class", test_what_does_not_help_goes_quickly },
+	{ "where guests claim nothing their noise is no cause", test_no_cause_of_noise },
 	{ "until those who may give way are a cause as well", test_another_cause },
 	{ "on the brink a class gives way at once", test_brink },
 	{ "who was stopped on the brink stays so for a while", test_brink_and_frozen },
