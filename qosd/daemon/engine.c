@@ -360,6 +360,8 @@ static int watch_adapters(struct engine *e, struct qerr *err)
 		r = sd_event_add_io(e->event, NULL, ceph_qos_fd(e->ceph_qos), EPOLLIN, on_ceph, e);
 	if (r >= 0 && net_fd >= 0)
 		r = sd_event_add_io(e->event, NULL, net_fd, EPOLLIN, on_net, e);
+	if (r >= 0)
+		r = engine_watch_vcpus(e);
 	if (r < 0)
 		return qerr_set(err, r, "cannot watch the adapters: %s", strerror(-r));
 	return 0;

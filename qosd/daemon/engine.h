@@ -160,6 +160,8 @@ int engine_run(struct engine *e);               /* until SIGTERM or SIGINT; exit
 uint64_t engine_now_us(const struct engine *e); /* CLOCK_MONOTONIC of this turn of the loop */
 /* Takes over the guests of now; a turn follows. */
 void engine_take_inventory(struct engine *e, struct inventory *fresh);
+/* From now on a vCPU that comes or goes has its guest looked at. 0 or negative errno. */
+int engine_watch_vcpus(struct engine *e);
 /* Something changed: make a turn soon. */
 void engine_mark(struct engine *e);
 /* Make the turn that is due, or one that is not, at once. */

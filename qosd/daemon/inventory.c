@@ -9,6 +9,7 @@
 #include "qosd/core/mem.h"
 #include "qosd/daemon/engine.h"
 #include "qosd/daemon/rbd.h"
+#include "qosd/host/cgroup.h"
 
 static bool process_lives(const struct guest *g)
 {
@@ -114,4 +115,33 @@ void engine_take_inventory(struct engine *e, struct inventory *fresh)
 		ceph_qos_watch(e->ceph_qos, fresh);
 	inventory_free(before);
 	engine_mark(e);
+}
+
+/* ---- vCPUs that are plugged and unplugged ---- */
+
+static void on_vcpu(void *user, uint32_t guest_id)
+{
+	struct engine *e = user;
+	const struct guest_row *row = guests_find(&e->guests, guest_id);
+
+	if (row)
+		virt_refresh(e->virt, row->uuid);
+}
+
+static int on_cgroup(sd_event_source *s, int fd, uint32_t events, void *user)
+{
+	struct engine *e = user;
+
+	(void)s;
+	(void)fd;
+	(void)events;
+	cgroup_changes_collect(e->adapters[ADAPTER_CGROUP], on_vcpu, e);
+	return 0;
+}
+
+int engine_watch_vcpus(struct engine *e)
+{
+	int fd = cgroup_changes_fd(e->adapters[ADAPTER_CGROUP]);
+
+	return fd < 0 ? 0 : sd_event_add_io(e->event, NULL, fd, EPOLLIN, on_cgroup, e);
 }

@@ -194,6 +194,7 @@ int cgroup_new(const struct cgroup_config *config, struct adapter **ret, struct 
 	if (!ctx)
 		return qerr_set(err, -ENOMEM, "no memory for the cgroup adapter");
 	ctx->root_fds[CGROUP_CPU] = ctx->root_fds[CGROUP_MEMORY] = ctx->proc_fd = -1;
+	cgroup_watch_open(ctx);
 	ctx->adapter.ops = &ops;
 	ctx->adapter.ctx = ctx;
 	r = setup(ctx, config, err);
@@ -213,6 +214,7 @@ void cgroup_adapter_free(struct adapter *a)
 		return;
 	ctx = a->ctx;
 	cgroup_node_drop_all(ctx);
+	cgroup_watch_close(ctx);
 	for (int i = 0; i < CGROUP_TREES; i++) {
 		if (ctx->root_fds[i] >= 0)
 			close(ctx->root_fds[i]);

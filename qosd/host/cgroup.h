@@ -39,6 +39,13 @@ bool cgroup_is_v1(const struct adapter *a);
  */
 int cgroup_bind_guest(void *ctx, struct guest *g);
 /*
+ * Readable when groups of vCPUs came or went; -1: nobody tells. cgroup_changes_collect() takes what
+ * there is and calls `changed` for each guest (by id; the same one perhaps more than once).
+ */
+int cgroup_changes_fd(const struct adapter *a);
+void cgroup_changes_collect(struct adapter *a, void (*changed)(void *user, uint32_t guest_id),
+			    void *user);
+/*
  * For struct sensor_config: what the guest's groups tell, the parts asked for (enum sample_part),
  * into *ret. What this kernel cannot tell stays as it is. One pread() a value once it is known.
  * ctx: the adapter. 0, -ENOENT: the guest has gone.

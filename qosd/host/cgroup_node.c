@@ -58,6 +58,7 @@ static void close_threads(struct cgroup_ctx *ctx, struct cgroup_node *node)
 
 static void node_free(struct cgroup_ctx *ctx, struct cgroup_node *node)
 {
+	cgroup_watch_drop(ctx, node);
 	close_vcpus(ctx, node);
 	close_threads(ctx, node);
 	for (int i = 0; i < CGROUP_TREES; i++)
@@ -107,6 +108,7 @@ static struct cgroup_node *node_new(uint32_t guest_id, const char *path)
 	if (!node)
 		return NULL;
 	node->guest_id = guest_id;
+	node->watch = -1;
 	for (int i = 0; i < CGROUP_TREES; i++)
 		cgroup_dir_init(&node->top[i]);
 	cgroup_dir_init(&node->unit);
@@ -195,8 +197,10 @@ static int open_guest(struct cgroup_ctx *ctx, struct cgroup_node *node, const st
 		r = cgroup_weight_path(g, path, sizeof(path));
 	if (r == 0 && strcmp(path, g->cgroup) != 0)
 		r = cgroup_dir_open(&node->unit, &ctx->fs, ctx->root_fds[CGROUP_CPU], path);
-	if (r == 0)
+	if (r == 0) {
+		cgroup_watch_add(ctx, node); /* before the look: nothing is missed between */
 		r = cgroup_node_scan_vcpus(ctx, node);
+	}
 	/* Last: the process lives, so all that was opened is its own. */
 	return r < 0 ? r : cgroup_proc_check(ctx, g);
 }

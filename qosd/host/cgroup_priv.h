@@ -48,8 +48,14 @@ struct cgroup_node {
 	size_t nvcpus;
 	struct cgroup_thread *threads;
 	size_t nthreads;
+	int watch; /* guest: inotify's number for its top group; -1: none */
 	/* path: the children as last summed (cgroup_effective.c) */
 	uint64_t summed_at_us, children_min_bytes;
+};
+
+struct cgroup_watch {
+	int wd;
+	uint32_t guest_id;
 };
 
 #define CGROUP_BUCKETS 1024
@@ -70,6 +76,9 @@ struct cgroup_ctx {
 	struct worker *reclaimer; /* borrowed; may be NULL */
 	struct cgroup_systemd *systemd;
 	struct cgroup_node *buckets[CGROUP_BUCKETS];
+	int watch_fd;                 /* -1: no inotify */
+	struct cgroup_watch *watches; /* ascending by wd */
+	size_t nwatches, watches_capacity;
 };
 
 /* ---- cgroup_node.c ---- */
@@ -94,6 +103,12 @@ static inline enum cgroup_tree cgroup_memory_tree(const struct cgroup_ctx *ctx)
 {
 	return ctx->v1 ? CGROUP_MEMORY : CGROUP_CPU;
 }
+
+/* ---- cgroup_watch.c ---- */
+void cgroup_watch_open(struct cgroup_ctx *ctx);
+void cgroup_watch_close(struct cgroup_ctx *ctx); /* after all nodes are dropped */
+void cgroup_watch_add(struct cgroup_ctx *ctx, struct cgroup_node *node);
+void cgroup_watch_drop(struct cgroup_ctx *ctx, struct cgroup_node *node);
 
 /* ---- cgroup_knob.c: one file each; cgroup_quota.c: spread over the vCPU groups ---- */
 int cgroup_knob_read(struct cgroup_ctx *ctx, const struct target *t, enum knob_id knob,

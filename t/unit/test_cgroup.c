@@ -112,6 +112,55 @@ static void test_quota_v2(void)
 	tree_close(&t);
 }
 
+/* ---- vCPUs that come and go ---- */
+
+struct told {
+	uint32_t id, times;
+};
+
+static void on_change(void *user, uint32_t guest_id)
+{
+	struct told *told = user;
+
+	told->id = guest_id;
+	told->times++;
+}
+
+static struct told what_changed(const struct tree *t)
+{
+	struct told told = { 0 };
+
+	cgroup_changes_collect(t->adapter, on_change, &told);
+	return told;
+}
+
+static void test_plugged(void)
+{
+	struct tree t;
+
+	tree_open(&t, put_v2);
+	CU_ASSERT_FATAL(cgroup_changes_fd(t.adapter) >= 0);
+	put_v2_vcpu(&t, 2, "max 100000");
+	CU_ASSERT_EQUAL(what_changed(&t).times, 0); /* not looked at yet */
+	ASSERT_STR(read_knob(&t, NULL, KNOB_CPU_MAX), "max 100000");
+	put(&t, "cg" TOP_V2 "/iothread1/cpu.max", "max 100000\n");
+	CU_ASSERT_EQUAL(what_changed(&t).times, 0);
+	put_v2_vcpu(&t, 3, "max 100000");
+	CU_ASSERT_EQUAL(what_changed(&t).id, 1);
+	CU_ASSERT_EQUAL(what_changed(&t).times, 0);
+	remove_below(&t, "cg" TOP_V2 "/vcpu3");
+	CU_ASSERT_EQUAL(what_changed(&t).id, 1);
+	t.adapter->ops->forget(t.adapter, t.guest);
+	put_v2_vcpu(&t, 4, "max 100000");
+	CU_ASSERT_EQUAL(what_changed(&t).times, 0);
+	ASSERT_STR(read_knob(&t, NULL, KNOB_CPU_MAX), "max 100000"); /* opened anew */
+	remove_below(&t, "cg" TOP_V2);
+	CU_ASSERT_EQUAL(what_changed(&t).id, 1);
+	put_v2_vcpu(&t, 0, "max 100000"); /* of the next of that name */
+	CU_ASSERT_EQUAL(what_changed(&t).times, 0);
+	tree_close(&t);
+}
+
 static struct timespec changed_at(const struct tree *t, const char *file)
 {
 	struct stat st = { 0 };
@@ -397,6 +446,7 @@ static const struct test tests[] = {
 	{ "v2: knobs that are one file", test_files_v2 },
 	{ "v2: files that are not there", test_absent_v2 },
 	{ "v2: quota is spread over vCPUs", test_quota_v2 },
+	{ "vCPUs that are plugged and unplugged are told", test_plugged },
 	{ "what holds is not written again", test_no_rewrite },
 	{ "vCPUs come and go", test_hotplug },
 	{ "a guest that has gone is no other", test_gone },
