@@ -60,6 +60,15 @@ static void print_cpu(const json_t *cpu, bool colour)
 	table_add(t, PLAIN, "guests");
 	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
 		table_add(t, PLAIN, "%.4g", json_number(cpu, fields[i]));
+	if (json_number(cpu, "rbd_shared") + json_number(cpu, "rbd_housekeeping") > 0) {
+		table_add(t, PLAIN, "RBD clients");
+		table_add(t, PLAIN, "-");
+		table_add(t, PLAIN, "%.4g", json_number(cpu, "rbd_housekeeping"));
+		table_add(t, PLAIN, "-");
+		table_add(t, PLAIN, "-");
+		table_add(t, PLAIN, "%.4g", json_number(cpu, "rbd_shared"));
+		table_add(t, PLAIN, "-");
+	}
 	table_print(t, colour, 0, 0);
 }
 

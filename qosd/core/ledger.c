@@ -38,6 +38,7 @@ void ledger_init(struct ledger *l, const struct policy *policy, const struct hos
 	l->rbd_capacity_bytes = policy->ceph.cache_budget_bytes;
 	l->dedicated_capacity_cpus = dedicated_capacity(host, &pool);
 	l->shared_capacity_mcpu = (uint64_t)cpuset_count(&pool) * 1000;
+	l->housekeeping = cpuset_intersects(&host->online, &policy->host.reserve.cpus);
 }
 
 uint32_t ledger_dedicated_cpus(const struct host *host, const struct guest *g,
@@ -102,10 +103,12 @@ static int check_dedicated(const struct ledger *l, const struct guest *g, uint32
 	return 0;
 }
 
-static int check_shared(const struct ledger *l, const struct guest *g, uint64_t ask,
+/* `cpus` of the pool become the guest's own. */
+static int check_shared(const struct ledger *l, const struct guest *g, uint64_t ask, uint32_t cpus,
 			struct qerr *err)
 {
-	uint64_t left = l->shared_capacity_mcpu - l->shared_reserved_mcpu;
+	uint64_t all_mcpu = l->shared_capacity_mcpu - (uint64_t)cpus * 1000;
+	uint64_t left = all_mcpu - l->shared_reserved_mcpu;
 	char asked[HUMAN_TEXT_MAX], free_text[HUMAN_TEXT_MAX], all[HUMAN_TEXT_MAX];
 
 	if (ask <= left)
@@ -113,31 +116,57 @@ static int check_shared(const struct ledger *l, const struct guest *g, uint64_t 
 	return qerr_set(err, -ENOSPC,
 			"cpu: %s asks for %s, %s of %s in the shared pool can still be reserved",
 			name_of(g), human_mcpu(ask, asked), human_mcpu(left, free_text),
-			human_mcpu(l->shared_capacity_mcpu, all));
+			human_mcpu(all_mcpu, all));
+}
+
+/* What a guest asks of CPUs. RBD clients run where its emulator does: see plan_add_emulator(). */
+struct cpu_ask {
+	uint32_t cpus;        /* dedicated */
+	uint64_t shared_mcpu; /* with the clients' */
+	uint64_t rbd_shared_mcpu, rbd_host_mcpu;
+};
+
+static struct cpu_ask ask_cpu(const struct ledger *l, const struct host *host,
+			      const struct guest *g, const struct qclass *c)
+{
+	bool dedicated = c->cpu.placement == PLACEMENT_DEDICATED;
+	uint64_t rbd_mcpu = cpuset_empty(&c->cpu.emulator) ? class_rbd_clients_mcpu(c, g) : 0;
+	struct cpu_ask ask = { 0 };
+
+	if (dedicated)
+		ask.cpus = ledger_dedicated_cpus(host, g, c);
+	else
+		ask.shared_mcpu = class_cpu_reservation_mcpu(c, g);
+	if (dedicated && l->housekeeping)
+		ask.rbd_host_mcpu = rbd_mcpu;
+	else if (dedicated || ask.shared_mcpu)
+		ask.rbd_shared_mcpu = rbd_mcpu;
+	ask.shared_mcpu += ask.rbd_shared_mcpu;
+	return ask;
 }
 
 int ledger_admit(struct ledger *l, const struct host *host, const struct guest *g,
 		 const struct qclass *c, struct qerr *err)
 {
-	bool dedicated = c->cpu.placement == PLACEMENT_DEDICATED;
-	uint32_t cpus = dedicated ? ledger_dedicated_cpus(host, g, c) : 0;
-	uint64_t mcpu = dedicated ? 0 : class_cpu_reservation_mcpu(c, g);
+	struct cpu_ask cpu = ask_cpu(l, host, g, c);
 	uint64_t memory = class_memory_reservation(c, g), rbd = class_memory_rbd_caches(c, g);
 	int r = check_memory(l, g, memory, err);
 
 	if (r == 0)
 		r = check_rbd(l, g, rbd, err);
-	if (r == 0 && dedicated)
-		r = check_dedicated(l, g, cpus, err);
-	else if (r == 0)
-		r = check_shared(l, g, mcpu, err);
+	if (r == 0 && cpu.cpus)
+		r = check_dedicated(l, g, cpu.cpus, err);
+	if (r == 0)
+		r = check_shared(l, g, cpu.shared_mcpu, cpu.cpus, err);
 	if (r < 0)
 		return r;
 	l->memory_reserved_bytes += memory;
 	l->rbd_used_bytes += rbd;
-	l->dedicated_used_cpus += cpus;
-	l->shared_capacity_mcpu -= (uint64_t)cpus * 1000;
-	l->shared_reserved_mcpu += mcpu;
+	l->dedicated_used_cpus += cpu.cpus;
+	l->shared_capacity_mcpu -= (uint64_t)cpu.cpus * 1000;
+	l->shared_reserved_mcpu += cpu.shared_mcpu;
+	l->rbd_shared_mcpu += cpu.rbd_shared_mcpu;
+	l->rbd_host_mcpu += cpu.rbd_host_mcpu;
 	return 0;
 }
 

@@ -34,6 +34,12 @@ enum rbd_cluster_state {
 
 enum rbd_socket_state { RBD_SOCKET_UNKNOWN, RBD_SOCKET_NONE, RBD_SOCKET_FINE, RBD_SOCKET_SILENT };
 
+struct rbd_process { /* a guest's QEMU; 0: not known, or no limit */
+	int pid;
+	uint64_t files, files_max; /* descriptors */
+	uint64_t threads, threads_max;
+};
+
 struct rbd_subject { /* texts may be NULL where nothing is known */
 	const char *guest;
 	const struct guest_disk *disk;
@@ -62,6 +68,7 @@ struct rbd_subject { /* texts may be NULL where nothing is known */
 	bool iotune;                  /* libvirt limits the disk, too */
 	uint64_t memory_need_bytes;   /* guest RAM, overhead and caches */
 	uint64_t memory_have_bytes;   /* libvirt's <hard_limit>; 0: none */
+	struct rbd_process process;
 	bool apparmor;
 };
 

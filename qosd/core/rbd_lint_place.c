@@ -153,6 +153,43 @@ bool rbd_check_memory(const struct rbd_subject *s, char *what, char *fix)
 		       human_size(s->memory_have_bytes, have));
 }
 
+/*
+ * A client holds 16 threads and 15 descriptors for each disk (measured, one OSD), and a connection
+ * to each OSD that its data are on, so descriptors grow while it runs.
+ */
+static bool nearly_used_up(uint64_t used, uint64_t max)
+{
+	return max && used >= max - max / 4;
+}
+
+bool rbd_check_files(const struct rbd_subject *s, char *what, char *fix)
+{
+	const struct rbd_process *p = &s->process;
+
+	if (!nearly_used_up(p->files, p->files_max))
+		return false;
+	rbd_mend(fix,
+		 "prlimit --pid %d --nofile=32768 for now; then max_files = 32768 in "
+		 "/etc/libvirt/qemu.conf, and restart libvirtd",
+		 p->pid);
+	return rbd_say(what, "QEMU has %llu of at most %llu files and connections open",
+		       (unsigned long long)p->files, (unsigned long long)p->files_max);
+}
+
+bool rbd_check_threads(const struct rbd_subject *s, char *what, char *fix)
+{
+	const struct rbd_process *p = &s->process;
+
+	if (!nearly_used_up(p->threads, p->threads_max))
+		return false;
+	rbd_mend(
+		fix,
+		"raise pids.max (systemctl set-property UNIT TasksMax=) of a group in /proc/%d/cgroup",
+		p->pid);
+	return rbd_say(what, "its group has %llu of at most %llu threads",
+		       (unsigned long long)p->threads, (unsigned long long)p->threads_max);
+}
+
 /* ---- the cluster ---- */
 
 bool rbd_check_cluster(const struct rbd_subject *s, char *what, char *fix)

@@ -36,6 +36,8 @@ bool rbd_check_plugin(const struct rbd_subject *s, char *what, char *fix);
 bool rbd_check_write_log(const struct rbd_subject *s, char *what, char *fix);
 bool rbd_check_qos_clash(const struct rbd_subject *s, char *what, char *fix);
 bool rbd_check_memory(const struct rbd_subject *s, char *what, char *fix);
+bool rbd_check_files(const struct rbd_subject *s, char *what, char *fix);
+bool rbd_check_threads(const struct rbd_subject *s, char *what, char *fix);
 bool rbd_check_cluster(const struct rbd_subject *s, char *what, char *fix);
 bool rbd_check_full(const struct rbd_subject *s, char *what, char *fix);
 bool rbd_check_caps(const struct rbd_subject *s, char *what, char *fix);

@@ -64,14 +64,16 @@ static json_t *capacity_cpu(const struct engine *e, const struct picture *p)
 {
 	const struct ledger *l = &p->ledger;
 
-	return json_pack("{s:i, s:i, s:i, s:i, s:o, s:o, s:o}", "total",
+	return json_pack("{s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "total",
 			 (int)cpuset_count(&e->host->online), "housekeeping",
 			 (int)cpuset_count(&p->policy->host.reserve.cpus), "dedicated",
 			 (int)l->dedicated_used_cpus, "dedicated_free",
 			 (int)rest(l->dedicated_capacity_cpus, l->dedicated_used_cpus), "shared",
 			 cpus_of(l->shared_capacity_mcpu), "shared_reserved",
 			 cpus_of(l->shared_reserved_mcpu), "shared_free",
-			 cpus_of(rest(l->shared_capacity_mcpu, l->shared_reserved_mcpu)));
+			 cpus_of(rest(l->shared_capacity_mcpu, l->shared_reserved_mcpu)),
+			 "rbd_shared", cpus_of(l->rbd_shared_mcpu), "rbd_housekeeping",
+			 cpus_of(l->rbd_host_mcpu));
 }
 
 /* What the cards of guests reserve on each network of the policy; NULL when out of memory. */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "qosd/core/human.h"
 #include "qosd/core/mem.h"
 #include "qosd/daemon/rbd.h"
 #include "qosd/daemon/view.h"
@@ -135,6 +136,7 @@ bool rbd_subject(struct engine *e, size_t index, size_t image, struct rbd_subjec
 				     .class_name = a->base ? a->base->name : NULL,
 				     .wish = a->base ? &a->effective.rbd : NULL };
 	fill_found(latest, ret);
+	ret->process = row->latest->process;
 	in_force(first, ret->disk->cache, &ret->now);
 	ret->now_known = true;
 	ret->now_from_start = seen_at_start(g, first);
@@ -204,12 +206,25 @@ static json_t *view_bytes(const struct rbd_subject *s, enum rbd_key key)
 			 (json_int_t)s->next.values[key].number);
 }
 
+static json_t *count_or_null(uint64_t n)
+{
+	return n ? json_integer((json_int_t)n) : json_null();
+}
+
+static json_t *view_process(const struct rbd_process *p)
+{
+	return json_pack("{s:o, s:o, s:o, s:o}", "files", count_or_null(p->files), "files_max",
+			 count_or_null(p->files_max), "threads", count_or_null(p->threads),
+			 "threads_max", count_or_null(p->threads_max));
+}
+
 static json_t *view_known(const struct rbd_subject *s, const struct ceph_image *image)
 {
 	const char *wish = s->wish ? wish_names[s->wish->cache] : NULL;
 
 	return json_pack(
-		"{s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:I, s:o, s:o, s:s, s:o, s:o, s:o}", "mode",
+		"{s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:o}",
+		"mode",
 		json_pack("{s:o, s:s, s:s}", "wanted", view_text(wish), "in_force",
 			  rbd_mode_names[s->now.mode], "next", rbd_mode_names[s->next.mode]),
 		"ceph", cluster_names[s->cluster], "socket", socket_names[s->socket],
@@ -223,7 +238,8 @@ static json_t *view_known(const struct rbd_subject *s, const struct ceph_image *
 		"socket_path", view_text(image->socket_path[0] ? image->socket_path : NULL), "conf",
 		rbd_conf_path(s->rbd), "trouble",
 		view_text(image->cluster_trouble[0] ? image->cluster_trouble : NULL), "settings",
-		view_settings(s), "findings", view_findings_of(s));
+		view_settings(s), "findings", view_findings_of(s), "process",
+		view_process(&s->process));
 }
 
 static json_t *view_image(struct engine *e, size_t index, size_t image)
@@ -280,6 +296,23 @@ static void doctor_image(struct engine *e, size_t index, size_t image, struct di
 	free(list);
 }
 
+/* Clients of dedicated guests share the housekeeping CPUs with all else that the host does. */
+static void doctor_clients(const struct engine *e, struct diag_list *findings)
+{
+	struct cpuset own = cpuset_and(&e->host->online, &e->policy->host.reserve.cpus);
+	uint64_t have_mcpu = (uint64_t)cpuset_count(&own) * 1000;
+	uint64_t need_mcpu = e->picture->ledger.rbd_host_mcpu;
+	char need[HUMAN_TEXT_MAX], have[HUMAN_TEXT_MAX];
+
+	if (need_mcpu > have_mcpu)
+		diag_add(
+			findings, DIAG_WARNING, NULL, 0, "ceph cpu",
+			"more host.reserve.cpus, a class's cpu.emulator, or lower disk limits",
+			"at the limits of their disks the RBD clients of dedicated guests take %s of "
+			"the %s that are housekeeping: storage and host wait for each other",
+			human_mcpu(need_mcpu, need), human_mcpu(have_mcpu, have));
+}
+
 void rbd_doctor(struct engine *e, struct diag_list *findings)
 {
 	bool any = false;
@@ -296,6 +329,7 @@ void rbd_doctor(struct engine *e, struct diag_list *findings)
 			 "apt-get install librbd-dev librados-dev and build anew",
 			 "qosd was built without librbd: what images and pools override is not "
 			 "known");
+	doctor_clients(e, findings);
 	rbd_daemons_lint(&e->rbd->daemons, e->host->memory_bytes,
 			 e->picture->ledger.memory_reserved_bytes +
 				 e->policy->host.reserve.memory_bytes,

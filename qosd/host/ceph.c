@@ -192,6 +192,7 @@ static int look_images(struct ceph *c, const struct guest *g, struct ceph_look *
 
 	if (sockets)
 		ceph_sockets_read(g->pid, sockets);
+	ceph_process_read(g->pid, &look->process);
 	for (size_t i = 0; r == 0 && i < g->nrbds; i++) {
 		struct ceph_image *image = &look->images[i];
 

@@ -45,7 +45,8 @@ struct ceph_image {               /* what was found of one RBD disk */
 struct ceph_look { /* of one guest; immutable */
 	uint32_t guest_id;
 	uint64_t at_us; /* CLOCK_MONOTONIC */
-	size_t count;   /* of the guest's images, in their order */
+	struct rbd_process process;
+	size_t count; /* of the guest's images, in their order */
 	struct ceph_image images[];
 };
 void ceph_look_free(struct ceph_look *l); /* NULL is fine */

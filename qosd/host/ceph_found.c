@@ -76,5 +76,6 @@ struct ceph_look *ceph_look_in_force(struct ceph_look *before, const struct ceph
 	}
 	l->guest_id = latest->guest_id;
 	l->at_us = latest->at_us;
+	l->process = latest->process;
 	return l;
 }

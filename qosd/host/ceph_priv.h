@@ -62,6 +62,8 @@ enum rbd_cluster_state ceph_image_state(int r);
 /* Fills `ret`, whose layers are initialised already. -ENOMEM is the only error. */
 int ceph_look_image(const struct ceph_asked *asked, const struct ceph_sockets *sockets,
 		    const struct guest *g, const struct guest_rbd *rbd, struct ceph_image *ret);
+/* Threads and descriptors of a guest's QEMU; what cannot be read stays 0. */
+void ceph_process_read(int pid, struct rbd_process *ret);
 /* Ceph's daemons of this host, from /proc and their sockets. */
 void ceph_find_daemons(struct rbd_daemons *ret);
 

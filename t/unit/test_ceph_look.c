@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "qosd/host/ceph_priv.h"
@@ -10,6 +11,32 @@
 #include "t/unit/make.h"
 
 #define WAIT_MS 20000
+
+/* ---- QEMU's descriptors and threads ---- */
+
+static void test_process(void)
+{
+	struct rbd_process before, after, none;
+	struct rlimit limit, less;
+	int fds[2];
+
+	CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	less = limit;
+	less.rlim_cur = 200;
+	CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_NOFILE, &less), 0);
+	ceph_process_read(getpid(), &before);
+	CU_ASSERT_EQUAL_FATAL(pipe(fds), 0);
+	ceph_process_read(getpid(), &after);
+	CU_ASSERT_EQUAL(after.pid, getpid());
+	CU_ASSERT_EQUAL(after.files, before.files + 2);
+	CU_ASSERT_EQUAL(after.files_max, 200);
+	CU_ASSERT(!after.threads_max || (after.threads > 0 && after.threads <= after.threads_max));
+	close(fds[0]);
+	close(fds[1]);
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	ceph_process_read(0, &none); /* not known */
+	CU_ASSERT_EQUAL(none.files + none.files_max + none.threads + none.threads_max, 0);
+}
 
 /* ---- which cluster ---- */
 
@@ -281,6 +308,7 @@ static void test_file_by_thread(void)
 }
 
 static const struct test tests[] = {
+	{ "descriptors and threads of a process", test_process },
 	{ "whose cluster an image is in", test_same_cluster },
 	{ "one image's error is not the cluster's", test_errors },
 	{ "names are quoted", test_request },

@@ -196,6 +196,29 @@ static void test_override_below_floor(void)
 	policy_free(p);
 }
 
+static void test_rbd_clients(void)
+{
+	struct policy *p = make_policy();
+	struct qclass c = *policy_class(p, "gold");
+	struct guest *g = make_guest("a", 1, 2, GIB);
+
+	g->disks = must(calloc(3, sizeof(*g->disks)));
+	g->ndisks = 3;
+	c.disk.total_iops = 10000;
+	CU_ASSERT_EQUAL(class_rbd_clients_mcpu(&c, g), 0); /* QEMU's own work is not counted */
+	g->disks[0].rbd = g->disks[2].rbd = true;
+	CU_ASSERT_EQUAL(class_rbd_clients_mcpu(&c, g), 2 * 600);
+	c.disk.total_bps = 100000000;
+	CU_ASSERT_EQUAL(class_rbd_clients_mcpu(&c, g), 2 * (600 + 80));
+	c.disk.total_iops = POLICY_NONE_U64;
+	c.disk.total_bps = POLICY_NONE_U64 - 1;
+	CU_ASSERT_EQUAL(class_rbd_clients_mcpu(&c, g), UINT64_C(1) << 43); /* more than any host */
+	c.disk.total_bps = POLICY_NONE_U64;
+	CU_ASSERT_EQUAL(class_rbd_clients_mcpu(&c, g), 0); /* nothing to tell by */
+	guest_unref(g);
+	policy_free(p);
+}
+
 static void test_memory(void)
 {
 	struct policy *p = make_policy();
@@ -288,6 +311,7 @@ static const struct test tests[] = {
 	{ "unknown classes fall through and are told", test_unknown },
 	{ "overrides, good and bad", test_overrides },
 	{ "an override below the floor", test_override_below_floor },
+	{ "CPUs of RBD clients, by the limits of their disks", test_rbd_clients },
 	{ "memory of a class", test_memory },
 	{ "quota and period", test_quota },
 };

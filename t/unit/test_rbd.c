@@ -412,6 +412,13 @@ static void test_rules_of_places(void)
 	c.s.memory_have_bytes = 10;
 	c.s.memory_need_bytes = 11;
 	CU_ASSERT_PTR_NOT_NULL(find(&c, "RBD-MEM"));
+	c.s.process = (struct rbd_process){ .files = 767, .files_max = 1024, .threads = 900 };
+	CU_ASSERT_PTR_NULL(find(&c, "RBD-FILES"));
+	CU_ASSERT_PTR_NULL(find(&c, "RBD-THREADS")); /* no limit */
+	c.s.process.files = 768;
+	c.s.process.threads_max = 1000;
+	CU_ASSERT_PTR_NOT_NULL(find(&c, "RBD-FILES"));
+	CU_ASSERT_PTR_NOT_NULL(find(&c, "RBD-THREADS"));
 	set_layer(&c.layers, RBD_IMAGE, "rbd_qos_iops_limit=500");
 	rbd_resolve(&c.layers, &c.s.next);
 	CU_ASSERT_PTR_NULL(find(&c, "RBD-QOS-CLASH"));

@@ -25,6 +25,7 @@ write_ceph_conf() { # write_ceph_conf QOS [TARGET_LATENCY]
 		  { name = "gold"; rank = 0; },
 		  { name = "steady"; rank = 1; disk = { read_iops = 30; write_iops = 20; }; rbd = { qos = "$1"; }; },
 		  { name = "bytes"; rank = 1; disk = { total_bps = "320000B/s"; }; rbd = { qos = "$1"; }; },
+		  { name = "roomy"; rank = 1; cpu = { reservation = "10%"; }; disk = { total_iops = 10000; }; },
 		  { name = "cached"; rank = 1; memory = { reservation = "100%"; overhead = "96MiB"; }; },
 		  { name = "bronze"; rank = 2; disk = { floor_iops = 4; }; rbd = { qos = "$1"; }; } );
 		match = ( { name = "gold*"; class = "gold"; }, { name = "cached*"; class = "cached"; } );
@@ -255,6 +256,33 @@ knows_caches() {
 		[ "$(listed cached1 '[.rbd[] | select(.mode.in_force == "writeback")] | length')" = 4 ]
 }
 
+# ---- librbd's CPUs and descriptors ----
+files_of() { # files_of GUEST: of its QEMU, as qosd tells
+	listed "$1" '.rbd[0].process.files'
+}
+
+head_room() {
+	local pid files shared
+	pid=$(<"/run/libvirt/qemu/gold1.pid")
+	qosctl_reload # has it look again
+	files=$(find "/proc/$pid/fd" -mindepth 1 | wc -l)
+	check "descriptors of QEMU, $files, are known" until_true 30 eval "[ \"\$(files_of gold1)\" = $files ]"
+	is "doctor says nothing of them" "$("$qosctl" doctor | grep -c "files and connections")" 0
+	prlimit --pid "$pid" --nofile=$((files + 8)):
+	qosctl_reload
+	check "near the limit it does" until_true 30 doctor_says \
+		"RBD-FILES gold1.*of at most $((files + 8)) files and connections"
+	prlimit --pid "$pid" --nofile=4096:
+	qosctl_reload
+	check "what it advises helps" until_true 30 fails doctor_says "files and connections"
+	shared=$("$qosctl" --json capacity | jq .cpu.shared_reserved)
+	check "class roomy" "$qosctl" class bronze2 roomy
+	is "10000 requests a second are 0.6 CPU of its client" "$("$qosctl" --json capacity | jq .cpu.rbd_shared)" 0.6
+	within "... and reserved beside the 0.1 of its vCPU" "$("$qosctl" --json capacity |
+		jq ".cpu.shared_reserved - $shared")" 0.6999 0.7001
+	"$qosctl" class bronze2 bronze >/dev/null
+}
+
 # ---- a cluster that stands still ----
 ticks() {
 	"$qosctl" --json status | jq .ticks
@@ -329,6 +357,7 @@ main() {
 	throttle_by_hand
 	throttle_without_libvirt
 	note "limits after $SECONDS s"
+	head_room
 	memory
 	note "memory after $SECONDS s"
 	storm
