@@ -232,6 +232,51 @@ static void test_recovers(void)
 	model_done(&m);
 }
 
+/* `count` NICs of weight 1 recover, each using `use` of its part, beside a flood of weight `heavy`.
+ */
+static void recover_beside(struct line_model *m, size_t count, double heavy, double use)
+{
+	struct nic_model *flood;
+
+	model_init(m, 100 * MBIT, 0);
+	for (size_t i = 0; i < count; i++)
+		model_add(m, 0, 1)->offered = 300 * MBIT;
+	flood = model_add(m, 0, heavy);
+	flood->offered = 300 * MBIT;
+	run(m, 2);
+	for (size_t i = 0; i < count; i++) {
+		m->nics[i].queue = 0;
+		m->nics[i].offered = use * rate_of(m, i);
+	}
+	for (int k = 0; k < 20; k++) {
+		run(m, 0.1);
+		for (size_t i = 0; i < count; i++)
+			m->nics[i].dropped += 12000; /* a packet */
+	}
+}
+
+/* An eighth of what ten of them leave would be a tenth of the line: they keep a sixteenth. */
+static void test_many_keep_little(void)
+{
+	struct line_model m;
+
+	recover_beside(&m, 10, 1, 0.1);
+	CU_ASSERT(rate_of(&m, 10) >= 82 * MBIT);
+	CU_ASSERT(rate_of(&m, 0) >= 8 * MBIT); /* each its part, all the same */
+	model_done(&m);
+}
+
+/* Room to grow is twice a small part at most, not a sixteenth of the line. */
+static void test_small_part(void)
+{
+	struct line_model m;
+
+	recover_beside(&m, 1, 49, 0.3);
+	CU_ASSERT(rate_of(&m, 0) >= 2 * MBIT);
+	CU_ASSERT(rate_of(&m, 0) <= 4.2 * MBIT);
+	model_done(&m);
+}
+
 /* It takes no more than it may, or less: its part is its own in the next round, all of it. */
 static void test_wakes(void)
 {
@@ -645,6 +690,8 @@ static void test_membership(void)
 static const struct test tests[] = {
 	{ "gold asks, bronze floods", test_guarantee },
 	{ "who recovers keeps its part and lends it", test_recovers },
+	{ "many that recover keep little of the line", test_many_keep_little },
+	{ "one with a small part grows to twice of it", test_small_part },
 	{ "who wakes up has its part at once", test_wakes },
 	{ "the rest goes by weight", test_weights },
 	{ "a storm costs storage nothing", test_storm_and_storage },
