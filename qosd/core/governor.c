@@ -257,8 +257,8 @@ static bool is_slack(const struct governor *g, const struct governor_law *law, u
 }
 
 /*
- * Classes a second. What did not help is a harm, so it goes as fast as its going can be judged: a
- * class in the time of a verdict.
+ * Classes a second. What did not help is a harm, so while that is the verdict it goes as fast as
+ * its going can be judged: a class in the time of a verdict.
  */
 static double release_speed(const struct governor *g, const struct governor_law *law,
 			    uint64_t now_us)
@@ -267,9 +267,11 @@ static double release_speed(const struct governor *g, const struct governor_law 
 		    g->depth > g->relapse_depth - CAREFUL_ZONE;
 	double judged = 1e6 / (double)law->judge_us;
 
-	if (g->giving_up)
+	bool careful = near && !g->giving_up && !is_slack(g, law, now_us);
+
+	if (g->alone_until_us)
 		return law->release_step > judged ? law->release_step : judged;
-	return law->release_step * (near && !is_slack(g, law, now_us) ? CAREFUL_SPEED : 1);
+	return law->release_step * (careful ? CAREFUL_SPEED : 1);
 }
 
 /* Give back, but not below `bound`. */

@@ -41,7 +41,7 @@ struct governor_law {              /* constants of one resource */
 	/* A throttle that does not help: when all gave way ... */
 	double futile_gain; /* ... p must have fallen by this part, e.g. 0.25 */
 	uint64_t futile_us; /* else leave it alone this long, doubled each time */
-	double claim_least; /* ... unless they claim this much more: the resource's unit */
+	double claim_least; /* unless they claim more: this at least; the resource's unit */
 };
 
 /* The law of a resource under a policy's `overload` group; sources of the constants are there. */

@@ -352,6 +352,24 @@ static void test_what_does_not_help_goes_quickly(void)
 	CU_ASSERT(l.g.depth > 0.9 && l.g.depth < 1.1); /* a quicker ramp is not slowed */
 }
 
+/* The cause is gone before all is given back: no verdict any more, so the rest goes by the ramp. */
+static void test_rest_goes_by_the_ramp(void)
+{
+	struct loop l = loop_new(5, 0, 100 * MS);
+	double depth;
+
+	while (!l.events[GOVERNOR_FUTILE])
+		tick(&l);
+	l.plant.base = 0.2;
+	run(&l, 2.2);
+	CU_ASSERT_EQUAL(l.g.alone_until_us, 0);
+	run(&l, 10); /* the hold */
+	depth = l.g.depth;
+	CU_ASSERT(depth > 1);
+	run(&l, 2);
+	CU_ASSERT_DOUBLE_EQUAL(depth - l.g.depth, 2 * l.law.release_step, 0.02);
+}
+
 /* They had stopped when it was given up: the same storm again is met at once. */
 static void test_same_cause_again(void)
 {
@@ -635,6 +653,7 @@ static const struct test tests[] = {
 	{ "memory: a class at its floor has time", test_waits_at_a_floor },
 	{ "a throttle that does not help is taken back", test_futile },
 	{ "... in the time of a verdict for each class", test_what_does_not_help_goes_quickly },
+	{ "... and what is left without that verdict by the ramp", test_rest_goes_by_the_ramp },
 	{ "where guests claim nothing their noise is no cause", test_no_cause_of_noise },
 	{ "until those who may give way are a cause as well", test_another_cause },
 	{ "on the brink a class gives way at once", test_brink },
