@@ -54,6 +54,7 @@ int virt_balloon_apply(struct adapter *a, const struct change *c, uint64_t ticke
 	job->guest_id = c->target.guest_id;
 	job->target_kind = TARGET_GUEST;
 	job->bytes = c->to.u64;
+	job->gives_back = c->why.kind == WHY_BASELINE;
 	r = virt_job_submit(virt_of_adapter(a), job, err);
 	return r < 0 ? r : -EINPROGRESS;
 }
@@ -65,6 +66,19 @@ static bool reached(const struct virt_known *k)
 							 : k->asked_bytes - k->balloon_bytes;
 
 	return off <= MIB || off <= k->asked_bytes / 64;
+}
+
+/*
+ * A guest that was asked to shrink may take some back by itself, and is not asked again. One that
+ * has all that it had before us is asked for nothing: what it has later is somebody else's word.
+ */
+void virt_balloon_heard(struct virt_known *k, uint64_t bytes)
+{
+	k->balloon_bytes = bytes;
+	if (!k->given_back || !reached(k))
+		return;
+	k->given_back = false;
+	k->asked_bytes = 0;
 }
 
 bool virt_balloon_deaf(const struct virt_known *k, uint64_t now_us)
@@ -108,6 +122,8 @@ static int balloon_domain(struct virt *v, virDomainPtr dom, const char *name,
 	if (k) {
 		k->asked_bytes = job->bytes / KIB * KIB;
 		k->asked_at_us = virt_now_us();
+		k->given_back = job->gives_back;
+		virt_balloon_heard(k, k->balloon_bytes);
 	}
 	pthread_mutex_unlock(&v->lock);
 	return 0;

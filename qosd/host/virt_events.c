@@ -110,7 +110,7 @@ static void on_balloon(virConnectPtr conn, virDomainPtr dom, unsigned long long 
 	pthread_mutex_lock(&v->lock);
 	k = virt_known_by_uuid(v, uuid);
 	if (k)
-		k->balloon_bytes = actual_kib * 1024;
+		virt_balloon_heard(k, actual_kib * 1024);
 	pthread_mutex_unlock(&v->lock);
 }
 

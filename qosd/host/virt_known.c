@@ -83,6 +83,8 @@ static void put(struct virt *v, struct virt_known *k)
 	if (i < v->nknown && v->known[i]->guest_id == k->guest_id) {
 		k->asked_bytes = v->known[i]->asked_bytes;
 		k->asked_at_us = v->known[i]->asked_at_us;
+		k->given_back = v->known[i]->given_back;
+		virt_balloon_heard(k, k->balloon_bytes);
 		known_free(v->known[i]);
 		v->known[i] = k;
 		return;

@@ -51,6 +51,7 @@ struct virt_job { /* queued, then with its result in the list of finished ones *
 	struct virt_job *merged;    /* went into this one: they end with it, as it does */
 	/* VIRT_JOB_BALLOON */
 	uint64_t bytes;
+	bool gives_back; /* what it had before us: from then on it is others' */
 	/* VIRT_JOB_CLASS */
 	char uuid[GUEST_UUID_MAX];
 	char *class_name; /* NULL: clear */
@@ -84,6 +85,7 @@ struct virt_known { /* values of a guest that libvirt owns, as last heard of */
 	struct guest *guest; /* a reference; its tunes are those of when it was looked at */
 	uint64_t balloon_bytes;
 	uint64_t asked_bytes, asked_at_us; /* what we asked it to shrink or grow to; 0: nothing */
+	bool given_back;                   /* ... and nothing more, once it is there */
 	size_t ndisks;
 	struct virt_known_disk disks[];
 };
@@ -215,6 +217,8 @@ struct virt_known *virt_known_by_uuid(const struct virt *v, const char *uuid);
 struct virt_known_disk *virt_known_disk(struct virt_known *k, const char *target);
 
 /* Under lock: it was asked for some time ago, and has not followed. */
+/* Under lock: the guest has so much now. */
+void virt_balloon_heard(struct virt_known *k, uint64_t bytes);
 bool virt_balloon_deaf(const struct virt_known *k, uint64_t now_us);
 
 /* virt_stats.c */

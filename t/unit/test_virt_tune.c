@@ -251,6 +251,35 @@ static void test_balloon(void)
 	stop_tuned(&f, &op);
 }
 
+static bool knows_48_mib(struct fixture *f)
+{
+	return strcmp(read_value(f, TARGET_GUEST, KNOB_BALLOON), "50331648") == 0;
+}
+
+/* What it had is given back; later the operator gives it less: that is what it has. */
+static void test_balloon_after_us(void)
+{
+	struct operator op;
+	struct fixture f = start_tuned(&op);
+	struct change c = { .knob = KNOB_BALLOON,
+			    .to = knob_u64(64 * MIB),
+			    .why = { .kind = WHY_BASELINE } };
+	struct adapter *a = virt_adapter(f.v);
+
+	CU_ASSERT_EQUAL(apply(&f, TARGET_GUEST, KNOB_BALLOON, 33554432, 1), -EINPROGRESS);
+	CU_ASSERT_FATAL(until(&f, one_done));
+	c.target = (struct target){ .kind = TARGET_GUEST,
+				    .guest_id = find(&f, "tuned")->id,
+				    .guest = find(&f, "tuned") };
+	CU_ASSERT_EQUAL(a->ops->apply(a, &c, 2, NULL), -EINPROGRESS);
+	CU_ASSERT_FATAL(until(&f, two_done));
+	ASSERT_STR(read_value(&f, TARGET_GUEST, KNOB_BALLOON), "67108864");
+	CU_ASSERT_EQUAL(virDomainSetMemoryFlags(op.dom, 49152, VIR_DOMAIN_AFFECT_LIVE), 0);
+	virt_refresh(f.v, UUID_A);
+	CU_ASSERT(until(&f, knows_48_mib));
+	stop_tuned(&f, &op);
+}
+
 /* Nobody waits for statistics, and where there are none that is said. */
 static void test_no_statistics(void)
 {
@@ -451,6 +480,7 @@ static const struct test tests[] = {
 	{ "limits that make no sense", test_tune_refused },
 	{ "limits by somebody else", test_foreign },
 	{ "the balloon", test_balloon },
+	{ "a balloon that is given back is the operator's again", test_balloon_after_us },
 	{ "no statistics", test_no_statistics },
 	{ "statistics climb from reading to reading", test_statistics_climb },
 	{ "... and begin anew after a pause", test_statistics_begin_anew },
