@@ -137,6 +137,25 @@ static void test_adopted(void)
 	storm_free(s);
 }
 
+/* The storm goes on: its first 2 s tell nothing, and nothing is given back for that. */
+static void test_adopted_unsettled(void)
+{
+	struct storm *s = storm_raging(STORM_POLICY("enforce"));
+	double depth;
+
+	restart(s);
+	bench_publish(s->b);
+	bench_settle(s->b);
+	depth = s->b->e->protection->out.resources[RESOURCE_CPU].depth;
+	CU_ASSERT(depth > 0);
+	for (int i = 0; i < 15; i++) {
+		storm_pass(s, TICK_US);
+		CU_ASSERT(throttled(s));
+		CU_ASSERT_EQUAL(s->b->e->protection->out.resources[RESOURCE_CPU].depth, depth);
+	}
+	storm_free(s);
+}
+
 /* The keeper was quicker than the next daemon. */
 static void test_lapsed_before(void)
 {
@@ -303,6 +322,7 @@ static const struct test tests[] = {
 	{ "renewed at each tick", test_renewed },
 	{ "newcomers are covered", test_newcomer },
 	{ "the next daemon takes over", test_adopted },
+	{ "... also in a storm, which it does not judge at once", test_adopted_unsettled },
 	{ "lapsed before the next daemon", test_lapsed_before },
 	{ "lapsed while qosd stood still", test_lapsed_meanwhile },
 	{ "no throttle without a lease", test_no_lease },

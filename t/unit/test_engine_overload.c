@@ -30,6 +30,27 @@ static void test_storm(void)
 	storm_free(s);
 }
 
+/* A storm from the first sample on: the first 2 s are our own start's, and count for nothing. */
+static void test_settles_first(void)
+{
+	struct bench *b = bench_three(STORM_POLICY("enforce"));
+	struct storm *s = storm_new(b);
+	uint64_t settled_us;
+
+	bench_publish(b);
+	bench_settle(b);
+	bench_pass(b, BENCH_GROWN_US);
+	storm_rages(s);
+	storm_pass(s, S);
+	settled_us = b->e->protection->settled_us;
+	CU_ASSERT_EQUAL_FATAL(settled_us, s->now_us + 2 * S);
+	storm_pass(s, settled_us + TICK_US - s->now_us); /* the first window after them */
+	CU_ASSERT(!throttled(s, "batch1"));
+	storm_pass(s, 3 * TICK_US);
+	CU_ASSERT(throttled(s, "batch1"));
+	storm_free(s);
+}
+
 static void test_given_back(void)
 {
 	struct storm *s = storm_three(STORM_POLICY("enforce"));
@@ -465,6 +486,7 @@ static void test_admission(void)
 
 static const struct test tests[] = {
 	{ "storm", test_storm },
+	{ "not in the first 2 s", test_settles_first },
 	{ "given back", test_given_back },
 	{ "pace", test_pace },
 	{ "calm costs nothing", test_calm_costs_nothing },
