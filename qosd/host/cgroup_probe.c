@@ -153,6 +153,10 @@ void cgroup_probe(struct adapter *a, struct diag_list *list)
 		probe_v1(ctx, list);
 	else
 		probe_v2(ctx, list);
+	if (ctx->watch_fd < 0 || ctx->unwatched)
+		note(list, DIAG_WARNING,
+		     "inotify has no room: a vCPU that is plugged may be without limit for a minute",
+		     "sysctl fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=65536");
 	if (!ctx->booted)
 		return;
 	if (!ctx->worker)

@@ -74,6 +74,7 @@ void cgroup_watch_add(struct cgroup_ctx *ctx, struct cgroup_node *node)
 		return;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", node->top[CGROUP_CPU].fd);
 	node->watch = inotify_add_watch(ctx->watch_fd, path, IN_CREATE | IN_DELETE | IN_ONLYDIR);
+	ctx->unwatched |= node->watch < 0 && errno == ENOSPC;
 	if (node->watch < 0)
 		return;
 	forget(ctx, node->watch);
@@ -96,6 +97,14 @@ void cgroup_watch_drop(struct cgroup_ctx *ctx, struct cgroup_node *node)
 int cgroup_changes_fd(const struct adapter *a)
 {
 	return ((const struct cgroup_ctx *)a->ctx)->watch_fd;
+}
+
+/* Events were lost: it may be any of them. */
+static void tell_all(const struct cgroup_ctx *ctx, void (*changed)(void *user, uint32_t guest_id),
+		     void *user)
+{
+	for (size_t i = 0; i < ctx->nwatches; i++)
+		changed(user, ctx->watches[i].guest_id);
 }
 
 /* Of one event; 0: none of ours. */
@@ -124,6 +133,8 @@ void cgroup_changes_collect(struct adapter *a, void (*changed)(void *user, uint3
 			const struct inotify_event *event = (const void *)p;
 			uint32_t guest_id = changed_guest(ctx, event);
 
+			if (event->mask & IN_Q_OVERFLOW)
+				tell_all(ctx, changed, user);
 			if (guest_id && guest_id != last)
 				changed(user, guest_id);
 			last = guest_id ? guest_id : last;

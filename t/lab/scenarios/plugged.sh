@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# vCPUs that are plugged into a running guest, and unplugged: each has its limit soon, not at the next
+# vCPUs that are plugged into a running guest: each has its limit soon, not at the next
 # slow look at everything (60 s).
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=../host/root/usr/lib/qosd-lab/clock
