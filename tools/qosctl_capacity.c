@@ -65,8 +65,8 @@ static void print_cpu(const json_t *cpu, bool colour)
 		table_add(t, PLAIN, "-");
 		table_add(t, PLAIN, "%.4g", json_number(cpu, "rbd_housekeeping"));
 		table_add(t, PLAIN, "-");
-		table_add(t, PLAIN, "-");
 		table_add(t, PLAIN, "%.4g", json_number(cpu, "rbd_shared"));
+		table_add(t, PLAIN, "-");
 		table_add(t, PLAIN, "-");
 	}
 	table_print(t, colour, 0, 0);

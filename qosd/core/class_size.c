@@ -104,17 +104,25 @@ uint64_t class_memory_reservation(const struct qclass *c, const struct guest *g)
 	return sum(own, sum(class_memory_overhead(c, g), class_memory_rbd_caches(c, g)));
 }
 
+uint64_t class_rbd_client_mcpu(uint64_t iops, uint64_t bytes_ps)
+{
+	uint64_t mcpu = 0;
+
+	if (iops == UINT64_MAX && bytes_ps == UINT64_MAX)
+		return UINT64_MAX;
+	if (iops != UINT64_MAX)
+		mcpu = iops < LIMIT_MAX_MCPU ? iops * RBD_REQUEST_US / 1000 : LIMIT_MAX_MCPU;
+	return bytes_ps == UINT64_MAX ? mcpu : mcpu + bytes_ps / RBD_BYTES_PS_BY_MCPU;
+}
+
 uint64_t class_rbd_clients_mcpu(const struct qclass *c, const struct guest *g)
 {
-	uint64_t iops = class_disk_limit_iops(c), bytes_ps = class_disk_limit_bytes_ps(c);
-	uint64_t each = 0, all = 0;
+	uint64_t each =
+		class_rbd_client_mcpu(class_disk_limit_iops(c), class_disk_limit_bytes_ps(c));
+	uint64_t all = 0;
 
-	if (iops < UINT64_MAX / RBD_REQUEST_US)
-		each = iops * RBD_REQUEST_US / 1000;
-	if (bytes_ps != POLICY_NONE_U64)
-		each += bytes_ps / RBD_BYTES_PS_BY_MCPU;
-	for (size_t i = 0; i < g->ndisks; i++)
-		all = sum(all, g->disks[i].rbd ? each : 0);
+	for (size_t i = 0; each != UINT64_MAX && i < g->ndisks; i++)
+		all = sum(all, g->disks[i].rbd && g->disks[i].fixed ? each : 0);
 	return all < LIMIT_MAX_MCPU ? all : LIMIT_MAX_MCPU;
 }
 

@@ -39,6 +39,8 @@ void ledger_init(struct ledger *l, const struct policy *policy, const struct hos
 	l->dedicated_capacity_cpus = dedicated_capacity(host, &pool);
 	l->shared_capacity_mcpu = (uint64_t)cpuset_count(&pool) * 1000;
 	l->housekeeping = cpuset_intersects(&host->online, &policy->host.reserve.cpus);
+	l->rbd_clients_most_mcpu =
+		class_rbd_client_mcpu(policy->host.disk.iops, policy->host.disk.bps);
 }
 
 uint32_t ledger_dedicated_cpus(const struct host *host, const struct guest *g,
@@ -103,12 +105,10 @@ static int check_dedicated(const struct ledger *l, const struct guest *g, uint32
 	return 0;
 }
 
-/* `cpus` of the pool become the guest's own. */
-static int check_shared(const struct ledger *l, const struct guest *g, uint64_t ask, uint32_t cpus,
+static int check_shared(const struct ledger *l, const struct guest *g, uint64_t ask,
 			struct qerr *err)
 {
-	uint64_t all_mcpu = l->shared_capacity_mcpu - (uint64_t)cpus * 1000;
-	uint64_t left = all_mcpu - l->shared_reserved_mcpu;
+	uint64_t left = l->shared_capacity_mcpu - l->shared_reserved_mcpu;
 	char asked[HUMAN_TEXT_MAX], free_text[HUMAN_TEXT_MAX], all[HUMAN_TEXT_MAX];
 
 	if (ask <= left)
@@ -116,57 +116,48 @@ static int check_shared(const struct ledger *l, const struct guest *g, uint64_t 
 	return qerr_set(err, -ENOSPC,
 			"cpu: %s asks for %s, %s of %s in the shared pool can still be reserved",
 			name_of(g), human_mcpu(ask, asked), human_mcpu(left, free_text),
-			human_mcpu(all_mcpu, all));
+			human_mcpu(l->shared_capacity_mcpu, all));
 }
 
-/* What a guest asks of CPUs. RBD clients run where its emulator does: see plan_add_emulator(). */
-struct cpu_ask {
-	uint32_t cpus;        /* dedicated */
-	uint64_t shared_mcpu; /* with the clients' */
-	uint64_t rbd_shared_mcpu, rbd_host_mcpu;
-};
-
-static struct cpu_ask ask_cpu(const struct ledger *l, const struct host *host,
-			      const struct guest *g, const struct qclass *c)
+static uint64_t least(uint64_t a, uint64_t b)
 {
-	bool dedicated = c->cpu.placement == PLACEMENT_DEDICATED;
-	uint64_t rbd_mcpu = cpuset_empty(&c->cpu.emulator) ? class_rbd_clients_mcpu(c, g) : 0;
-	struct cpu_ask ask = { 0 };
+	return a < b ? a : b;
+}
 
-	if (dedicated)
-		ask.cpus = ledger_dedicated_cpus(host, g, c);
-	else
-		ask.shared_mcpu = class_cpu_reservation_mcpu(c, g);
-	if (dedicated && l->housekeeping)
-		ask.rbd_host_mcpu = rbd_mcpu;
-	else if (dedicated || ask.shared_mcpu)
-		ask.rbd_shared_mcpu = rbd_mcpu;
-	ask.shared_mcpu += ask.rbd_shared_mcpu;
-	return ask;
+/* They run where the emulator does (plan_add_emulator()); CPUs that a class names for it are its
+ * own. */
+static void count_rbd_clients(struct ledger *l, const struct guest *g, const struct qclass *c)
+{
+	bool host = c->cpu.placement == PLACEMENT_DEDICATED && l->housekeeping;
+	uint64_t *sum = host ? &l->rbd_host_mcpu : &l->rbd_shared_mcpu;
+
+	if (cpuset_empty(&c->cpu.emulator))
+		*sum = least(*sum + class_rbd_clients_mcpu(c, g), l->rbd_clients_most_mcpu);
 }
 
 int ledger_admit(struct ledger *l, const struct host *host, const struct guest *g,
 		 const struct qclass *c, struct qerr *err)
 {
-	struct cpu_ask cpu = ask_cpu(l, host, g, c);
+	bool dedicated = c->cpu.placement == PLACEMENT_DEDICATED;
+	uint32_t cpus = dedicated ? ledger_dedicated_cpus(host, g, c) : 0;
+	uint64_t mcpu = dedicated ? 0 : class_cpu_reservation_mcpu(c, g);
 	uint64_t memory = class_memory_reservation(c, g), rbd = class_memory_rbd_caches(c, g);
 	int r = check_memory(l, g, memory, err);
 
 	if (r == 0)
 		r = check_rbd(l, g, rbd, err);
-	if (r == 0 && cpu.cpus)
-		r = check_dedicated(l, g, cpu.cpus, err);
-	if (r == 0)
-		r = check_shared(l, g, cpu.shared_mcpu, cpu.cpus, err);
+	if (r == 0 && dedicated)
+		r = check_dedicated(l, g, cpus, err);
+	else if (r == 0)
+		r = check_shared(l, g, mcpu, err);
 	if (r < 0)
 		return r;
 	l->memory_reserved_bytes += memory;
 	l->rbd_used_bytes += rbd;
-	l->dedicated_used_cpus += cpu.cpus;
-	l->shared_capacity_mcpu -= (uint64_t)cpu.cpus * 1000;
-	l->shared_reserved_mcpu += cpu.shared_mcpu;
-	l->rbd_shared_mcpu += cpu.rbd_shared_mcpu;
-	l->rbd_host_mcpu += cpu.rbd_host_mcpu;
+	l->dedicated_used_cpus += cpus;
+	l->shared_capacity_mcpu -= (uint64_t)cpus * 1000;
+	l->shared_reserved_mcpu += mcpu;
+	count_rbd_clients(l, g, c);
 	return 0;
 }
 

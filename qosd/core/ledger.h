@@ -4,8 +4,9 @@
  *
  * Memory: sum of reservations <= RAM - host reserve - services (Ceph's daemons on the host). RBD
  * clients of all guests together: within ceph.cache_budget. CPU: dedicated guests need whole cores
- * (or threads) outside the housekeeping CPUs; the others' reserved shares must fit the shared pool,
- * and so must what RBD clients of guests with a reservation may take there beside the vCPUs.
+ * (or threads) outside the housekeeping CPUs; the others' reserved shares must fit the shared pool.
+ * What RBD clients may take beside the vCPUs is counted as head room and refuses nobody: it is what
+ * limits of disks allow, not what is promised.
  * The rule of admission is the same for a guest that asks at the hook and for one that runs:
  * guests are entered in order of rank, then of age (id), so that a newcomer never takes from those
  * that were there before it within its rank.
@@ -27,9 +28,11 @@ struct ledger {
 	uint32_t dedicated_used_cpus;
 	uint64_t shared_capacity_mcpu; /* what is left for the shared pool, 1/1000 CPU */
 	uint64_t shared_reserved_mcpu;
-	uint64_t rbd_shared_mcpu; /* of it: for RBD clients */
-	uint64_t rbd_host_mcpu;   /* of RBD clients on the housekeeping CPUs: counted, not bounded */
-	bool housekeeping;        /* there are such CPUs */
+	/* Head room for RBD clients of admitted guests at the limits of their disks. */
+	uint64_t rbd_shared_mcpu;       /* in the pool, beside what is reserved there */
+	uint64_t rbd_host_mcpu;         /* on the housekeeping CPUs */
+	uint64_t rbd_clients_most_mcpu; /* that host.disk lets through; UINT64_MAX: unknown */
+	bool housekeeping;              /* there are such CPUs */
 };
 
 /* Online CPUs outside the housekeeping ones: for guests. Never empty while a CPU is online. */

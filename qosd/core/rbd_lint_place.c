@@ -157,6 +157,8 @@ bool rbd_check_memory(const struct rbd_subject *s, char *what, char *fix)
  * A client holds 16 threads and 15 descriptors for each disk (measured, one OSD), and a connection
  * to each OSD that its data are on, so descriptors grow while it runs.
  */
+#define FILES_USUAL UINT64_C(32768) /* for a large cluster */
+
 static bool nearly_used_up(uint64_t used, uint64_t max)
 {
 	return max && used >= max - max / 4;
@@ -165,13 +167,14 @@ static bool nearly_used_up(uint64_t used, uint64_t max)
 bool rbd_check_files(const struct rbd_subject *s, char *what, char *fix)
 {
 	const struct rbd_process *p = &s->process;
+	unsigned long long more = p->files_max < FILES_USUAL / 2 ? FILES_USUAL : 2 * p->files_max;
 
 	if (!nearly_used_up(p->files, p->files_max))
 		return false;
 	rbd_mend(fix,
-		 "prlimit --pid %d --nofile=32768 for now; then max_files = 32768 in "
+		 "prlimit --pid %d --nofile=%llu for now; then max_files = %llu in "
 		 "/etc/libvirt/qemu.conf, and restart libvirtd",
-		 p->pid);
+		 p->pid, more, more);
 	return rbd_say(what, "QEMU has %llu of at most %llu files and connections open",
 		       (unsigned long long)p->files, (unsigned long long)p->files_max);
 }

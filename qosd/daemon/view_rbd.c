@@ -136,7 +136,8 @@ bool rbd_subject(struct engine *e, size_t index, size_t image, struct rbd_subjec
 				     .class_name = a->base ? a->base->name : NULL,
 				     .wish = a->base ? &a->effective.rbd : NULL };
 	fill_found(latest, ret);
-	ret->process = row->latest->process;
+	if (image == 0) /* told once for all disks */
+		ret->process = row->latest->process;
 	in_force(first, ret->disk->cache, &ret->now);
 	ret->now_known = true;
 	ret->now_from_start = seen_at_start(g, first);
@@ -218,7 +219,8 @@ static json_t *view_process(const struct rbd_process *p)
 			 "threads_max", count_or_null(p->threads_max));
 }
 
-static json_t *view_known(const struct rbd_subject *s, const struct ceph_image *image)
+static json_t *view_known(const struct rbd_subject *s, const struct ceph_image *image,
+			  const struct rbd_process *process)
 {
 	const char *wish = s->wish ? wish_names[s->wish->cache] : NULL;
 
@@ -239,7 +241,7 @@ static json_t *view_known(const struct rbd_subject *s, const struct ceph_image *
 		rbd_conf_path(s->rbd), "trouble",
 		view_text(image->cluster_trouble[0] ? image->cluster_trouble : NULL), "settings",
 		view_settings(s), "findings", view_findings_of(s), "process",
-		view_process(&s->process));
+		view_process(process));
 }
 
 static json_t *view_image(struct engine *e, size_t index, size_t image)
@@ -258,7 +260,7 @@ static json_t *view_image(struct engine *e, size_t index, size_t image)
 			view_text(rbd->user[0] ? rbd->user : NULL), "ceph",
 			ceph_built_in() ? cluster_names[RBD_CLUSTER_UNKNOWN] : "not built in");
 	if (rbd_subject(e, index, image, &s))
-		known = view_known(&s, ceph_look_find(row->latest, rbd));
+		known = view_known(&s, ceph_look_find(row->latest, rbd), &row->latest->process);
 	if (one && known)
 		json_object_update(one, known);
 	json_decref(known);
@@ -296,21 +298,32 @@ static void doctor_image(struct engine *e, size_t index, size_t image, struct di
 	free(list);
 }
 
-/* Clients of dedicated guests share the housekeeping CPUs with all else that the host does. */
-static void doctor_clients(const struct engine *e, struct diag_list *findings)
+static void doctor_room(uint64_t need_mcpu, uint64_t have_mcpu, const char *where, const char *fix,
+			struct diag_list *findings)
 {
-	struct cpuset own = cpuset_and(&e->host->online, &e->policy->host.reserve.cpus);
-	uint64_t have_mcpu = (uint64_t)cpuset_count(&own) * 1000;
-	uint64_t need_mcpu = e->picture->ledger.rbd_host_mcpu;
 	char need[HUMAN_TEXT_MAX], have[HUMAN_TEXT_MAX];
 
 	if (need_mcpu > have_mcpu)
-		diag_add(
-			findings, DIAG_WARNING, NULL, 0, "ceph cpu",
-			"more host.reserve.cpus, a class's cpu.emulator, or lower disk limits",
-			"at the limits of their disks the RBD clients of dedicated guests take %s of "
-			"the %s that are housekeeping: storage and host wait for each other",
-			human_mcpu(need_mcpu, need), human_mcpu(have_mcpu, have));
+		diag_add(findings, DIAG_WARNING, NULL, 0, "ceph cpu", fix,
+			 "RBD clients may take %s at the limits of their disks, and there are %s "
+			 "%s: storage and all else there will wait for each other",
+			 human_mcpu(need_mcpu, need), human_mcpu(have_mcpu, have), where);
+}
+
+/* Where the threads of RBD clients run: see ledger.h. */
+static void doctor_clients(const struct engine *e, struct diag_list *findings)
+{
+	struct cpuset own = cpuset_and(&e->host->online, &e->policy->host.reserve.cpus);
+	const struct ledger *l = &e->picture->ledger;
+	uint64_t left_mcpu = l->shared_capacity_mcpu > l->shared_reserved_mcpu
+				     ? l->shared_capacity_mcpu - l->shared_reserved_mcpu
+				     : 0;
+
+	doctor_room(l->rbd_host_mcpu, (uint64_t)cpuset_count(&own) * 1000, "that are housekeeping",
+		    "more host.reserve.cpus, a class's cpu.emulator, or lower disk limits",
+		    findings);
+	doctor_room(l->rbd_shared_mcpu, left_mcpu, "that guests share and nobody has reserved",
+		    "lower disk limits, or host.disk for all of them together", findings);
 }
 
 void rbd_doctor(struct engine *e, struct diag_list *findings)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "qosd/core/mem.h"
+#include "qosd/host/ceph_priv.h"
 
 #define REPLY_MAX     ((size_t)4 << 20) /* perf dump has some 50 KiB */
 #define LISTENING     0x10000u          /* SO_ACCEPTCON among the flags of /proc/net/unix */
@@ -34,12 +35,6 @@ static void close_fd(const int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
-}
-
-static void close_file(FILE **f)
-{
-	if (*f)
-		fclose(*f);
 }
 
 static void close_dir(DIR **d)
@@ -302,7 +297,7 @@ static bool read_listener(const char *line, struct listener *ret)
 /* Those of the process's network namespace, whoever owns them. */
 static int read_listeners(int pid, struct listener **ret, size_t *ret_count)
 {
-	FILE *f CLEANUP(close_file) = NULL;
+	FILE *f CLEANUP(ceph_close_file) = NULL;
 	char *line CLEANUP_FREE = NULL;
 	size_t room = 0, capacity = 0;
 	struct listener one;

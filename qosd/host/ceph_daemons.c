@@ -14,23 +14,9 @@
 
 #define KIB UINT64_C(1024)
 
-static void close_file(FILE **f)
-{
-	if (*f)
-		fclose(*f);
-}
-
-static FILE *open_proc(int pid, const char *name)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	return fopen(path, "re");
-}
-
 static void read_memory(int pid, struct rbd_osd *o)
 {
-	FILE *f CLEANUP(close_file) = open_proc(pid, "status");
+	FILE *f CLEANUP(ceph_close_file) = ceph_open_proc(pid, "status");
 	unsigned long long kib;
 	char line[128];
 
@@ -44,7 +30,7 @@ static void read_memory(int pid, struct rbd_osd *o)
 
 static bool maps_tcmalloc(int pid)
 {
-	FILE *f CLEANUP(close_file) = open_proc(pid, "maps");
+	FILE *f CLEANUP(ceph_close_file) = ceph_open_proc(pid, "maps");
 	char line[512];
 
 	while (f && fgets(line, sizeof(line), f))
@@ -56,7 +42,7 @@ static bool maps_tcmalloc(int pid)
 /* "-i 3" or "--id 3" among its arguments. */
 static void read_id(int pid, char *id, size_t size)
 {
-	FILE *f CLEANUP(close_file) = open_proc(pid, "cmdline");
+	FILE *f CLEANUP(ceph_close_file) = ceph_open_proc(pid, "cmdline");
 	char text[1024];
 	size_t len = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
 
@@ -107,7 +93,7 @@ void ceph_find_daemons(struct rbd_daemons *ret)
 	memset(ret, 0, sizeof(*ret));
 	while (dir && (entry = readdir(dir))) {
 		int pid = atoi(entry->d_name);
-		FILE *f CLEANUP(close_file) = pid > 0 ? open_proc(pid, "comm") : NULL;
+		FILE *f CLEANUP(ceph_close_file) = pid > 0 ? ceph_open_proc(pid, "comm") : NULL;
 		char comm[32] = "";
 
 		if (!f || !fgets(comm, sizeof(comm), f) || strncmp(comm, "ceph-", 5) != 0)

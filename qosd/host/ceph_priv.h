@@ -3,6 +3,8 @@
 #ifndef QOSD_HOST_CEPH_PRIV_H
 #define QOSD_HOST_CEPH_PRIV_H
 
+#include <stdio.h>
+
 #include "qosd/host/ceph_asok.h"
 #include "qosd/host/ceph_cluster.h"
 #include "qosd/host/ceph_conf.h"
@@ -62,6 +64,9 @@ enum rbd_cluster_state ceph_image_state(int r);
 /* Fills `ret`, whose layers are initialised already. -ENOMEM is the only error. */
 int ceph_look_image(const struct ceph_asked *asked, const struct ceph_sockets *sockets,
 		    const struct guest *g, const struct guest_rbd *rbd, struct ceph_image *ret);
+/* A file of /proc/PID; NULL: it is not there, or not for us. For CLEANUP(ceph_close_file). */
+FILE *ceph_open_proc(int pid, const char *name);
+void ceph_close_file(FILE **f);
 /* Threads and descriptors of a guest's QEMU; what cannot be read stays 0. */
 void ceph_process_read(int pid, struct rbd_process *ret);
 /* Ceph's daemons of this host, from /proc and their sockets. */

@@ -2,7 +2,7 @@
 /*
  * ceph_process - what a guest's QEMU has of threads and descriptors, and what it may have.
  *
- * Descriptors: its soft limit. Threads: the nearest group above it that bounds them ("pids.max"),
+ * Descriptors: its soft limit. Threads: the group above it that has the least left ("pids.max"),
  * whose count is of all that is in it.
  */
 #include <dirent.h>
@@ -12,13 +12,13 @@
 #include "qosd/core/mem.h"
 #include "qosd/host/ceph_priv.h"
 
-static void close_file(FILE **f)
+void ceph_close_file(FILE **f)
 {
 	if (*f)
 		fclose(*f);
 }
 
-static FILE *open_proc(int pid, const char *name)
+FILE *ceph_open_proc(int pid, const char *name)
 {
 	char path[64];
 
@@ -43,7 +43,7 @@ static uint64_t count_files(int pid)
 
 static uint64_t files_max(int pid)
 {
-	FILE *f CLEANUP(close_file) = open_proc(pid, "limits");
+	FILE *f CLEANUP(ceph_close_file) = ceph_open_proc(pid, "limits");
 	unsigned long long soft;
 	char line[160];
 
@@ -56,7 +56,7 @@ static uint64_t files_max(int pid)
 /* Its group in the hierarchy that counts threads, below /sys/fs/cgroup. */
 static bool find_group(int pid, char *path, size_t size)
 {
-	FILE *f CLEANUP(close_file) = open_proc(pid, "cgroup");
+	FILE *f CLEANUP(ceph_close_file) = ceph_open_proc(pid, "cgroup");
 	char line[1024];
 	bool found = false;
 
@@ -91,20 +91,28 @@ static uint64_t read_count(const char *group, const char *name)
 	return value;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static void read_threads(int pid, struct rbd_process *ret)
 {
 	static const size_t root = sizeof("/sys/fs/cgroup") - 1;
+	uint64_t left = 0;
 	char group[1100];
 
 	if (!find_group(pid, group, sizeof(group)))
 		return;
-	while (strlen(group) > root) {
-		ret->threads_max = read_count(group, "pids.max");
-		if (ret->threads_max) {
-			ret->threads = read_count(group, "pids.current");
-			return;
-		}
-		*strrchr(group, '/') = '\0';
+	for (; strlen(group) > root; *strrchr(group, '/') = '\0') {
+		uint64_t max = read_count(group, "pids.max");
+		uint64_t now = max ? read_count(group, "pids.current") : 0;
+
+		if (!max || (ret->threads_max && max - least(now, max) >= left))
+			continue;
+		left = max - least(now, max);
+		ret->threads = now;
+		ret->threads_max = max;
 	}
 }
 

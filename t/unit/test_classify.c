@@ -206,7 +206,8 @@ static void test_rbd_clients(void)
 	g->ndisks = 3;
 	c.disk.total_iops = 10000;
 	CU_ASSERT_EQUAL(class_rbd_clients_mcpu(&c, g), 0); /* QEMU's own work is not counted */
-	g->disks[0].rbd = g->disks[2].rbd = true;
+	g->disks[0].rbd = g->disks[1].rbd = g->disks[2].rbd = true;
+	g->disks[0].fixed = g->disks[2].fixed = true; /* one is a CD-ROM */
 	CU_ASSERT_EQUAL(class_rbd_clients_mcpu(&c, g), 2 * 600);
 	c.disk.total_bps = 100000000;
 	CU_ASSERT_EQUAL(class_rbd_clients_mcpu(&c, g), 2 * (600 + 80));

@@ -416,6 +416,9 @@ static void test_rules_of_places(void)
 	CU_ASSERT_PTR_NULL(find(&c, "RBD-FILES"));
 	CU_ASSERT_PTR_NULL(find(&c, "RBD-THREADS")); /* no limit */
 	c.s.process.files = 768;
+	CU_ASSERT_PTR_NOT_NULL(strstr(find(&c, "RBD-FILES")->fix, "--nofile=32768 "));
+	c.s.process.files = c.s.process.files_max = 65536; /* never less than there is */
+	CU_ASSERT_PTR_NOT_NULL(strstr(find(&c, "RBD-FILES")->fix, "--nofile=131072 "));
 	c.s.process.threads_max = 1000;
 	CU_ASSERT_PTR_NOT_NULL(find(&c, "RBD-FILES"));
 	CU_ASSERT_PTR_NOT_NULL(find(&c, "RBD-THREADS"));
