@@ -24,7 +24,12 @@
 #define NEED_SPREADS                                                                               \
 	3.0 /* mean deviations that it varies by itself: not a shortage (as TCP's RTO) */
 #define DROPS_MIN    1.0  /* bytes a second: rests of an average are no drops */
-#define PRESSURE_MAX 20.0 /* beyond this more is not worse */
+/*
+ * Above any that a target of 0.1 % can give: where all storms looked alike no throttle could be seen to
+ * help. Of memory that is left more than 20 is no worse.
+ */
+#define PRESSURE_MAX 1000.0
+#define MEMORY_MAX   20.0
 /* Below 1 % of a CPU runnable a guest's wait is chance. */
 #define EVIDENCE_CPU  0.01
 #define WINDOW_S      0.05              /* shorter ones are gathered */
@@ -143,9 +148,9 @@ static double watermark(const struct govern_turn *turn)
 		low = s->memory_total_bytes / 1000 * LOW_PERMILLE;
 	}
 	if (s->memory_available_bytes == 0)
-		return PRESSURE_MAX;
+		return MEMORY_MAX;
 	p = (double)low / (double)s->memory_available_bytes;
-	return p < PRESSURE_MAX ? p : PRESSURE_MAX;
+	return p < MEMORY_MAX ? p : MEMORY_MAX;
 }
 
 /* What guests may take before something is killed; < 0: not known. */

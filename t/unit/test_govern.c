@@ -97,6 +97,22 @@ static void test_reaction(void)
 	stage_free(s);
 }
 
+/* Even at its floor bronze takes so much that gold waits 30 times as long as it should: it helps. */
+static void test_strict_target(void)
+{
+	struct stage *s = scene(8);
+	const double want[] = { 1, 0.5, 4, 4, 4, 4, 4, 4, 4, 4 };
+
+	s->policy->overload.cpu_target_wait_permille = 10;
+	for (size_t i = 2; i < s->nguests; i++)
+		s->guests[i].cpu_floor_mcpu = 600;
+	storm(s, want, 20);
+	CU_ASSERT(s->out.resources[CPU].pressure > 25);
+	CU_ASSERT_EQUAL(s->out.resources[CPU].state, GOVERNOR_PRESSED);
+	CU_ASSERT_EQUAL(s->out.classes[BRONZE].level[CPU], 0);
+	stage_free(s);
+}
+
 static void test_claims_do_not_shrink(void)
 {
 	struct stage *s = scene(3);
@@ -527,6 +543,7 @@ static void test_nobody_and_many(void)
 static const struct test tests[] = {
 	{ "a CPU storm: bronze pays, by weight and need", test_storm },
 	{ "it is met in the second window", test_reaction },
+	{ "a strict target: what helps is seen to help", test_strict_target },
 	{ "our throttling does not shrink what a guest may claim", test_claims_do_not_shrink },
 	{ "caps are written seldom, raised once a second", test_few_writes },
 	{ "who is told of the end finds no cap left", test_over },
