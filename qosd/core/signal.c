@@ -22,11 +22,11 @@
 #define NEED_S       5.0   /* a guest's need of the network is what it took of late ... */
 #define NEED_FULL_S  300.0 /* ... and before that while the uplink is full */
 #define NEED_SPREADS                                                                               \
-	3.0 /* mean deviations that it varies by itself: not a shortage (as TCP's RTO) */
-#define DROPS_MIN    1.0  /* bytes a second: rests of an average are no drops */
+	3.0           /* mean deviations that it varies by itself: not a shortage (as TCP's RTO) */
+#define DROPS_MIN 1.0 /* bytes a second: rests of an average are no drops */
 /*
- * Above any that a target of 0.1 % can give: where all storms looked alike no throttle could be seen to
- * help. Of memory that is left more than 20 is no worse.
+ * Above any that a target of 0.1 % can give: where all storms looked alike no throttle could be
+ * seen to help. Of memory that is left more than 20 is no worse.
  */
 #define PRESSURE_MAX 1000.0
 #define MEMORY_MAX   20.0
