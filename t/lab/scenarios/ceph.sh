@@ -25,6 +25,7 @@ write_ceph_conf() { # write_ceph_conf QOS [TARGET_LATENCY]
 		  { name = "gold"; rank = 0; },
 		  { name = "steady"; rank = 1; disk = { read_iops = 30; write_iops = 20; }; rbd = { qos = "$1"; }; },
 		  { name = "bytes"; rank = 1; disk = { total_bps = "320000B/s"; }; rbd = { qos = "$1"; }; },
+		  { name = "triple"; rank = 2; disk = { floor_iops = 4; weight = 300; }; rbd = { qos = "$1"; }; },
 		  { name = "roomy"; rank = 1; disk = { total_iops = 10000; }; },
 		  { name = "hasty"; rank = 1; disk = { total_iops = 100000; }; },
 		  { name = "cached"; rank = 1; memory = { reservation = "100%"; overhead = "96MiB"; }; },
@@ -257,6 +258,34 @@ knows_caches() {
 		[ "$(listed cached1 '[.rbd[] | select(.mode.in_force == "writeback")] | length')" = 4 ]
 }
 
+# ---- host.disk shared by weight, held by librbd ----
+held_by_librbd() { # held_by_librbd GUEST...
+	local g
+	for g; do [[ $(overrides "$g") == *rbd_qos_iops_limit=* ]] || return 1; done
+}
+
+shares() {
+	local three one
+	write_ceph_conf rbd
+	sed -i "s/host = { /&disk = { iops = 60; }; /" "$conf"
+	qosctl_reload
+	check "weight 300" "$qosctl" class bronze1 triple
+	bronze_load disk-write
+	check "librbd holds both to their parts" until_true 30 held_by_librbd "${bronze[@]}"
+	is "and libvirt neither" "$(iotune bronze1)$(iotune bronze2)" ""
+	nap 8
+	three=$(bytes_of bronze1) one=$(bytes_of bronze2)
+	nap 12
+	three=$(calc "($(bytes_of bronze1) - $three) / 16384 / 12")
+	one=$(calc "($(bytes_of bronze2) - $one) / 16384 / 12")
+	note "host.disk 60, weights 300:100, requests a second: $three and $one"
+	within "RBD disks share by weight 3:1" "$(calc "$three / $one")" 2.55 3.45
+	within "... all of host.disk" "$(calc "($three + $one) / 60")" 0.85 1.1
+	bronze_load idle
+	check "nothing is left of it" until_true 30 is_free
+	"$qosctl" class bronze1 bronze >/dev/null
+}
+
 # ---- librbd's CPUs and descriptors ----
 files_of() { # files_of GUEST: of its QEMU, as qosd tells
 	listed "$1" '.rbd[0].process.files'
@@ -357,6 +386,8 @@ main() {
 	throttle_by_hand
 	throttle_without_libvirt
 	note "limits after $SECONDS s"
+	shares
+	note "shares after $SECONDS s"
 	head_room
 	memory
 	note "memory after $SECONDS s"
