@@ -125,6 +125,15 @@ static void begin_judging(struct governor *g, double pressure)
 	g->onset_depth = g->depth;
 }
 
+/* All that is taken is judged once more. */
+static void judge_whole(struct governor *g, const struct governor_law *law, double pressure,
+			uint64_t now_us)
+{
+	begin_judging(g, pressure);
+	g->onset_depth = 0;
+	g->judge_after_us = now_us + law->judge_us;
+}
+
 static void follow(struct governor *g, const struct governor_law *law, double pressure,
 		   uint64_t dt_us)
 {
@@ -246,7 +255,7 @@ static enum governor_event take_up(struct governor *g, const struct governor_law
 		g->depth = g->futile_at_depth;
 	g->state = GOVERNOR_PRESSED;
 	g->act_after_us = now_us + law->lag_us;
-	begin_judging(g, g->smooth_pressure);
+	judge_whole(g, law, g->smooth_pressure, now_us);
 	return GOVERNOR_RELAPSE;
 }
 
@@ -330,10 +339,8 @@ static enum governor_event relapse(struct governor *g, const struct governor_law
 	g->state = GOVERNOR_PRESSED;
 	begin_judging(g, in->pressure);
 	deepen(g, law, in, most < RELAPSE_STEP || in->brink ? most : RELAPSE_STEP, now_us);
-	if (g->onset_depth >= in->steps) { /* nothing is left to take: what is taken is judged */
-		g->onset_depth = 0;
-		g->judge_after_us = now_us + law->judge_us;
-	}
+	if (g->onset_depth >= in->steps) /* nothing is left to take */
+		judge_whole(g, law, in->pressure, now_us);
 	return GOVERNOR_RELAPSE;
 }
 
@@ -435,8 +442,10 @@ static enum governor_event leave_alone(struct governor *g, const struct governor
 		g->clean_since_us = 0;
 	else if (!g->clean_since_us)
 		g->clean_since_us = now_us;
-	else if (now_us - g->clean_since_us >= VERDICT_US)
-		g->alone_until_us = 0; /* that cause is gone: what comes next is judged anew */
+	else if (now_us - g->clean_since_us >= VERDICT_US) { /* that cause is gone */
+		g->alone_until_us = 0;
+		g->giving_up = false;
+	}
 	if (g->depth > 0)
 		return give_back(g, law, 0, dt_us, now_us);
 	if (pressure > 1)

@@ -508,6 +508,22 @@ static void test_helpful_is_not_futile(void)
 	CU_ASSERT_EQUAL(l.g.depth, 2);
 }
 
+/* It seemed to matter after all, and does not: judged once more, however deep it is already. */
+static void test_taken_up_in_vain(void)
+{
+	struct loop l = loop_new(5, 0, 100 * MS);
+
+	while (!l.events[GOVERNOR_FUTILE])
+		tick(&l);
+	l.plant.base = 9;
+	while (!l.events[GOVERNOR_RELAPSE])
+		tick(&l);
+	CU_ASSERT_EQUAL(l.g.depth, 2);
+	run(&l, 20);
+	CU_ASSERT_EQUAL(l.events[GOVERNOR_FUTILE], 2);
+	CU_ASSERT_EQUAL(l.g.depth, 0);
+}
+
 static void test_growing_storm_is_not_futile(void)
 {
 	/* The storm grows while we go deeper: it may look futile, but giving back shows the truth.
@@ -663,6 +679,7 @@ static const struct test tests[] = {
 	{ "a short rest within a storm delays no verdict", test_a_short_rest_delays_no_verdict },
 	{ "a storm after a long rest is judged by itself", test_after_a_long_rest_judged_anew },
 	{ "one that helps a little is kept", test_helpful_is_not_futile },
+	{ "taken up again in vain", test_taken_up_in_vain },
 	{ "a growing storm is not mistaken", test_growing_storm_is_not_futile },
 	{ "pressure unknown", test_unknown },
 	{ "a trembling signal does not keep guests throttled", test_trembling },
