@@ -25,11 +25,11 @@
 	3.0           /* mean deviations that it varies by itself: not a shortage (as TCP's RTO) */
 #define DROPS_MIN 1.0 /* bytes a second: rests of an average are no drops */
 /*
- * Above any that a target of 0.1 % can give: where all storms looked alike no throttle could be
- * seen to help. Of memory that is left more than 20 is no worse.
+ * Beyond this more is not worse: requests that were stuck for long are no measure of what comes.
+ * The share of its time that a guest waits for CPUs has an end of its own, and a strict target must
+ * not make all storms look alike.
  */
-#define PRESSURE_MAX 1000.0
-#define MEMORY_MAX   20.0
+#define PRESSURE_MAX 20.0
 /* Below 1 % of a CPU runnable a guest's wait is chance. */
 #define EVIDENCE_CPU  0.01
 #define WINDOW_S      0.05              /* shorter ones are gathered */
@@ -148,9 +148,9 @@ static double watermark(const struct govern_turn *turn)
 		low = s->memory_total_bytes / 1000 * LOW_PERMILLE;
 	}
 	if (s->memory_available_bytes == 0)
-		return MEMORY_MAX;
+		return PRESSURE_MAX;
 	p = (double)low / (double)s->memory_available_bytes;
-	return p < MEMORY_MAX ? p : MEMORY_MAX;
+	return p < PRESSURE_MAX ? p : PRESSURE_MAX;
 }
 
 /* What guests may take before something is killed; < 0: not known. */
@@ -559,7 +559,7 @@ struct pressure signal_pressure(const struct govern *g, const struct govern_turn
 	}
 	if (p.value < 0 && turn->dt_s > 0 && !missing && r != RESOURCE_MEMORY)
 		p.value = 0; /* nobody is there who could suffer */
-	if (p.value > PRESSURE_MAX)
+	if (r != RESOURCE_CPU && p.value > PRESSURE_MAX)
 		p.value = PRESSURE_MAX;
 	return p;
 }
