@@ -70,12 +70,15 @@ static bool reached(const struct virt_known *k)
 
 /*
  * A guest that was asked to shrink may take some back by itself, and is not asked again. One that
- * has all that it had before us is asked for nothing: what it has later is somebody else's word.
+ * has all that it had before us, or had the time for it, is asked for nothing: what it has later is
+ * somebody else's word.
  */
 void virt_balloon_heard(struct virt_known *k, uint64_t bytes)
 {
+	bool late = virt_now_us() > k->asked_at_us + VIRT_BALLOON_US;
+
 	k->balloon_bytes = bytes;
-	if (!k->given_back || !reached(k))
+	if (!k->given_back || (bytes != k->asked_bytes && !late))
 		return;
 	k->given_back = false;
 	k->asked_bytes = 0;
@@ -123,7 +126,6 @@ static int balloon_domain(struct virt *v, virDomainPtr dom, const char *name,
 		k->asked_bytes = job->bytes / KIB * KIB;
 		k->asked_at_us = virt_now_us();
 		k->given_back = job->gives_back;
-		virt_balloon_heard(k, k->balloon_bytes);
 	}
 	pthread_mutex_unlock(&v->lock);
 	return 0;

@@ -217,9 +217,9 @@ struct virt_known *virt_known_by_uuid(const struct virt *v, const char *uuid);
 struct virt_known_disk *virt_known_disk(struct virt_known *k, const char *target);
 
 /* Under lock: it was asked for some time ago, and has not followed. */
+bool virt_balloon_deaf(const struct virt_known *k, uint64_t now_us);
 /* Under lock: the guest has so much now. */
 void virt_balloon_heard(struct virt_known *k, uint64_t bytes);
-bool virt_balloon_deaf(const struct virt_known *k, uint64_t now_us);
 
 /* virt_stats.c */
 void *virt_stats_main(void *arg);

@@ -256,6 +256,22 @@ static bool knows_48_mib(struct fixture *f)
 	return strcmp(read_value(f, TARGET_GUEST, KNOB_BALLOON), "50331648") == 0;
 }
 
+static bool asks_nothing(struct fixture *f)
+{
+	bool nothing;
+
+	pthread_mutex_lock(&f->v->lock);
+	nothing = virt_known_find(f->v, find(f, "tuned")->id)->asked_bytes == 0;
+	pthread_mutex_unlock(&f->v->lock);
+	return nothing;
+}
+
+static void set_memory(struct operator* op, struct fixture *f, unsigned long mib)
+{
+	CU_ASSERT_EQUAL(virDomainSetMemoryFlags(op->dom, mib << 10, VIR_DOMAIN_AFFECT_LIVE), 0);
+	virt_refresh(f->v, UUID_A);
+}
+
 /* What it had is given back; later the operator gives it less: that is what it has. */
 static void test_balloon_after_us(void)
 {
@@ -274,9 +290,34 @@ static void test_balloon_after_us(void)
 	CU_ASSERT_EQUAL(a->ops->apply(a, &c, 2, NULL), -EINPROGRESS);
 	CU_ASSERT_FATAL(until(&f, two_done));
 	ASSERT_STR(read_value(&f, TARGET_GUEST, KNOB_BALLOON), "67108864");
-	CU_ASSERT_EQUAL(virDomainSetMemoryFlags(op.dom, 49152, VIR_DOMAIN_AFFECT_LIVE), 0);
 	virt_refresh(f.v, UUID_A);
+	CU_ASSERT(until(&f, asks_nothing));
+	set_memory(&op, &f, 48);
 	CU_ASSERT(until(&f, knows_48_mib));
+	stop_tuned(&f, &op);
+}
+
+/* It is still on its way when the operator says otherwise; after its time that is what counts. */
+static void test_balloon_on_its_way(void)
+{
+	struct operator op;
+	struct fixture f = start_tuned(&op);
+	struct virt_known *k;
+
+	set_memory(&op, &f, 48);
+	CU_ASSERT(until(&f, knows_48_mib));
+	pthread_mutex_lock(&f.v->lock);
+	k = virt_known_find(f.v, find(&f, "tuned")->id);
+	k->asked_bytes = 49 * MIB; /* less than a step away: it is not there yet */
+	k->asked_at_us = virt_now_us();
+	k->given_back = true;
+	virt_balloon_heard(k, 48 * MIB);
+	CU_ASSERT_EQUAL(k->asked_bytes, 49 * MIB);
+	k->asked_at_us -= 2 * VIRT_BALLOON_US;
+	virt_balloon_heard(k, 48 * MIB);
+	CU_ASSERT_EQUAL(k->asked_bytes, 0);
+	pthread_mutex_unlock(&f.v->lock);
+	CU_ASSERT(knows_48_mib(&f));
 	stop_tuned(&f, &op);
 }
 
@@ -481,6 +522,7 @@ static const struct test tests[] = {
 	{ "limits by somebody else", test_foreign },
 	{ "the balloon", test_balloon },
 	{ "a balloon that is given back is the operator's again", test_balloon_after_us },
+	{ "... also when it never gets there", test_balloon_on_its_way },
 	{ "no statistics", test_no_statistics },
 	{ "statistics climb from reading to reading", test_statistics_climb },
 	{ "... and begin anew after a pause", test_statistics_begin_anew },
