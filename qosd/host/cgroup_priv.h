@@ -77,7 +77,7 @@ struct cgroup_ctx {
 	struct cgroup_systemd *systemd;
 	struct cgroup_node *buckets[CGROUP_BUCKETS];
 	int watch_fd;                 /* -1: no inotify */
-	bool unwatched;               /* a guest has no watch, for want of room */
+	int watch_error;              /* so inotify had no room for us, or for a guest */
 	struct cgroup_watch *watches; /* ascending by wd */
 	size_t nwatches, watches_capacity;
 };

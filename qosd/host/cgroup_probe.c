@@ -153,10 +153,16 @@ void cgroup_probe(struct adapter *a, struct diag_list *list)
 		probe_v1(ctx, list);
 	else
 		probe_v2(ctx, list);
-	if (ctx->watch_fd < 0 || ctx->unwatched)
-		note(list, DIAG_WARNING,
-		     "inotify has no room: a vCPU that is plugged may be without limit for a minute",
-		     "sysctl fs.inotify.max_user_instances=1024 fs.inotify.max_user_watches=65536");
+	if (ctx->watch_error)
+		diag_add(list, DIAG_WARNING, NULL, 0, TOPIC,
+			 ctx->watch_error == EMFILE
+				 ? "raise fs.inotify.max_user_instances (sysctl) and restart qosd"
+			 : ctx->watch_error == ENOSPC
+				 ? "raise fs.inotify.max_user_watches (sysctl) and restart qosd"
+				 : "a kernel with CONFIG_INOTIFY_USER",
+			 "inotify does not tell of vCPUs that are plugged (%s): such a one may be "
+			 "without its limit for a minute",
+			 strerror(ctx->watch_error));
 	if (!ctx->booted)
 		return;
 	if (!ctx->worker)

@@ -20,6 +20,8 @@
 void cgroup_watch_open(struct cgroup_ctx *ctx)
 {
 	ctx->watch_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (ctx->watch_fd < 0)
+		ctx->watch_error = errno;
 }
 
 void cgroup_watch_close(struct cgroup_ctx *ctx)
@@ -74,9 +76,10 @@ void cgroup_watch_add(struct cgroup_ctx *ctx, struct cgroup_node *node)
 		return;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", node->top[CGROUP_CPU].fd);
 	node->watch = inotify_add_watch(ctx->watch_fd, path, IN_CREATE | IN_DELETE | IN_ONLYDIR);
-	ctx->unwatched |= node->watch < 0 && errno == ENOSPC;
-	if (node->watch < 0)
+	if (node->watch < 0) {
+		ctx->watch_error = errno;
 		return;
+	}
 	forget(ctx, node->watch);
 	i = place_of(ctx, node->watch);
 	memmove(&ctx->watches[i + 1], &ctx->watches[i],
