@@ -104,26 +104,11 @@ uint64_t class_memory_reservation(const struct qclass *c, const struct guest *g)
 	return sum(own, sum(class_memory_overhead(c, g), class_memory_rbd_caches(c, g)));
 }
 
-uint64_t class_rbd_client_mcpu(uint64_t iops, uint64_t bytes_ps)
+uint64_t class_rbd_clients_mcpu(uint64_t iops, uint64_t bytes_ps)
 {
-	uint64_t mcpu = 0;
-
-	if (iops == UINT64_MAX && bytes_ps == UINT64_MAX)
-		return UINT64_MAX;
-	if (iops != UINT64_MAX)
-		mcpu = iops < LIMIT_MAX_MCPU ? iops * RBD_REQUEST_US / 1000 : LIMIT_MAX_MCPU;
-	return bytes_ps == UINT64_MAX ? mcpu : mcpu + bytes_ps / RBD_BYTES_PS_BY_MCPU;
-}
-
-uint64_t class_rbd_clients_mcpu(const struct qclass *c, const struct guest *g)
-{
-	uint64_t each =
-		class_rbd_client_mcpu(class_disk_limit_iops(c), class_disk_limit_bytes_ps(c));
-	uint64_t all = 0;
-
-	for (size_t i = 0; each != UINT64_MAX && i < g->ndisks; i++)
-		all = sum(all, g->disks[i].rbd && g->disks[i].fixed ? each : 0);
-	return all < LIMIT_MAX_MCPU ? all : LIMIT_MAX_MCPU;
+	if (iops > LIMIT_MAX_MCPU / RBD_REQUEST_US)
+		iops = LIMIT_MAX_MCPU / RBD_REQUEST_US;
+	return iops * RBD_REQUEST_US / 1000 + bytes_ps / RBD_BYTES_PS_BY_MCPU;
 }
 
 uint64_t class_memory_low(const struct qclass *c, const struct guest *g)

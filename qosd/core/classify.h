@@ -38,13 +38,8 @@ void classify_none(const char *from, struct assignment *ret);
 uint64_t class_memory_reservation(const struct qclass *c, const struct guest *g);
 uint64_t class_memory_overhead(const struct qclass *c, const struct guest *g);
 uint64_t class_memory_rbd_caches(const struct qclass *c, const struct guest *g);
-/* What one client takes for so much, in 1/1000 CPU; UINT64_MAX: no limit (both are). */
-uint64_t class_rbd_client_mcpu(uint64_t iops, uint64_t bytes_ps);
-/*
- * In 1/1000 CPU: what its RBD clients may take beside the vCPUs, as far as the class limits its
- * disks; 0: no RBD disk, or no limit to tell by.
- */
-uint64_t class_rbd_clients_mcpu(const struct qclass *c, const struct guest *g);
+/* What RBD clients take beside the vCPUs for so much, in 1/1000 CPU. */
+uint64_t class_rbd_clients_mcpu(uint64_t iops, uint64_t bytes_ps);
 uint64_t class_memory_low(const struct qclass *c, const struct guest *g);
 /* In 1/1000 CPU. */
 uint64_t class_cpu_reservation_mcpu(const struct qclass *c, const struct guest *g);

@@ -38,9 +38,6 @@ void ledger_init(struct ledger *l, const struct policy *policy, const struct hos
 	l->rbd_capacity_bytes = policy->ceph.cache_budget_bytes;
 	l->dedicated_capacity_cpus = dedicated_capacity(host, &pool);
 	l->shared_capacity_mcpu = (uint64_t)cpuset_count(&pool) * 1000;
-	l->housekeeping = cpuset_intersects(&host->online, &policy->host.reserve.cpus);
-	l->rbd_clients_most_mcpu =
-		class_rbd_client_mcpu(policy->host.disk.iops, policy->host.disk.bps);
 }
 
 uint32_t ledger_dedicated_cpus(const struct host *host, const struct guest *g,
@@ -119,22 +116,6 @@ static int check_shared(const struct ledger *l, const struct guest *g, uint64_t 
 			human_mcpu(l->shared_capacity_mcpu, all));
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* They run where the emulator does (plan_add_emulator()); CPUs that a class names for it are its
- * own. */
-static void count_rbd_clients(struct ledger *l, const struct guest *g, const struct qclass *c)
-{
-	bool host = c->cpu.placement == PLACEMENT_DEDICATED && l->housekeeping;
-	uint64_t *sum = host ? &l->rbd_host_mcpu : &l->rbd_shared_mcpu;
-
-	if (cpuset_empty(&c->cpu.emulator))
-		*sum = least(*sum + class_rbd_clients_mcpu(c, g), l->rbd_clients_most_mcpu);
-}
-
 int ledger_admit(struct ledger *l, const struct host *host, const struct guest *g,
 		 const struct qclass *c, struct qerr *err)
 {
@@ -157,7 +138,6 @@ int ledger_admit(struct ledger *l, const struct host *host, const struct guest *
 	l->dedicated_used_cpus += cpus;
 	l->shared_capacity_mcpu -= (uint64_t)cpus * 1000;
 	l->shared_reserved_mcpu += mcpu;
-	count_rbd_clients(l, g, c);
 	return 0;
 }
 
@@ -199,6 +179,41 @@ int ledger_order(const struct inventory *inv, const struct assignment *assign, u
 	return 0;
 }
 
+/* ---- head room ---- */
+
+/* Of one more disk: what is without limit may take all of host.disk. */
+static uint64_t more(uint64_t sum, uint64_t limit, uint64_t most)
+{
+	if (limit == UINT64_MAX)
+		limit = most == UINT64_MAX ? 0 : most;
+	sum = sum > UINT64_MAX - limit ? UINT64_MAX : sum + limit;
+	return sum < most ? sum : most;
+}
+
+static void count_clients(struct ledger_clients *sum, const struct host_disk *all,
+			  const struct guest *g, const struct qclass *c)
+{
+	for (size_t i = 0; i < g->ndisks; i++) {
+		if (!g->disks[i].rbd || !g->disks[i].fixed)
+			continue;
+		sum->iops = more(sum->iops, class_disk_limit_iops(c), all->iops);
+		sum->bytes_ps = more(sum->bytes_ps, class_disk_limit_bytes_ps(c), all->bps);
+	}
+	sum->mcpu = class_rbd_clients_mcpu(sum->iops, sum->bytes_ps);
+}
+
+/* They run where the emulator does (plan_add_emulator()); CPUs that a class names are its own. */
+static void count_guest(struct ledger *l, const struct policy *policy, const struct host *host,
+			const struct guest *g, const struct qclass *c, bool admitted)
+{
+	bool dedicated = admitted && c->cpu.placement == PLACEMENT_DEDICATED;
+	bool apart = dedicated && cpuset_intersects(&host->online, &policy->host.reserve.cpus);
+
+	if (cpuset_empty(&c->cpu.emulator))
+		count_clients(apart ? &l->clients_host : &l->clients_shared, &policy->host.disk, g,
+			      c);
+}
+
 int ledger_build(struct ledger *l, const struct policy *policy, const struct host *host,
 		 const struct inventory *inv, const struct assignment *assign, bool *admitted,
 		 struct qerr *errs)
@@ -217,6 +232,7 @@ int ledger_build(struct ledger *l, const struct policy *policy, const struct hos
 			errs[at] = (struct qerr){ 0 };
 		admitted[at] = ledger_admit(l, host, inv->guests[at], &assign[at].effective,
 					    errs ? &errs[at] : NULL) == 0;
+		count_guest(l, policy, host, inv->guests[at], &assign[at].effective, admitted[at]);
 	}
 	return 0;
 }

@@ -5,8 +5,8 @@
  * Memory: sum of reservations <= RAM - host reserve - services (Ceph's daemons on the host). RBD
  * clients of all guests together: within ceph.cache_budget. CPU: dedicated guests need whole cores
  * (or threads) outside the housekeeping CPUs; the others' reserved shares must fit the shared pool.
- * What RBD clients may take beside the vCPUs is counted as head room and refuses nobody: it is what
- * limits of disks allow, not what is promised.
+ * What RBD clients may take beside the vCPUs is counted as head room, also of guests that were not
+ * admitted, and refuses nobody: it is what limits of disks allow, not what is promised.
  * The rule of admission is the same for a guest that asks at the hook and for one that runs:
  * guests are entered in order of rank, then of age (id), so that a newcomer never takes from those
  * that were there before it within its rank.
@@ -19,6 +19,11 @@
 #include "qosd/core/host.h"
 #include "qosd/core/policy.h"
 
+/* Together within host.disk. A disk without any limit counts nothing. */
+struct ledger_clients {
+	uint64_t iops, bytes_ps, mcpu;
+};
+
 struct ledger {
 	uint64_t memory_capacity_bytes; /* RAM - host reserve - services */
 	uint64_t memory_reserved_bytes; /* of admitted guests */
@@ -28,11 +33,9 @@ struct ledger {
 	uint32_t dedicated_used_cpus;
 	uint64_t shared_capacity_mcpu; /* what is left for the shared pool, 1/1000 CPU */
 	uint64_t shared_reserved_mcpu;
-	/* Head room for RBD clients of admitted guests at the limits of their disks. */
-	uint64_t rbd_shared_mcpu;       /* in the pool, beside what is reserved there */
-	uint64_t rbd_host_mcpu;         /* on the housekeeping CPUs */
-	uint64_t rbd_clients_most_mcpu; /* that host.disk lets through; UINT64_MAX: unknown */
-	bool housekeeping;              /* there are such CPUs */
+	/* Head room: what RBD clients of all guests may do at the limits of their disks. */
+	struct ledger_clients clients_shared; /* in the pool, beside what is reserved there */
+	struct ledger_clients clients_host;   /* on the housekeeping CPUs */
 };
 
 /* Online CPUs outside the housekeeping ones: for guests. Never empty while a CPU is online. */

@@ -72,8 +72,8 @@ static json_t *capacity_cpu(const struct engine *e, const struct picture *p)
 			 cpus_of(l->shared_capacity_mcpu), "shared_reserved",
 			 cpus_of(l->shared_reserved_mcpu), "shared_free",
 			 cpus_of(rest(l->shared_capacity_mcpu, l->shared_reserved_mcpu)),
-			 "rbd_shared", cpus_of(l->rbd_shared_mcpu), "rbd_housekeeping",
-			 cpus_of(l->rbd_host_mcpu));
+			 "rbd_shared", cpus_of(l->clients_shared.mcpu), "rbd_housekeeping",
+			 cpus_of(l->clients_host.mcpu));
 }
 
 /* What the cards of guests reserve on each network of the policy; NULL when out of memory. */

@@ -319,10 +319,10 @@ static void doctor_clients(const struct engine *e, struct diag_list *findings)
 				     ? l->shared_capacity_mcpu - l->shared_reserved_mcpu
 				     : 0;
 
-	doctor_room(l->rbd_host_mcpu, (uint64_t)cpuset_count(&own) * 1000, "that are housekeeping",
-		    "more host.reserve.cpus, a class's cpu.emulator, or lower disk limits",
-		    findings);
-	doctor_room(l->rbd_shared_mcpu, left_mcpu, "that guests share and nobody has reserved",
+	doctor_room(
+		l->clients_host.mcpu, (uint64_t)cpuset_count(&own) * 1000, "that are housekeeping",
+		"more host.reserve.cpus, a class's cpu.emulator, or lower disk limits", findings);
+	doctor_room(l->clients_shared.mcpu, left_mcpu, "that guests share and nobody has reserved",
 		    "lower disk limits, or host.disk for all of them together", findings);
 }
 

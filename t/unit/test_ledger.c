@@ -77,47 +77,6 @@ static void test_rbd_budget(void)
 	policy_free(p);
 }
 
-/* 10000 operations a second cost librbd 0.6 CPU: counted where the emulator runs, refusing nobody.
- */
-static void test_rbd_clients(void)
-{
-	struct policy *p = make_policy();
-	struct host *h = host_regular(1, 4, 1, 64 * GIB);
-	struct guest *g = make_guest("web1", 1, 2, GIB);
-	struct qclass gold = *policy_class(p, "gold"), bronze = *policy_class(p, "bronze");
-	struct ledger l;
-
-	g->disks = must(calloc(1, sizeof(*g->disks)));
-	g->ndisks = 1;
-	g->disks[0].rbd = g->disks[0].fixed = true;
-	gold.disk.total_iops = bronze.disk.total_iops = 10000;
-	ledger_init(&l, p, h);
-	CU_ASSERT_EQUAL(ledger_admit(&l, h, g, &gold, NULL), 0);
-	CU_ASSERT_EQUAL(l.rbd_shared_mcpu, 600);
-	CU_ASSERT_EQUAL(l.shared_reserved_mcpu, 0);
-	bronze.cpu.reservation_permille = 1000;
-	CU_ASSERT_EQUAL(ledger_admit(&l, h, g, &bronze, NULL), 0); /* all of the pool */
-	CU_ASSERT_EQUAL(l.rbd_shared_mcpu, 1200);
-	CU_ASSERT_EQUAL(ledger_admit(&l, h, g, &bronze, NULL), -ENOSPC);
-	CU_ASSERT_EQUAL(l.rbd_shared_mcpu, 1200);
-	p->host.disk.iops = 15000; /* together they do no more */
-	cpuset_add(&p->host.reserve.cpus, 0);
-	ledger_init(&l, p, h);
-	bronze.cpu.reservation_permille = 0;
-	for (int i = 0; i < 3; i++)
-		CU_ASSERT_EQUAL(ledger_admit(&l, h, g, &bronze, NULL), 0);
-	CU_ASSERT_EQUAL(l.rbd_shared_mcpu, 900);
-	CU_ASSERT_EQUAL(ledger_admit(&l, h, g, &gold, NULL), 0);
-	CU_ASSERT_EQUAL(l.rbd_host_mcpu, 600);
-	cpuset_add(&gold.cpu.emulator, 1); /* CPUs of its own: the operator's to count */
-	ledger_init(&l, p, h);
-	CU_ASSERT_EQUAL(ledger_admit(&l, h, g, &gold, NULL), 0);
-	CU_ASSERT_EQUAL(l.rbd_host_mcpu + l.rbd_shared_mcpu, 0);
-	guest_unref(g);
-	host_free(h);
-	policy_free(p);
-}
-
 static void test_sentences(void)
 {
 	struct policy *p = make_policy();
@@ -190,10 +149,54 @@ static void test_build(void)
 	scene_free(s);
 }
 
+static void scene_disks(struct scene *s)
+{
+	for (size_t i = 0; i < s->inv->count; i++) {
+		struct guest *g = s->inv->guests[i];
+
+		g->disks = must(calloc(2, sizeof(*g->disks)));
+		g->ndisks = 2;
+		g->disks[0].rbd = g->disks[0].fixed = true;
+		g->disks[1].rbd = true; /* a CD-ROM */
+	}
+}
+
+/* 10000 operations a second cost librbd 0.6 CPU: counted where the emulator runs, refusing nobody.
+ */
+static void test_rbd_clients(void)
+{
+	struct scene *s = scene_new(make_policy(), host_regular(1, 4, 1, 64 * GIB));
+	struct qclass *gold, *bronze;
+
+	gold = (struct qclass *)policy_class(s->policy, "gold");
+	bronze = (struct qclass *)policy_class(s->policy, "bronze");
+	gold->disk.total_iops = bronze->disk.total_iops = 10000;
+	scene_add(s, "a", 1, 2, GIB, "gold");
+	scene_add(s, "b", 2, 1, GIB, "bronze");
+	scene_add(s, "c", 3, 2, GIB, "gold"); /* has no cores of its own: one always stays shared */
+	scene_disks(s);
+	scene_settle(s);
+	CU_ASSERT_FALSE(s->admitted[2]);
+	CU_ASSERT_EQUAL(s->ledger.clients_shared.mcpu, 1800);
+	CU_ASSERT_EQUAL(s->ledger.clients_host.mcpu, 0);
+	cpuset_add(&s->policy->host.reserve.cpus, 0);
+	scene_settle(s);
+	CU_ASSERT_EQUAL(s->ledger.clients_host.mcpu, 600);
+	CU_ASSERT_EQUAL(s->ledger.clients_shared.mcpu, 1200);
+	s->policy->host.disk.iops = 15000; /* together they do no more, of bytes up to 25 MB/s */
+	s->policy->host.disk.bps = 25000000;
+	scene_settle(s);
+	CU_ASSERT_EQUAL(s->ledger.clients_shared.mcpu, 900 + 20);
+	cpuset_add(&bronze->cpu.emulator, 1); /* CPUs of its own: the operator's to count */
+	scene_settle(s);
+	CU_ASSERT_EQUAL(s->ledger.clients_shared.mcpu, 600 + 20);
+	scene_free(s);
+}
+
 static const struct test tests[] = {
+	{ "RBD clients take CPUs beside the vCPUs", test_rbd_clients },
 	{ "capacity", test_capacity },
 	{ "RBD caches within their budget, memory without services", test_rbd_budget },
-	{ "RBD clients take CPUs beside the vCPUs", test_rbd_clients },
 	{ "dedicated guests take whole cores", test_dedicated_cpus },
 	{ "refusals say what is left", test_sentences },
 	{ "the shared pool", test_shared },
