@@ -5,6 +5,7 @@
  */
 #include "qosd/host/ceph_asok.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
@@ -317,53 +318,110 @@ static int read_listeners(int pid, struct listener **ret, size_t *ret_count)
 	return 0;
 }
 
-/* The socket behind a descriptor of the process; 0: it is something else. */
-static uint64_t socket_inode(int dir_fd, const char *name)
+/* The socket behind a descriptor of the process. 0: it is something else; -EACCES. */
+static int socket_inode(int dir_fd, const char *name, uint64_t *ret)
 {
 	char text[64];
 	ssize_t len = readlinkat(dir_fd, name, text, sizeof(text) - 1);
-	unsigned long long inode;
+	unsigned long long inode = 0;
 
-	if (len <= 0)
-		return 0;
-	text[len] = '\0';
-	return sscanf(text, "socket:[%llu]", &inode) == 1 ? inode : 0;
+	if (len < 0 && errno == EACCES)
+		return -EACCES;
+	text[len > 0 ? len : 0] = '\0';
+	(void)sscanf(text, "socket:[%llu]", &inode);
+	*ret = inode;
+	return 0;
 }
 
-static const struct listener *find_listener(const struct listener *all, size_t count,
-					    uint64_t inode)
+struct found {
+	struct ceph_asok *list;
+	size_t count, max;
+};
+
+static void add_found(struct found *f, int pid, const struct listener *l)
 {
-	for (size_t i = 0; i < count; i++)
-		if (all[i].inode == inode)
-			return &all[i];
-	return NULL;
+	if (f->count == f->max)
+		return;
+	f->list[f->count] = (struct ceph_asok){ .pid = pid };
+	memcpy(f->list[f->count++].path, l->path, sizeof(l->path));
+}
+
+/* By what the process has open. -EACCES: that may only be read with CAP_SYS_PTRACE. */
+static int find_open(int pid, const struct listener *all, size_t count, struct found *ret)
+{
+	DIR *dir CLEANUP(close_dir) = NULL;
+	struct dirent *entry;
+	char path[64];
+	int r = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return errno == ENOENT ? -ESRCH : -errno;
+	while (r == 0 && (entry = readdir(dir))) {
+		uint64_t inode = 0;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		r = socket_inode(dirfd(dir), entry->d_name, &inode);
+		for (size_t i = 0; inode && i < count; i++)
+			if (all[i].inode == inode)
+				add_found(ret, pid, &all[i]);
+	}
+	return r;
+}
+
+/* Is this number in the path, as a whole? */
+static bool names_pid(const char *path, int pid)
+{
+	char text[16];
+	size_t len = (size_t)snprintf(text, sizeof(text), "%d", pid);
+
+	for (const char *p = strstr(path, text); p; p = strstr(p + 1, text))
+		if (!isdigit((unsigned char)p[-1]) && !isdigit((unsigned char)p[len]))
+			return true;
+	return false;
+}
+
+/*
+ * By who answers: the kernel tells whose listener it is. Nobody else's sockets are touched where
+ * the paths name the process ($pid), as they should; else each of Ceph's sockets on this host is
+ * tried.
+ */
+static void find_answering(int pid, const struct listener *all, size_t count, bool named,
+			   struct found *ret)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct ceph_asok one = { .pid = pid };
+		int fd;
+
+		memcpy(one.path, all[i].path, sizeof(one.path));
+		if (!ceph_asok_is_ceph(&one) || names_pid(one.path, pid) != named)
+			continue;
+		fd = connect_to(&one);
+		if (fd >= 0 || (named && fd == -ETIMEDOUT)) /* it has no time for us */
+			add_found(ret, pid, &all[i]);
+		close_fd(&fd);
+	}
 }
 
 int ceph_asok_list(int pid, struct ceph_asok *list, size_t max)
 {
 	struct listener *all CLEANUP_FREE = NULL;
-	DIR *dir CLEANUP(close_dir) = NULL;
-	size_t count = 0, found = 0;
-	struct dirent *entry;
-	char path[64];
+	struct found found = { .list = list, .max = max };
+	size_t count = 0;
 	int r = read_listeners(pid, &all, &count);
 
-	if (r < 0)
-		return r;
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	dir = opendir(path);
-	if (!dir)
-		return errno == ENOENT ? -ESRCH : -errno;
-	while (found < max && (entry = readdir(dir))) {
-		uint64_t inode = socket_inode(dirfd(dir), entry->d_name);
-		const struct listener *l = inode ? find_listener(all, count, inode) : NULL;
-
-		if (!l)
-			continue;
-		list[found] = (struct ceph_asok){ .pid = pid };
-		memcpy(list[found++].path, l->path, sizeof(l->path));
+	if (r == 0)
+		r = find_open(pid, all, count, &found);
+	if (r == -EACCES) {
+		found.count = 0;
+		find_answering(pid, all, count, true, &found);
+		if (!found.count)
+			find_answering(pid, all, count, false, &found);
+		r = 0;
 	}
-	return (int)found;
+	return r < 0 ? r : (int)found.count;
 }
 
 /* "librbd-<image id>-<pool>-<image>[-<snapshot>]" */

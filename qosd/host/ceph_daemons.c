@@ -28,15 +28,19 @@ static void read_memory(int pid, struct rbd_osd *o)
 	}
 }
 
-static bool maps_tcmalloc(int pid)
+/* Without tcmalloc, for all that can be seen: that takes CAP_SYS_PTRACE where it is not root's. */
+static bool lacks_tcmalloc(int pid)
 {
 	FILE *f CLEANUP(ceph_close_file) = ceph_open_proc(pid, "maps");
+	bool lacks = false;
 	char line[512];
 
-	while (f && fgets(line, sizeof(line), f))
+	while (f && fgets(line, sizeof(line), f)) {
 		if (strstr(line, "tcmalloc"))
-			return true;
-	return false;
+			return false;
+		lacks = true;
+	}
+	return lacks;
 }
 
 /* "-i 3" or "--id 3" among its arguments. */
@@ -81,7 +85,7 @@ static void add_daemon(int pid, const char *comm, struct rbd_daemons *ret)
 	o->pid = pid;
 	read_id(pid, o->id, sizeof(o->id));
 	read_memory(pid, o);
-	o->open_loop = !maps_tcmalloc(pid);
+	o->open_loop = lacks_tcmalloc(pid);
 	read_target(pid, o);
 }
 

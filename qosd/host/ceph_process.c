@@ -2,8 +2,8 @@
 /*
  * ceph_process - what a guest's QEMU has of threads and descriptors, and what it may have.
  *
- * Descriptors: its soft limit. Threads: the group above it that has the least left ("pids.max"),
- * whose count is of all that is in it.
+ * Descriptors: its soft limit. Threads: of the groups above it that bound them ("pids.max"), the
+ * fullest, whose count is of all that is in it.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -91,16 +91,11 @@ static uint64_t read_count(const char *group, const char *name)
 	return value;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static void read_threads(int pid, struct rbd_process *ret)
 {
 	static const size_t root = sizeof("/sys/fs/cgroup") - 1;
-	uint64_t left = 0;
 	char group[1100];
+	double fullest = 0;
 
 	if (!find_group(pid, group, sizeof(group)))
 		return;
@@ -108,9 +103,9 @@ static void read_threads(int pid, struct rbd_process *ret)
 		uint64_t max = read_count(group, "pids.max");
 		uint64_t now = max ? read_count(group, "pids.current") : 0;
 
-		if (!max || (ret->threads_max && max - least(now, max) >= left))
+		if (!max || (ret->threads_max && (double)now / (double)max <= fullest))
 			continue;
-		left = max - least(now, max);
+		fullest = (double)now / (double)max;
 		ret->threads = now;
 		ret->threads_max = max;
 	}

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* test_ceph_asok - the client of Ceph's admin sockets against a socket that answers as told. */
 #include <errno.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "qosd/host/ceph_asok.h"
@@ -191,6 +196,96 @@ static void test_find(void)
 	CU_ASSERT_EQUAL(ceph_asok_list(1 << 29, list, 8), -ESRCH);
 }
 
+/* ---- a QEMU that is not root's, for a qosd that may not trace it ---- */
+
+static int listen_at(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    listen(fd, 4) < 0)
+		_exit(1);
+	return fd;
+}
+
+/* Says by a byte that it listens, on three paths; ends when the pipe is closed. */
+static void be_guest(const char *dir, bool named, const int ready[2], const int stop[2])
+{
+	char path[100], byte = 0;
+
+	close(ready[0]);
+	close(stop[1]);
+	if (setgid(65534) < 0 || setuid(65534) < 0 || prctl(PR_SET_DUMPABLE, 1) < 0)
+		_exit(1);
+	snprintf(path, sizeof(path), "%s/monitor.sock", dir);
+	listen_at(path);
+	snprintf(path, sizeof(path), named ? "%s/client.%d.1.asok" : "%s/client.asok", dir,
+		 getpid());
+	listen_at(path);
+	snprintf(path, sizeof(path), "%s/another%d.asok", dir, named);
+	listen_at(path);
+	if (write(ready[1], &byte, 1) != 1)
+		_exit(1);
+	(void)!read(stop[0], &byte, 1);
+	_exit(0);
+}
+
+static bool drop_ptrace(struct __user_cap_data_struct before[2])
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, before) < 0)
+		return false;
+	memcpy(data, before, sizeof(data));
+	data[0].effective &= ~(1u << CAP_SYS_PTRACE);
+	return syscall(SYS_capset, &header, data) == 0;
+}
+
+static int list_of_guest(bool named, struct ceph_asok *list, size_t max)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct before[2];
+	char dir[] = "/tmp/qosd-asok-XXXXXX", byte, path[128];
+	int ready[2], stop[2], n = -1;
+	pid_t child;
+
+	if (!mkdtemp(dir) || chmod(dir, 0777) < 0 || pipe(ready) < 0 || pipe(stop) < 0)
+		abort();
+	child = fork();
+	if (child == 0)
+		be_guest(dir, named, ready, stop);
+	close(ready[1]);
+	close(stop[0]);
+	if (read(ready[0], &byte, 1) == 1 && drop_ptrace(before)) {
+		n = ceph_asok_list(child, list, max);
+		(void)syscall(SYS_capset, &header, before);
+	}
+	close(ready[0]);
+	close(stop[1]);
+	waitpid(child, NULL, 0);
+	snprintf(path, sizeof(path), "rm -rf %s", dir);
+	(void)!system(path);
+	return n;
+}
+
+static void test_find_untraced(void)
+{
+	struct ceph_asok list[8];
+
+	if (geteuid() != 0)
+		return;
+	/* One names it, so the others are not tried. */
+	CU_ASSERT_EQUAL_FATAL(list_of_guest(true, list, 8), 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(list[0].path, ".1.asok"));
+	CU_ASSERT_EQUAL_FATAL(list_of_guest(false, list, 8), 2);
+	CU_ASSERT_PTR_NULL(strstr(list[0].path, "monitor"));
+	CU_ASSERT_PTR_NULL(strstr(list[1].path, "monitor"));
+	CU_ASSERT_EQUAL(list_of_guest(false, list, 1), 1);
+}
+
 static void test_image_names(void)
 {
 	json_t *perf = json_pack("{s:{}, s:{}}", "librbd-1f-rbd-a-b", "objectcacher-librbd-1f-x");
@@ -214,6 +309,7 @@ static const struct test tests[] = {
 	{ "another process's socket is not talked to", test_stranger },
 	{ "bytes held", test_buffers },
 	{ "the socket of a disk is found by its process", test_find },
+	{ "sockets of another user's process, without the right to trace it", test_find_untraced },
 	{ "images by their counters", test_image_names },
 };
 
