@@ -59,7 +59,7 @@ bool rbd_check_no_socket(const struct rbd_subject *s, char *what, char *fix)
 		return rbd_say(what, "admin_socket = %.120s is set, but QEMU has no socket", path);
 	}
 	rbd_mend(fix,
-		 "write admin_socket = /run/ceph/guests/$cluster-$type.$id.$pid.$cctid.asok "
+		 "write admin_socket = /run/ceph-guests/$cluster-$type.$id.$pid.$cctid.asok "
 		 "under [client] in %s",
 		 rbd_conf_path(s->rbd));
 	return rbd_say(what, "the client has no admin socket");
@@ -72,7 +72,7 @@ bool rbd_check_shared_socket(const struct rbd_subject *s, char *what, char *fix)
 	if (!path || !path[0] || (strstr(path, "$pid") && strstr(path, "$cctid")))
 		return false;
 	rbd_mend(fix,
-		 "write admin_socket = /run/ceph/guests/$cluster-$type.$id.$pid.$cctid.asok "
+		 "write admin_socket = /run/ceph-guests/$cluster-$type.$id.$pid.$cctid.asok "
 		 "under [client] in %s",
 		 rbd_conf_path(s->rbd));
 	return rbd_say(what,
@@ -201,13 +201,16 @@ bool rbd_check_cluster(const struct rbd_subject *s, char *what, char *fix)
 
 	switch (s->cluster) {
 	case RBD_CLUSTER_AWAY:
-		rbd_mend(fix, "ceph -s --connect-timeout 5; the rest of the settings is shown");
+		rbd_mend(
+			fix,
+			"ceph -s --connect-timeout 5; if that answers, qosd.service lacks its drop-in "
+			"/usr/share/qosd/qosd-ceph.conf");
 		return rbd_say(what, "the cluster does not answer: %.160s", trouble);
 	case RBD_CLUSTER_DENIED:
 		rbd_mend(fix,
-			 "ceph auth get-or-create client.qosd mon 'allow r' osd 'allow "
+			 "(umask 077; ceph auth get-or-create client.qosd mon 'allow r' osd 'allow "
 			 "class-read object_prefix rbd_children, allow rwx pool=%s' -o "
-			 "/etc/ceph/ceph.client.qosd.keyring",
+			 "/etc/ceph/ceph.client.qosd.keyring)",
 			 s->rbd->pool);
 		return rbd_say(what, "qosd may not look at the image: %.160s", trouble);
 	case RBD_CLUSTER_OTHER:

@@ -284,6 +284,8 @@ shares() {
 	bronze_load idle
 	check "nothing is left of it" until_true 30 is_free
 	"$qosctl" class bronze1 bronze >/dev/null
+	write_ceph_conf rbd
+	qosctl_reload
 }
 
 # ---- librbd's CPUs and descriptors ----
