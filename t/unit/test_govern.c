@@ -97,7 +97,8 @@ static void test_reaction(void)
 	stage_free(s);
 }
 
-/* Even at its floor bronze takes so much that gold waits 30 times as long as it should: it helps. */
+/* Even at its floor bronze takes so much that gold waits 30 times as long as it should: it helps.
+ */
 static void test_strict_target(void)
 {
 	struct stage *s = scene(8);
