@@ -236,6 +236,16 @@ knob() { # knob GUEST KNOB FIELD
 		jq -r --arg k "$2" --arg t "guest:$1" '[.knobs[] | select(.knob == $k and .target == $t)][0].'"$3"
 }
 
+# vcpus_have GROUP VCPUS QUOTA: so many vCPU groups, each with that limit (by bash alone)
+vcpus_have() {
+	local file value vcpus=0
+	for file in "$1"/vcpu*/cpu.max; do
+		read -r value <"$file" && [ "$value" = "$3" ] || return 1
+		vcpus=$((vcpus + 1))
+	done
+	[ $vcpus -eq "$2" ]
+}
+
 listed() { # listed GUEST JQ-PATH
 	$qosctl --json list | jq -r --arg g "$1" '.guests[] | select(.name == $g) | '"$2"
 }

@@ -7,22 +7,12 @@
 . /usr/lib/qosd-lab/clock
 write_conf
 
-# right VCPUS QUOTA: so many vCPU groups, each with that limit (by bash alone)
-right() {
-	local file value vcpus=0
-	for file in "$group"/vcpu*/cpu.max; do
-		read -r value <"$file" && [ "$value" = "$2" ] || return 1
-		vcpus=$((vcpus + 1))
-	done
-	[ $vcpus -eq "$1" ]
-}
-
 # plug NAME VCPUS: from the command's return until all limits are right
 plug() {
 	local t0
 	check "$1" virsh -q setvcpus half1 "$2" --live
 	t0=${EPOCHREALTIME/[.,]/}
-	until right "$2" "10000 20000" || [ $((${EPOCHREALTIME/[.,]/} - t0)) -gt 20000000 ]; do nap 0.02; done
+	until vcpus_have "$group" "$2" "10000 20000" || [ $((${EPOCHREALTIME/[.,]/} - t0)) -gt 20000000 ]; do nap 0.02; done
 	within "... and $2 vCPUs have their limits soon (ms)" $(((${EPOCHREALTIME/[.,]/} - t0) / 1000)) 0 2000
 }
 
@@ -34,7 +24,7 @@ plug_all() {
 start_qosd || exit 1
 lab-guest start half1 --max-vcpus 4 || exit 1
 group=$(cgroup_of half1)
-until_true 20 right 1 "10000 20000"
+until_true 20 vcpus_have "$group" 1 "10000 20000"
 hold_clock plug_all
 until_true 20 settled
 is "qosd knows them" "$(listed half1 .vcpus)" 4

@@ -11,23 +11,13 @@
 write_conf
 wanted="10000 20000"
 
-# right GUEST: all its vCPU groups have the limit (by bash alone)
-right() {
-	local file value vcpus=0
-	for file in "$1"/vcpu*/cpu.max; do
-		read -r value <"$file" && [ "$value" = "$wanted" ] || return 1
-		vcpus=$((vcpus + 1))
-	done
-	[ $vcpus -eq 2 ]
-}
-
 # begin GUEST: starts it, and how many ms later it was right goes to a file
 begin() {
 	local group t0
 	lab-guest start "$1" --kind light --vcpus 2 >"/run/$1.out" 2>&1 || return
 	t0=${EPOCHREALTIME/[.,]/}
 	group=$(cgroup_of "$1")
-	until right "$group" || [ $((${EPOCHREALTIME/[.,]/} - t0)) -gt 20000000 ]; do nap 0.05; done
+	until vcpus_have "$group" 2 "$wanted" || [ $((${EPOCHREALTIME/[.,]/} - t0)) -gt 20000000 ]; do nap 0.05; done
 	echo $(((${EPOCHREALTIME/[.,]/} - t0) / 1000)) >"/run/$1.ms"
 }
 
