@@ -214,8 +214,16 @@ static bool is_futile(struct governor *g, const struct governor_law *law, unsign
 		return false;
 	if (g->smooth_pressure > g->onset_pressure * (1 - law->futile_gain))
 		return true;
+	if (g->futile) /* a verdict of before was wrong */
+		g->futile--;
 	begin_judging(g, g->smooth_pressure); /* it helps: the next stretch is judged anew */
 	return false;
+}
+
+static void end_verdict(struct governor *g)
+{
+	g->alone_until_us = 0;
+	g->giving_up = false;
 }
 
 static enum governor_event give_up(struct governor *g, const struct governor_law *law,
@@ -248,14 +256,14 @@ static enum governor_event acquit(struct governor *g, const struct governor_law 
 static enum governor_event take_up(struct governor *g, const struct governor_law *law,
 				   uint64_t now_us)
 {
-	g->giving_up = false;
-	g->alone_until_us = 0;
-	g->futile--;
+	end_verdict(g);
 	if (g->depth < g->futile_at_depth)
 		g->depth = g->futile_at_depth;
 	g->state = GOVERNOR_PRESSED;
 	g->act_after_us = now_us + law->lag_us;
 	judge_whole(g, law, g->smooth_pressure, now_us);
+	/* It helps when half of what giving back has cost is gone again. */
+	g->onset_pressure = (g->smooth_pressure + g->futile_pressure) / 2 / (1 - law->futile_gain);
 	return GOVERNOR_RELAPSE;
 }
 
@@ -431,8 +439,7 @@ static enum governor_event leave_alone(struct governor *g, const struct governor
 	double pressure = in->pressure;
 
 	if (ends_verdict(g, law, in)) {
-		g->alone_until_us = 0;
-		g->giving_up = false;
+		end_verdict(g);
 		return press(g, law, in, now_us);
 	}
 	if (g->smooth_pressure > 1 && g->smooth_pressure > MATTERS * g->futile_pressure &&
@@ -442,10 +449,8 @@ static enum governor_event leave_alone(struct governor *g, const struct governor
 		g->clean_since_us = 0;
 	else if (!g->clean_since_us)
 		g->clean_since_us = now_us;
-	else if (now_us - g->clean_since_us >= VERDICT_US) { /* that cause is gone */
-		g->alone_until_us = 0;
-		g->giving_up = false;
-	}
+	else if (now_us - g->clean_since_us >= VERDICT_US)
+		end_verdict(g); /* that cause is gone: what comes next is judged anew */
 	if (g->depth > 0)
 		return give_back(g, law, 0, dt_us, now_us);
 	if (pressure > 1)
@@ -501,7 +506,7 @@ static enum governor_event step(struct governor *g, const struct governor_law *l
 	if (g->depth > in->steps)
 		g->depth = in->steps;
 	if (g->alone_until_us && now_us >= g->alone_until_us)
-		g->alone_until_us = 0;
+		end_verdict(g);
 	if (g->alone_until_us)
 		return leave_alone(g, law, in, dt_us, now_us);
 	/* when nobody is held by his cap, what pressure there is comes from elsewhere */

@@ -524,6 +524,22 @@ static void test_taken_up_in_vain(void)
 	CU_ASSERT_EQUAL(l.g.depth, 0);
 }
 
+/* Found not to help while the storm grew; giving back shows the truth, and that is remembered. */
+static void test_taken_up_for_good(void)
+{
+	struct loop l = loop_new(9, 3, 100 * MS);
+
+	for (int i = 0; i < 80; i++) { /* p is 3 all the while */
+		l.plant.base = 3 + 3 * l.g.depth;
+		tick(&l);
+	}
+	CU_ASSERT_EQUAL(l.events[GOVERNOR_FUTILE], 1);
+	l.plant.base = 9;
+	run(&l, 60);
+	CU_ASSERT(l.events[GOVERNOR_FUTILE] <= 2);
+	CU_ASSERT_EQUAL(l.g.depth, 2);
+}
+
 static void test_growing_storm_is_not_futile(void)
 {
 	/* The storm grows while we go deeper: it may look futile, but giving back shows the truth.
@@ -680,6 +696,7 @@ static const struct test tests[] = {
 	{ "a storm after a long rest is judged by itself", test_after_a_long_rest_judged_anew },
 	{ "one that helps a little is kept", test_helpful_is_not_futile },
 	{ "taken up again in vain", test_taken_up_in_vain },
+	{ "taken up again for good", test_taken_up_for_good },
 	{ "a growing storm is not mistaken", test_growing_storm_is_not_futile },
 	{ "pressure unknown", test_unknown },
 	{ "a trembling signal does not keep guests throttled", test_trembling },
