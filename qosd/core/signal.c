@@ -26,8 +26,8 @@
 #define DROPS_MIN 1.0 /* bytes a second: rests of an average are no drops */
 /*
  * Beyond this more is not worse: requests that were stuck for long are no measure of what comes.
- * The share of its time that a guest waits for CPUs has an end of its own, and a strict target must
- * not make all storms look alike.
+ * Shares (of time waited and stalled, of a reservation missed) have an end of their own, and with a
+ * strict target that is not to make all storms look alike.
  */
 #define PRESSURE_MAX 20.0
 /* Below 1 % of a CPU runnable a guest's wait is chance. */
@@ -559,7 +559,7 @@ struct pressure signal_pressure(const struct govern *g, const struct govern_turn
 	}
 	if (p.value < 0 && turn->dt_s > 0 && !missing && r != RESOURCE_MEMORY)
 		p.value = 0; /* nobody is there who could suffer */
-	if (r != RESOURCE_CPU && p.value > PRESSURE_MAX)
+	if (r == RESOURCE_DISK && p.value > PRESSURE_MAX)
 		p.value = PRESSURE_MAX;
 	return p;
 }
