@@ -59,24 +59,33 @@ int virt_balloon_apply(struct adapter *a, const struct change *c, uint64_t ticke
 	return r < 0 ? r : -EINPROGRESS;
 }
 
+/* From what it was asked to have. */
+static uint64_t away(const struct virt_known *k, uint64_t bytes)
+{
+	return bytes > k->asked_bytes ? bytes - k->asked_bytes : k->asked_bytes - bytes;
+}
+
 /* libvirt and the guest count in pages and blocks of their own: near enough is there. */
 static bool reached(const struct virt_known *k)
 {
-	uint64_t off = k->balloon_bytes > k->asked_bytes ? k->balloon_bytes - k->asked_bytes
-							 : k->asked_bytes - k->balloon_bytes;
+	uint64_t off = away(k, k->balloon_bytes);
 
 	return off <= MIB || off <= k->asked_bytes / 64;
 }
 
 /*
  * A guest that was asked to shrink may take some back by itself, and is not asked again. One that
- * has all that it had before us, or had the time for it, is asked for nothing: what it has later is
- * somebody else's word.
+ * has all that it had before us, or comes no nearer to that, is asked for nothing: what it has
+ * later is somebody else's word.
  */
 void virt_balloon_heard(struct virt_known *k, uint64_t bytes)
 {
 	bool late = virt_now_us() > k->asked_at_us + VIRT_BALLOON_US;
 
+	if (away(k, bytes) < away(k, k->balloon_bytes)) { /* on its way */
+		k->asked_at_us = virt_now_us();
+		late = false;
+	}
 	k->balloon_bytes = bytes;
 	if (!k->given_back || (bytes != k->asked_bytes && !late))
 		return;

@@ -314,6 +314,9 @@ static void test_balloon_on_its_way(void)
 	virt_balloon_heard(k, 48 * MIB);
 	CU_ASSERT_EQUAL(k->asked_bytes, 49 * MIB);
 	k->asked_at_us -= 2 * VIRT_BALLOON_US;
+	virt_balloon_heard(k, 48 * MIB + 4096); /* slowly */
+	CU_ASSERT_EQUAL(k->asked_bytes, 49 * MIB);
+	k->asked_at_us -= 2 * VIRT_BALLOON_US;
 	virt_balloon_heard(k, 48 * MIB);
 	CU_ASSERT_EQUAL(k->asked_bytes, 0);
 	pthread_mutex_unlock(&f.v->lock);
