@@ -8,11 +8,13 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -101,16 +103,35 @@ static int receive_all(int fd, void *data, size_t len, uint64_t until_us)
 	return 0;
 }
 
+/* Whose process this is; -ESRCH. */
+static int owner_of(int pid, uid_t *ret)
+{
+	char path[32];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	if (stat(path, &st) < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	*ret = st.st_uid;
+	return 0;
+}
+
+/* A number may be used again after its process, a user's listener stays that user's. */
 static int check_listener(int fd, int pid)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
+	uid_t owner;
+	int r;
 
 	if (!pid)
 		return 0;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return -errno;
-	return peer.pid == pid ? 0 : -EPERM;
+	r = owner_of(pid, &owner);
+	if (r < 0)
+		return r;
+	return peer.pid == pid && peer.uid == owner ? 0 : -EPERM;
 }
 
 /* A connected socket or a negative errno. */
@@ -371,38 +392,99 @@ static int find_open(int pid, const struct listener *all, size_t count, struct f
 	return r;
 }
 
-/* Is this number in the path, as a whole? */
-static bool names_pid(const char *path, int pid)
+/* QEMU's monitor is none: it has one client, libvirt. */
+static bool is_asok(const char *path)
 {
-	char text[16];
-	size_t len = (size_t)snprintf(text, sizeof(text), "%d", pid);
+	size_t len = strlen(path);
 
-	for (const char *p = strstr(path, text); p; p = strstr(p + 1, text))
-		if (!isdigit((unsigned char)p[-1]) && !isdigit((unsigned char)p[len]))
-			return true;
-	return false;
+	return len > 5 && strcmp(path + len - 5, ".asok") == 0;
+}
+
+enum naming { NAMES_NOBODY, NAMES_ANOTHER, NAMES_IT };
+
+/*
+ * Which process does the file's name tell, as it should ($pid)? Numbers that are no process of the
+ * same user are something else: an OSD's, an address.
+ */
+static enum naming naming_of(const char *path, int pid, uid_t owner)
+{
+	enum naming naming = NAMES_NOBODY;
+	const char *p = strrchr(path, '/') + 1;
+
+	while (*p) {
+		char *end = (char *)p + 1;
+		long number = isdigit((unsigned char)*p) ? strtol(p, &end, 10) : 0;
+		uid_t user;
+
+		if (number == pid)
+			return NAMES_IT;
+		if (number > 0 && number <= INT_MAX && owner_of((int)number, &user) == 0 &&
+		    user == owner)
+			naming = NAMES_ANOTHER;
+		p = end;
+	}
+	return naming;
+}
+
+/* Is nobody there, or somebody else? */
+static bool is_nobodys(int r)
+{
+	return r == -ENOENT || r == -ECONNREFUSED || r == -EPERM || r == -EINVAL;
+}
+
+/* 0: the process's user has made it and it answers; else why not. */
+static int try_listener(int pid, uid_t owner, const struct listener *l)
+{
+	struct ceph_asok one = { .pid = pid };
+	struct stat st;
+	int fd;
+
+	if (stat(l->path, &st) < 0)
+		return -errno;
+	if (st.st_uid != owner)
+		return -EPERM;
+	memcpy(one.path, l->path, sizeof(one.path));
+	fd = connect_to(&one);
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
 }
 
 /*
- * By who answers: the kernel tells whose listener it is. Nobody else's sockets are touched where
- * the paths name the process ($pid), as they should; else each of Ceph's sockets on this host is
- * tried.
+ * By who answers: the kernel tells whose listener it is. Those that name the process, else those
+ * that name none: nobody else's are touched. 0, or why one could not be looked at.
  */
-static void find_answering(int pid, const struct listener *all, size_t count, bool named,
-			   struct found *ret)
+static int find_answering(int pid, const struct listener *all, size_t count, enum naming naming,
+			  struct found *ret)
 {
-	for (size_t i = 0; i < count; i++) {
-		struct ceph_asok one = { .pid = pid };
-		int fd;
+	uid_t owner;
+	int worst = owner_of(pid, &owner);
 
-		memcpy(one.path, all[i].path, sizeof(one.path));
-		if (!ceph_asok_is_ceph(&one) || names_pid(one.path, pid) != named)
+	for (size_t i = 0; worst != -ESRCH && i < count; i++) {
+		int r;
+
+		if (!is_asok(all[i].path) || naming_of(all[i].path, pid, owner) != naming)
 			continue;
-		fd = connect_to(&one);
-		if (fd >= 0 || (named && fd == -ETIMEDOUT)) /* it has no time for us */
+		r = try_listener(pid, owner, &all[i]);
+		if (r == 0)
 			add_found(ret, pid, &all[i]);
-		close_fd(&fd);
+		else if (!is_nobodys(r))
+			worst = r;
 	}
+	return worst;
+}
+
+/* All of its sockets, or why that is not certain. */
+static int find_untraced(int pid, const struct listener *all, size_t count, struct found *ret)
+{
+	int r;
+
+	ret->count = 0;
+	r = find_answering(pid, all, count, NAMES_IT, ret);
+	if (r == 0 && !ret->count)
+		r = find_answering(pid, all, count, NAMES_NOBODY, ret);
+	return r;
 }
 
 int ceph_asok_list(int pid, struct ceph_asok *list, size_t max)
@@ -414,13 +496,8 @@ int ceph_asok_list(int pid, struct ceph_asok *list, size_t max)
 
 	if (r == 0)
 		r = find_open(pid, all, count, &found);
-	if (r == -EACCES) {
-		found.count = 0;
-		find_answering(pid, all, count, true, &found);
-		if (!found.count)
-			find_answering(pid, all, count, false, &found);
-		r = 0;
-	}
+	if (r == -EACCES)
+		r = find_untraced(pid, all, count, &found);
 	return r < 0 ? r : (int)found.count;
 }
 
@@ -445,15 +522,7 @@ bool ceph_asok_has_image(const json_t *perf, const struct guest_rbd *rbd)
 
 bool ceph_asok_is_ceph(const struct ceph_asok *s)
 {
-	size_t len = strlen(s->path);
-
-	return len > 5 && strcmp(s->path + len - 5, ".asok") == 0;
-}
-
-/* Whoever this socket belongs to, it is no client of that process. */
-static bool is_nobodys(int r)
-{
-	return r == -ENOENT || r == -ECONNREFUSED || r == -EPERM || r == -EINVAL;
+	return is_asok(s->path);
 }
 
 int ceph_asok_find(int pid, const struct guest_rbd *rbd, struct ceph_asok *ret, struct qerr *err)

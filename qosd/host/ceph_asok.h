@@ -56,7 +56,8 @@ int ceph_asok_buffer_bytes(const struct ceph_asok *s, uint64_t *ret, struct qerr
 /*
  * UNIX sockets with a path on which process `pid` listens, into list[0..max); how many, or a
  * negative errno (-ESRCH: no such process). Without CAP_SYS_PTRACE, of a process of another user,
- * Ceph's alone ("*.asok"), found by connecting to them: that takes the right to write to them.
+ * Ceph's alone ("*.asok"), found by connecting to them: that takes the right to write to them
+ * (-EACCES), and somebody there who accepts (-ETIMEDOUT).
  */
 int ceph_asok_list(int pid, struct ceph_asok *list, size_t max);
 /* By its name: QEMU's monitors and others are left alone. */

@@ -232,7 +232,8 @@ static void be_guest(const char *dir, bool named, const int ready[2], const int 
 	_exit(0);
 }
 
-static bool drop_ptrace(struct __user_cap_data_struct before[2])
+/* As the shipped unit; with its drop-in the files of others may be used. */
+static bool drop_caps(struct __user_cap_data_struct before[2], bool drop_in)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2];
@@ -240,16 +241,19 @@ static bool drop_ptrace(struct __user_cap_data_struct before[2])
 	if (syscall(SYS_capget, &header, before) < 0)
 		return false;
 	memcpy(data, before, sizeof(data));
-	data[0].effective &= ~(1u << CAP_SYS_PTRACE);
+	data[0].effective &= ~(1u << CAP_SYS_PTRACE | 1u << CAP_DAC_READ_SEARCH);
+	if (!drop_in)
+		data[0].effective &= ~(1u << CAP_DAC_OVERRIDE);
 	return syscall(SYS_capset, &header, data) == 0;
 }
 
-static int list_of_guest(bool named, struct ceph_asok *list, size_t max)
+/* A stranger's socket that names the guest is none of its. */
+static int list_of_guest(bool named, bool drop_in, struct ceph_asok *list, size_t max)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct before[2];
 	char dir[] = "/tmp/qosd-asok-XXXXXX", byte, path[128];
-	int ready[2], stop[2], n = -1;
+	int ready[2], stop[2], n = 1, stranger;
 	pid_t child;
 
 	if (!mkdtemp(dir) || chmod(dir, 0777) < 0 || pipe(ready) < 0 || pipe(stop) < 0)
@@ -259,10 +263,15 @@ static int list_of_guest(bool named, struct ceph_asok *list, size_t max)
 		be_guest(dir, named, ready, stop);
 	close(ready[1]);
 	close(stop[0]);
-	if (read(ready[0], &byte, 1) == 1 && drop_ptrace(before)) {
+	if (read(ready[0], &byte, 1) != 1)
+		abort();
+	snprintf(path, sizeof(path), "%s/stranger.%d.asok", dir, child);
+	stranger = listen_at(path);
+	if (chown(dir, 65534, 65534) == 0 && chmod(dir, 0700) == 0 && drop_caps(before, drop_in)) {
 		n = ceph_asok_list(child, list, max);
 		(void)syscall(SYS_capset, &header, before);
 	}
+	close(stranger);
 	close(ready[0]);
 	close(stop[1]);
 	waitpid(child, NULL, 0);
@@ -278,12 +287,13 @@ static void test_find_untraced(void)
 	if (geteuid() != 0)
 		return;
 	/* One names it, so the others are not tried. */
-	CU_ASSERT_EQUAL_FATAL(list_of_guest(true, list, 8), 1);
+	CU_ASSERT_EQUAL_FATAL(list_of_guest(true, true, list, 8), 1);
 	CU_ASSERT_PTR_NOT_NULL(strstr(list[0].path, ".1.asok"));
-	CU_ASSERT_EQUAL_FATAL(list_of_guest(false, list, 8), 2);
+	CU_ASSERT_EQUAL_FATAL(list_of_guest(false, true, list, 8), 2);
 	CU_ASSERT_PTR_NULL(strstr(list[0].path, "monitor"));
 	CU_ASSERT_PTR_NULL(strstr(list[1].path, "monitor"));
-	CU_ASSERT_EQUAL(list_of_guest(false, list, 1), 1);
+	CU_ASSERT_EQUAL(list_of_guest(false, true, list, 1), 1);
+	CU_ASSERT_EQUAL(list_of_guest(true, false, list, 8), -EACCES); /* not: it has none */
 }
 
 static void test_image_names(void)
