@@ -83,13 +83,23 @@ uint64_t overload_period_us(const struct engine *e)
 								   : CALM_TICK_US;
 }
 
+uint64_t overload_early_us(uint32_t *turn, uint64_t period_us)
+{
+	if (period_us >= CALM_TICK_US)
+		return 0;
+	*turn += UINT32_C(0x9e3779b9); /* the golden section of 2^32 */
+	return (period_us / 10 * *turn) >> 32;
+}
+
 /* One period after the last, not after now: no drift. A tick that was missed is not made up for. */
 static void plan_next(struct engine *e)
 {
 	uint64_t now_us = engine_now_us(e), period_us = overload_period_us(e);
 	uint64_t at_us = e->protection->next_us + period_us;
 
-	plan_tick(e, at_us > now_us ? at_us : now_us + period_us, period_us < CALM_TICK_US);
+	at_us = at_us > now_us ? at_us : now_us + period_us;
+	plan_tick(e, at_us - overload_early_us(&e->protection->turn, period_us),
+		  period_us < CALM_TICK_US);
 }
 
 static int on_tick(sd_event_source *s, uint64_t usec, void *user)

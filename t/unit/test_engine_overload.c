@@ -88,6 +88,23 @@ static void test_pace(void)
 	storm_free(s);
 }
 
+/* Ticks keep no time that a guest may keep, too. */
+static void test_no_rhythm(void)
+{
+	unsigned int hits[10] = { 0 };
+	uint32_t turn = 0;
+
+	for (int i = 0; i < 100; i++) {
+		uint64_t early_us = overload_early_us(&turn, TICK_US);
+
+		CU_ASSERT_FATAL(early_us < TICK_US / 10);
+		hits[early_us / (TICK_US / 100)]++;
+	}
+	for (int i = 0; i < 10; i++)
+		CU_ASSERT(hits[i] >= 8 && hits[i] <= 12);
+	CU_ASSERT_EQUAL(overload_early_us(&turn, S), 0);
+}
+
 /* A tick that changes nothing makes no turn: nothing is read. */
 static void test_calm_costs_nothing(void)
 {
@@ -489,6 +506,7 @@ static const struct test tests[] = {
 	{ "not in the first 2 s", test_settles_first },
 	{ "given back", test_given_back },
 	{ "pace", test_pace },
+	{ "... without a rhythm", test_no_rhythm },
 	{ "calm costs nothing", test_calm_costs_nothing },
 	{ "workers hang", test_workers_hang },
 	{ "degraded guest", test_degraded_guest },
