@@ -19,7 +19,8 @@
 #include "qosd/core/host.h"
 #include "qosd/core/policy.h"
 
-/* Together within host.disk. A disk without any limit counts nothing. */
+/* Each within host.disk, which a disk without a limit may have all of; without that it counts
+ * nothing. */
 struct ledger_clients {
 	uint64_t iops, bytes_ps, mcpu;
 };

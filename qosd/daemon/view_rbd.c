@@ -304,10 +304,11 @@ static void doctor_room(uint64_t need_mcpu, uint64_t have_mcpu, const char *wher
 	char need[HUMAN_TEXT_MAX], have[HUMAN_TEXT_MAX];
 
 	if (need_mcpu > have_mcpu)
-		diag_add(findings, DIAG_WARNING, NULL, 0, "ceph cpu", fix,
-			 "RBD clients may take %s at the limits of their disks, and there are %s "
-			 "%s: storage and all else there will wait for each other",
-			 human_mcpu(need_mcpu, need), human_mcpu(have_mcpu, have), where);
+		diag_add(
+			findings, DIAG_WARNING, NULL, 0, "ceph cpu", fix,
+			"RBD clients may take %s at the limits of their disks or host.disk, and there are %s "
+			"%s: storage and all else there will wait for each other",
+			human_mcpu(need_mcpu, need), human_mcpu(have_mcpu, have), where);
 }
 
 /* Where the threads of RBD clients run: see ledger.h. */
