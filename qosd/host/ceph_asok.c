@@ -459,11 +459,11 @@ static int find_answering(int pid, const struct listener *all, size_t count, enu
 			  struct found *ret)
 {
 	uid_t owner;
-	int worst = owner_of(pid, &owner);
+	int worst = 0, r = owner_of(pid, &owner);
 
-	for (size_t i = 0; worst != -ESRCH && i < count; i++) {
-		int r;
-
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count; i++) {
 		if (!is_asok(all[i].path) || naming_of(all[i].path, pid, owner) != naming)
 			continue;
 		r = try_listener(pid, owner, &all[i]);
