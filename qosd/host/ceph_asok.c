@@ -103,17 +103,21 @@ static int receive_all(int fd, void *data, size_t len, uint64_t until_us)
 	return 0;
 }
 
-/* Whose process this is; -ESRCH. */
+/* Whose process this is (the effective user, as the kernel tells of a listener); -ESRCH. */
 static int owner_of(int pid, uid_t *ret)
 {
-	char path[32];
-	struct stat st;
+	FILE *f CLEANUP(ceph_close_file) = ceph_open_proc(pid, "status");
+	unsigned int user;
+	char line[128];
 
-	snprintf(path, sizeof(path), "/proc/%d", pid);
-	if (stat(path, &st) < 0)
+	if (!f)
 		return errno == ENOENT ? -ESRCH : -errno;
-	*ret = st.st_uid;
-	return 0;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "Uid: %*u %u", &user) == 1) {
+			*ret = user;
+			return 0;
+		}
+	return -ESRCH;
 }
 
 /* A number may be used again after its process, a user's listener stays that user's. */
