@@ -14,11 +14,13 @@ CORE_TESTS = \
 	t/unit/test_episode \
 	t/unit/test_govern \
 	t/unit/test_governor \
+	t/unit/test_governor_verdict \
 	t/unit/test_guest \
 	t/unit/test_host \
 	t/unit/test_knob \
 	t/unit/test_ledger \
 	t/unit/test_netshare \
+	t/unit/test_netshare_recover \
 	t/unit/test_placement \
 	t/unit/test_plan \
 	t/unit/test_plan_disk \

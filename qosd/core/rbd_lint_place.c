@@ -172,7 +172,7 @@ bool rbd_check_files(const struct rbd_subject *s, char *what, char *fix)
 	if (!nearly_used_up(p->files, p->files_max))
 		return false;
 	rbd_mend(fix,
-		 "prlimit --pid %d --nofile=%llu for now; then max_files = %llu in "
+		 "prlimit --pid %d --nofile=%llu at once; for its next start max_files = %llu in "
 		 "/etc/libvirt/qemu.conf, and restart libvirtd",
 		 p->pid, more, more);
 	return rbd_say(what, "QEMU has %llu of at most %llu files and connections open",
