@@ -77,7 +77,8 @@ void cgroup_watch_add(struct cgroup_ctx *ctx, struct cgroup_node *node)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", node->top[CGROUP_CPU].fd);
 	node->watch = inotify_add_watch(ctx->watch_fd, path, IN_CREATE | IN_DELETE | IN_ONLYDIR);
 	if (node->watch < 0) {
-		ctx->watch_error = errno;
+		if (errno == ENOSPC) /* else the group has gone: normal */
+			ctx->watch_error = errno;
 		return;
 	}
 	forget(ctx, node->watch);

@@ -84,7 +84,8 @@ static void put(struct virt *v, struct virt_known *k)
 		k->asked_bytes = v->known[i]->asked_bytes;
 		k->asked_at_us = v->known[i]->asked_at_us;
 		k->given_back = v->known[i]->given_back;
-		virt_balloon_heard(k, k->balloon_bytes);
+		k->balloon_bytes = v->known[i]->balloon_bytes; /* has it come nearer? */
+		virt_balloon_heard(k, k->guest->current_bytes);
 		known_free(v->known[i]);
 		v->known[i] = k;
 		return;

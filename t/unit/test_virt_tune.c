@@ -266,6 +266,16 @@ static bool asks_nothing(struct fixture *f)
 	return nothing;
 }
 
+static bool has_48_mib(struct fixture *f)
+{
+	bool has;
+
+	pthread_mutex_lock(&f->v->lock);
+	has = virt_known_find(f->v, find(f, "tuned")->id)->balloon_bytes == 48 * MIB;
+	pthread_mutex_unlock(&f->v->lock);
+	return has;
+}
+
 static void set_memory(struct operator* op, struct fixture *f, unsigned long mib)
 {
 	CU_ASSERT_EQUAL(virDomainSetMemoryFlags(op->dom, mib << 10, VIR_DOMAIN_AFFECT_LIVE), 0);
@@ -315,6 +325,14 @@ static void test_balloon_on_its_way(void)
 	CU_ASSERT_EQUAL(k->asked_bytes, 49 * MIB);
 	k->asked_at_us -= 2 * VIRT_BALLOON_US;
 	virt_balloon_heard(k, 48 * MIB + 4096); /* slowly */
+	CU_ASSERT_EQUAL(k->asked_bytes, 49 * MIB);
+	k->asked_at_us -= 2 * VIRT_BALLOON_US;
+	k->balloon_bytes = 40 * MIB; /* the next look finds it nearer */
+	pthread_mutex_unlock(&f.v->lock);
+	virt_refresh(f.v, UUID_A);
+	CU_ASSERT(until(&f, has_48_mib));
+	pthread_mutex_lock(&f.v->lock);
+	k = virt_known_find(f.v, find(&f, "tuned")->id);
 	CU_ASSERT_EQUAL(k->asked_bytes, 49 * MIB);
 	k->asked_at_us -= 2 * VIRT_BALLOON_US;
 	virt_balloon_heard(k, 48 * MIB);
