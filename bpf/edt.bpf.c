@@ -20,8 +20,12 @@
  *      queue does: a packet that is missing is missed then. The longer the wait the quicker its
  *      pace, and while it has no effect the queue's end comes nearer. A dropped packet is not
  *      charged.
- *   4. The line that the NIC shares with others, if any, makes it wait: see edt_line.h.
- *   5. The stamp. bpf_skb_set_tstamp says that it is a delivery time: a plain one would be taken
+ *   4. A wait above the target also marks or drops a packet of a flow with far more than an even
+ *      share of the queue, at once, but not more often than each flow in turn could bear it. One
+ *      FIFO gives each flow of a TCP what its window is of all windows, and over a long way windows
+ *      grow too slowly to be alike by CoDel alone.
+ *   5. The line that the NIC shares with others, if any, makes it wait: see edt_line.h.
+ *   6. The stamp. bpf_skb_set_tstamp says that it is a delivery time: a plain one would be taken
  *      for the time of reception when the packet comes back from the ifb to the host itself.
  *
  * edt_in sits on the tap's egress hook, edt_out on the egress hook of the ifb to which everything
@@ -51,8 +55,11 @@
 #define PACKET_BYTES_MAX 0x1fffffU /* keeps bytes * 8e9 within 64 bits */
 #define CODEL_FORGET     16        /* intervals after which a dropping state is new */
 #define CODEL_COUNT_MAX  0xfffffU
-#define PACE_TARGETS     4 /* of CoDel's: for each of them once more in the same time */
-#define ROOM_TARGETS     3 /* are always room */
+#define PACE_TARGETS     4  /* of CoDel's: for each of them once more in the same time */
+#define ROOM_TARGETS     3  /* are always room */
+#define WHOLE_BITS       16 /* of a flow's share of the queue: 1 << 16 is all of it */
+#define NEARLY_WHOLE     (7U << (WHOLE_BITS - 3))
+#define GREEDY(mean)     ((mean)*7 / 4)
 #define GAP_MAX_NS       NSEC_PER_SEC
 #define PRIORITY_MASK    15
 #define PRIORITY_CONTROL 7 /* fq lets TC_PRIO_CONTROL pass by the departure time */
@@ -273,6 +280,33 @@ static __always_inline int codel(struct edt_state *s, const struct edt_cfg *c,
 	return !falling;
 }
 
+/*
+ * Is it the turn of this packet's flow because of its share of the queue? The mean of shares over
+ * packets is the sum of their squares over flows (Simpson's index): 1/N where N flows are alike,
+ * more where they are not. It remembers flows that have gone, so whoever has nearly all of the
+ * queue is taken for alone. N flows lose as many packets in half an interval, together.
+ */
+static __always_inline int greedy(struct edt_state *s, const struct edt_cfg *c,
+				  const struct packet *p)
+{
+	__u64 delay = p->departure - p->now;
+	__u32 share = 1U << WHOLE_BITS, mean;
+
+	if (delay <= c->target_ns)
+		return 0;
+	if (p->claim < delay)
+		share = (p->claim << WHOLE_BITS) / delay;
+	if (!s->shares) /* not known: one flow */
+		s->shares = EDT_SHARES << WHOLE_BITS;
+	mean = s->shares / EDT_SHARES;
+	s->shares += share - mean;
+	if (share > NEARLY_WHOLE || share < GREEDY(mean) || p->now < s->greedy_next ||
+	    p->claim <= least_queued(c, p))
+		return 0;
+	s->greedy_next = p->now + (c->interval_ns * mean >> (WHOLE_BITS + 1));
+	return 1;
+}
+
 /* Where the queue ends: the horizon, or nearer what the packets that it may hold take. */
 static __always_inline __u64 queue_end(const struct edt_state *s, const struct edt_cfg *c)
 {
@@ -344,7 +378,7 @@ static __always_inline enum verdict decide(struct edt_state *s, const struct edt
 			return DROP;
 		}
 		s->delayed_packets += p->departure > p->now;
-		if (c->target_ns && codel(s, c, p))
+		if (c->target_ns && (codel(s, c, p) | greedy(s, c, p)))
 			v = MARK;
 		line_promise(s, c, p);
 	}

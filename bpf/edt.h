@@ -11,7 +11,7 @@
  * The layout is part of the name of the pin directory (v2): whoever changes the size or the
  * meaning of a member raises EDT_LAYOUT; rate_bps and flags keep their places in all layouts, so
  * that limits can be carried over. `spare` is zero in layout 2, and becomes a member only where 0
- * means that it is not known.
+ * means that it is not known (so `shares` and `greedy_next` did).
  * Times are nanoseconds of CLOCK_MONOTONIC, rates bit/s of layer 2 (skb->wire_len).
  */
 #ifndef QOSD_BPF_EDT_H
@@ -69,14 +69,15 @@ struct edt_line_state {
 	__u64 bytes;
 };
 
-#define EDT_GAPS         16 /* departures that the mean remembers */
-#define EDT_WINDOW_SHIFT 27 /* the largest delay is kept for windows of 134 ms */
+#define EDT_GAPS         16  /* departures that the mean remembers */
+#define EDT_SHARES       128 /* packets that the mean share remembers */
+#define EDT_WINDOW_SHIFT 27  /* the largest delay is kept for windows of 134 ms */
 
 struct edt_state {
 	struct bpf_spin_lock lock;
-	__u32 class_id; /* 0 */
-	__u64 next;     /* when the line is free again */
-	__u64 carry;    /* what the division left over, bit * 1e9 */
+	__u32 shares; /* mean share of the queue that a packet's flow has, times EDT_SHARES */
+	__u64 next;   /* when the line is free again */
+	__u64 carry;  /* what the division left over, bit * 1e9 */
 	__u64 sparse_next;
 	__u64 bytes, packets;
 	__u64 dropped_bytes, dropped_packets;
@@ -91,10 +92,10 @@ struct edt_state {
 	__u32 codel_count, codel_last_count;
 	__u32 codel_inv_sqrt; /* 1/sqrt(count), 32 bits after the point */
 	__u32 codel_dropping;
-	__u64 due;    /* when the next packet is due by the guarantee */
-	__u64 latest; /* departure of the packet that departs last */
-	__u64 gap_ns; /* mean time from one departure to the next, times EDT_GAPS */
-	__u64 spare;
+	__u64 due;         /* when the next packet is due by the guarantee */
+	__u64 latest;      /* departure of the packet that departs last */
+	__u64 gap_ns;      /* mean time from one departure to the next, times EDT_GAPS */
+	__u64 greedy_next; /* no flow loses a packet for its share alone before that */
 };
 
 #endif
