@@ -10,12 +10,10 @@
 #include "qosd/host/net.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "qosd/host/net_found.h"
 #include "qosd/host/net_htb.h"
@@ -26,8 +24,6 @@
 
 #define PIN_DIR  "/sys/fs/bpf/qosd"
 #define IFB_NAME "qosd-ifb"
-
-#define LINK_MBIT_MAX 10000000 /* 10 Tbit/s */
 
 /* ---- targets ---- */
 
@@ -174,11 +170,13 @@ int net_new(const struct net_config *config, struct adapter **ret, struct qerr *
 	net_parse_name(n->ifb_name, config->ifb_name ? config->ifb_name : IFB_NAME);
 	r = net_bpf_init(&n->bpf, config->pin_dir ? config->pin_dir : PIN_DIR, err);
 	if (r == 0)
+		r = net_tcx_init(&n->tcx, config->pin_dir ? config->pin_dir : PIN_DIR, err);
+	if (r == 0)
 		r = net_count_init(&n->count, config->pin_dir ? config->pin_dir : PIN_DIR, err);
 	if (r == 0)
 		r = net_nl_open(&n->nl, err);
 	if (r == 0)
-		r = net_watch_new(n->ifb_name, &n->watch, err);
+		r = net_watch_new(n->ifb_name, &n->tcx, &n->watch, err);
 	if (r < 0) {
 		net_free(&n->adapter);
 		return r;
@@ -196,6 +194,7 @@ void net_free(struct adapter *a)
 	net_watch_free(n->watch);
 	net_nl_close(n->nl);
 	net_bpf_done(&n->bpf);
+	net_tcx_done(&n->tcx);
 	net_shares_done(&n->shares);
 	net_count_done(&n->count);
 	free(n);
@@ -352,62 +351,6 @@ int net_read_counters(struct adapter *a, uint32_t ifindex, bool in, struct net_c
 	return read_htb(n, dev, direction, ret);
 }
 
-static int read_number(const char *device, const char *name, uint64_t *ret)
-{
-	char path[96], text[32];
-	ssize_t len;
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/class/net/%.15s/statistics/%s", device, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	len = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (len <= 0)
-		return -ENOENT;
-	text[len] = '\0';
-	*ret = strtoull(text, NULL, 10);
-	return 0;
-}
-
-static bool is_macvtap(const char *device)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/sys/class/net/%.15s/macvtap", device);
-	return access(path, F_OK) == 0;
-}
-
-int net_read_link_bytes(const char *device, uint64_t *ret_in, uint64_t *ret_out)
-{
-	bool turned = is_macvtap(device);
-	uint64_t in, out;
-	int r;
-
-	if (!device[0] || strchr(device, '/'))
-		return -ENOENT;
-	r = read_number(device, turned ? "rx_bytes" : "tx_bytes", &in);
-	if (r == 0)
-		r = read_number(device, turned ? "tx_bytes" : "rx_bytes", &out);
-	if (r < 0)
-		return r;
-	*ret_in = in;
-	*ret_out = out;
-	return 0;
-}
-
-int net_read_link_speed(const char *device, uint64_t *ret_bps)
-{
-	uint64_t mbit;
-	int r = strchr(device, '/') ? -ENOENT : read_number(device, "../speed", &mbit);
-
-	if (r < 0 || mbit == 0 || mbit > LINK_MBIT_MAX) /* unknown is -1, also as 32 bits */
-		return -ENOENT;
-	*ret_bps = mbit * 1000000;
-	return 0;
-}
-
 /* ---- watching ---- */
 
 struct losing {
@@ -435,8 +378,7 @@ static void check(void *user, struct net_dev *dev)
 static void lose(struct net *n, uint32_t ifindex, struct losing *l)
 {
 	if (!n->readonly) {
-		net_bpf_delete(&n->bpf, EDT_KEY(ifindex, EDT_IN));
-		net_bpf_delete(&n->bpf, EDT_KEY(ifindex, EDT_OUT));
+		net_shape_forget(n, ifindex);
 		net_htb_lose(n, ifindex);
 	}
 	l->lost(l->user, ifindex);
@@ -493,5 +435,6 @@ int net_teardown(struct adapter *a, struct qerr *err)
 		return qerr_set(err, -EBUSY, "%zu limits of NICs are still in force", count);
 	net_ifb_drop(n);
 	n->adopted = false;
-	return net_bpf_unpin(&n->bpf, err);
+	r = net_tcx_remove(&n->tcx, err);
+	return r < 0 ? r : net_bpf_unpin(&n->bpf, err);
 }

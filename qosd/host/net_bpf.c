@@ -18,14 +18,19 @@
 #include "qosd/core/mem.h"
 #include "qosd/host/net_pin.h"
 
-static const char *const prog_pins[2] = { [EDT_IN] = "in", [EDT_OUT] = "out" };
+static const char *const prog_pins[NET_PROGS] = {
+	[NET_PROG_IN] = "in",
+	[NET_PROG_OUT] = "out",
+	[NET_PROG_DIVERT] = "divert",
+};
 
-static const struct { /* as they are in net_bpf.line_fd */
+static const struct {
 	const char *pin, *name;
 	uint32_t value_bytes;
-} lines[2] = {
-	{ "line", "qosd_line", sizeof(struct edt_line_cfg) },
-	{ "line_st", "qosd_line_st", sizeof(struct edt_line_state) },
+} arrays[NET_ARRAYS] = {
+	[NET_ARRAY_LINE] = { "line", "qosd_line", sizeof(struct edt_line_cfg) },
+	[NET_ARRAY_LINE_STATE] = { "line_st", "qosd_line_st", sizeof(struct edt_line_state) },
+	[NET_ARRAY_IFB] = { "ifb", "qosd_ifb", sizeof(uint32_t) },
 };
 
 /* ---- the entry for a rate ---- */
@@ -83,9 +88,10 @@ int net_bpf_init(struct net_bpf *b, const char *pin_dir, struct qerr *err)
 {
 	int n = snprintf(b->dir, sizeof(b->dir), "%s/v%d", pin_dir, EDT_LAYOUT);
 
-	b->cfg_fd = b->st_fd = b->prog_fd[EDT_IN] = b->prog_fd[EDT_OUT] = -1;
-	b->line_fd[0] = b->line_fd[1] = -1;
-	b->prog_id[EDT_IN] = b->prog_id[EDT_OUT] = 0;
+	b->cfg_fd = b->st_fd = -1;
+	memset(b->array_fd, 0xff, sizeof(b->array_fd));
+	memset(b->prog_fd, 0xff, sizeof(b->prog_fd));
+	memset(b->prog_id, 0, sizeof(b->prog_id));
 	b->loaded = false;
 	if (n < 0 || (size_t)n >= sizeof(b->dir))
 		return qerr_set(err, -EINVAL, "the name of the pin directory is too long");
@@ -96,10 +102,10 @@ void net_bpf_done(struct net_bpf *b)
 {
 	net_pin_close(&b->cfg_fd);
 	net_pin_close(&b->st_fd);
-	net_pin_close(&b->line_fd[0]);
-	net_pin_close(&b->line_fd[1]);
-	net_pin_close(&b->prog_fd[EDT_IN]);
-	net_pin_close(&b->prog_fd[EDT_OUT]);
+	for (int i = 0; i < NET_ARRAYS; i++)
+		net_pin_close(&b->array_fd[i]);
+	for (int i = 0; i < NET_PROGS; i++)
+		net_pin_close(&b->prog_fd[i]);
 	b->loaded = false;
 }
 
@@ -130,10 +136,12 @@ int net_bpf_look(struct net_bpf *b, struct qerr *err)
 	if (b->cfg_fd < 0)
 		return -ENOENT;
 	b->st_fd = bpf_obj_get(net_pin_path(b->dir, "st", path));
-	for (int i = 0; i < 2; i++) {
-		b->line_fd[i] = bpf_obj_get(net_pin_path(b->dir, lines[i].pin, path));
-		if (!map_fits(b->line_fd[i], BPF_MAP_TYPE_ARRAY, lines[i].value_bytes))
-			net_pin_close(&b->line_fd[i]);
+	for (int i = 0; i < NET_ARRAYS; i++) {
+		b->array_fd[i] = bpf_obj_get(net_pin_path(b->dir, arrays[i].pin, path));
+		if (!map_fits(b->array_fd[i], BPF_MAP_TYPE_ARRAY, arrays[i].value_bytes))
+			net_pin_close(&b->array_fd[i]);
+	}
+	for (int i = 0; i < NET_PROGS; i++) {
 		b->prog_fd[i] = bpf_obj_get(net_pin_path(b->dir, prog_pins[i], path));
 		if (b->prog_fd[i] >= 0 && net_pin_prog_info(b->prog_fd[i], &info) == 0)
 			b->prog_id[i] = info.id;
@@ -167,7 +175,7 @@ static int map_of(const uint32_t *ids, uint32_t count, const char *name, enum bp
 	return -ENOENT;
 }
 
-int net_bpf_recover(struct net_bpf *b, enum edt_direction direction, uint32_t program_id)
+int net_bpf_recover(struct net_bpf *b, enum net_prog prog, uint32_t program_id)
 {
 	uint32_t ids[8];
 	struct bpf_prog_info info = { .nr_map_ids = ARRAY_SIZE(ids),
@@ -188,22 +196,26 @@ int net_bpf_recover(struct net_bpf *b, enum edt_direction direction, uint32_t pr
 	if (b->st_fd < 0)
 		b->st_fd =
 			map_of(ids, count, "qosd_st", BPF_MAP_TYPE_HASH, sizeof(struct edt_state));
-	for (int i = 0; i < 2; i++)
-		if (b->line_fd[i] < 0)
-			b->line_fd[i] = map_of(ids, count, lines[i].name, BPF_MAP_TYPE_ARRAY,
-					       lines[i].value_bytes);
-	if (!net_bpf_is_open(b)) {
+	for (int i = 0; i < NET_ARRAYS; i++)
+		if (b->array_fd[i] < 0)
+			b->array_fd[i] = map_of(ids, count, arrays[i].name, BPF_MAP_TYPE_ARRAY,
+						arrays[i].value_bytes);
+	if (prog == NET_PROG_DIVERT ? b->array_fd[NET_ARRAY_IFB] < 0 : !net_bpf_is_open(b)) {
 		net_pin_close(&fd);
-		net_bpf_done(b);
 		return -ENOENT;
 	}
-	net_pin_close(&b->prog_fd[direction]);
-	b->prog_fd[direction] = fd;
-	b->prog_id[direction] = program_id;
+	net_pin_close(&b->prog_fd[prog]);
+	b->prog_fd[prog] = fd;
+	b->prog_id[prog] = program_id;
 	return 0;
 }
 
 /* ---- loading ---- */
+
+static struct bpf_map *array_of(const struct edt *skel, enum net_array array)
+{
+	return bpf_object__find_map_by_name(skel->obj, arrays[array].name);
+}
 
 static int open_and_load(const struct net_bpf *b, bool delivery_time, struct edt **ret)
 {
@@ -217,12 +229,9 @@ static int open_and_load(const struct net_bpf *b, bool delivery_time, struct edt
 	r = bpf_map__set_pin_path(skel->maps.qosd_cfg, net_pin_path(b->dir, "cfg", path));
 	if (r == 0)
 		r = bpf_map__set_pin_path(skel->maps.qosd_st, net_pin_path(b->dir, "st", path));
-	if (r == 0)
-		r = bpf_map__set_pin_path(skel->maps.qosd_line,
-					  net_pin_path(b->dir, lines[0].pin, path));
-	if (r == 0)
-		r = bpf_map__set_pin_path(skel->maps.qosd_line_st,
-					  net_pin_path(b->dir, lines[1].pin, path));
+	for (int i = 0; r == 0 && i < NET_ARRAYS; i++)
+		r = bpf_map__set_pin_path(array_of(skel, i),
+					  net_pin_path(b->dir, arrays[i].pin, path));
 	if (r == 0)
 		r = edt__load(skel);
 	if (r < 0) {
@@ -245,11 +254,19 @@ static int load(const struct net_bpf *b, struct edt **ret, struct qerr *err)
 	return 0;
 }
 
-static int settle(struct net_bpf *b, int direction, const struct bpf_program *fresh,
-		  bool *ret_replaced, struct qerr *err)
+static int settle(struct net_bpf *b, const struct edt *skel, bool *ret_replaced, struct qerr *err)
 {
-	return net_pin_settle(b->dir, prog_pins[direction], bpf_program__fd(fresh),
-			      &b->prog_fd[direction], &b->prog_id[direction], ret_replaced, err);
+	const struct bpf_program *fresh[NET_PROGS] = {
+		[NET_PROG_IN] = skel->progs.edt_in,
+		[NET_PROG_OUT] = skel->progs.edt_out,
+		[NET_PROG_DIVERT] = skel->progs.edt_divert,
+	};
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < NET_PROGS; i++)
+		r = net_pin_settle(b->dir, prog_pins[i], bpf_program__fd(fresh[i]), &b->prog_fd[i],
+				   &b->prog_id[i], ret_replaced, err);
+	return r;
 }
 
 int net_bpf_pin_again(struct net_bpf *b, struct qerr *err)
@@ -260,22 +277,20 @@ int net_bpf_pin_again(struct net_bpf *b, struct qerr *err)
 		r = net_pin_replace(b->dir, "cfg", b->cfg_fd, err);
 	if (r == 0)
 		r = net_pin_replace(b->dir, "st", b->st_fd, err);
-	for (int i = 0; r == 0 && i < 2; i++) {
-		if (b->line_fd[i] >= 0)
-			r = net_pin_replace(b->dir, lines[i].pin, b->line_fd[i], err);
-		if (r == 0 && b->prog_fd[i] >= 0)
+	for (int i = 0; r == 0 && i < NET_ARRAYS; i++)
+		if (b->array_fd[i] >= 0)
+			r = net_pin_replace(b->dir, arrays[i].pin, b->array_fd[i], err);
+	for (int i = 0; r == 0 && i < NET_PROGS; i++)
+		if (b->prog_fd[i] >= 0)
 			r = net_pin_replace(b->dir, prog_pins[i], b->prog_fd[i], err);
-	}
 	return r;
 }
 
-static void take_lines(struct net_bpf *b, const struct edt *skel)
+static void take_arrays(struct net_bpf *b, const struct edt *skel)
 {
-	const struct bpf_map *maps[2] = { skel->maps.qosd_line, skel->maps.qosd_line_st };
-
-	for (int i = 0; i < 2; i++)
-		if (b->line_fd[i] < 0)
-			b->line_fd[i] = fcntl(bpf_map__fd(maps[i]), F_DUPFD_CLOEXEC, 0);
+	for (int i = 0; i < NET_ARRAYS; i++)
+		if (b->array_fd[i] < 0)
+			b->array_fd[i] = fcntl(bpf_map__fd(array_of(skel, i)), F_DUPFD_CLOEXEC, 0);
 }
 
 int net_bpf_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err)
@@ -297,15 +312,13 @@ int net_bpf_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err)
 	libbpf_set_print(print);
 	if (r < 0)
 		return r;
-	r = settle(b, EDT_IN, skel->progs.edt_in, ret_replaced, err);
-	if (r == 0)
-		r = settle(b, EDT_OUT, skel->progs.edt_out, ret_replaced, err);
+	r = settle(b, skel, ret_replaced, err);
 	if (r == 0 && b->cfg_fd < 0) {
 		b->cfg_fd = fcntl(bpf_map__fd(skel->maps.qosd_cfg), F_DUPFD_CLOEXEC, 0);
 		b->st_fd = fcntl(bpf_map__fd(skel->maps.qosd_st), F_DUPFD_CLOEXEC, 0);
 	}
 	if (r == 0)
-		take_lines(b, skel);
+		take_arrays(b, skel);
 	edt__destroy(skel);
 	b->loaded = r == 0;
 	return r;
@@ -313,10 +326,15 @@ int net_bpf_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err)
 
 int net_bpf_unpin(struct net_bpf *b, struct qerr *err)
 {
-	static const char *const names[] = { "cfg", "st", "line", "line_st", "in", "out" };
+	const char *names[2 + NET_ARRAYS + NET_PROGS] = { "cfg", "st" };
+	size_t count = 2;
 
+	for (int i = 0; i < NET_ARRAYS; i++)
+		names[count++] = arrays[i].pin;
+	for (int i = 0; i < NET_PROGS; i++)
+		names[count++] = prog_pins[i];
 	net_bpf_done(b);
-	return net_pin_remove(b->dir, names, ARRAY_SIZE(names), err);
+	return net_pin_remove(b->dir, names, count, err);
 }
 
 /* ---- the maps ---- */
@@ -360,12 +378,34 @@ int net_bpf_set_line(const struct net_bpf *b, uint32_t line, enum edt_direction 
 	struct edt_line_cfg cfg = { .rate_bps = rate_bps, .burst_ns = LINE_BURST_NS };
 	uint32_t key = EDT_LINE_KEY(line, direction);
 
-	if (b->line_fd[0] < 0)
+	if (b->array_fd[NET_ARRAY_LINE] < 0)
 		return qerr_set(err, -ENOENT, "the network shaper is not loaded");
-	if (bpf_map_update_elem(b->line_fd[0], &key, &cfg, BPF_ANY) < 0)
+	if (bpf_map_update_elem(b->array_fd[NET_ARRAY_LINE], &key, &cfg, BPF_ANY) < 0)
 		return qerr_set(err, -errno, "cannot write the rate of line %u: %s", line,
 				strerror(errno));
 	return 0;
+}
+
+int net_bpf_set_ifb(const struct net_bpf *b, uint32_t ifindex, struct qerr *err)
+{
+	uint32_t first = 0;
+
+	if (b->array_fd[NET_ARRAY_IFB] < 0)
+		return qerr_set(err, -ENOENT, "the network shaper is not loaded");
+	if (bpf_map_update_elem(b->array_fd[NET_ARRAY_IFB], &first, &ifindex, BPF_ANY) < 0)
+		return qerr_set(err, -errno, "cannot write the index of the ifb: %s",
+				strerror(errno));
+	return 0;
+}
+
+uint32_t net_bpf_ifb(const struct net_bpf *b)
+{
+	uint32_t first = 0, ifindex;
+
+	if (b->array_fd[NET_ARRAY_IFB] < 0 ||
+	    bpf_map_lookup_elem(b->array_fd[NET_ARRAY_IFB], &first, &ifindex) < 0)
+		return 0;
+	return ifindex;
 }
 
 void net_bpf_delete(const struct net_bpf *b, uint32_t key)

@@ -2,9 +2,10 @@
 /*
  * net_bpf - the shaper's programs and maps (bpf/edt.bpf.c), pinned below a directory of bpffs.
  *
- * PIN_DIR/v2/ holds cfg, st, line, line_st, in and out. The filters hold the programs and the
- * programs hold the maps, so limits stay in force whoever dies; the pins are only how the next qosd
- * finds them. "v2" is the layout of the maps: another layout gets another directory.
+ * PIN_DIR/v2/ holds cfg, st, line, line_st, ifb, in, out and divert. Filters and links hold the
+ * programs and the programs hold the maps, so limits stay in force whoever dies; these pins are
+ * only how the next qosd finds them. "v2" is the layout of the maps: another layout gets another
+ * directory.
  */
 #ifndef QOSD_HOST_NET_BPF_H
 #define QOSD_HOST_NET_BPF_H
@@ -16,13 +17,16 @@
 #include "bpf/edt.h"
 #include "qosd/core/err.h"
 #include "qosd/host/net_pin.h"
+#include "qosd/host/net_tcx.h"
+
+enum net_array { NET_ARRAY_LINE, NET_ARRAY_LINE_STATE, NET_ARRAY_IFB, NET_ARRAYS };
 
 struct net_bpf {
-	char dir[NET_PIN_DIR_BYTES]; /* PIN_DIR/v1 */
+	char dir[NET_PIN_DIR_BYTES]; /* PIN_DIR/v2 */
 	int cfg_fd, st_fd;           /* -1: not open */
-	int line_fd[2];              /* rates and clocks of shared lines; -1: not open */
-	int prog_fd[2];              /* by enum edt_direction; -1: not open */
-	uint32_t prog_id[2];         /* 0: not known */
+	int array_fd[NET_ARRAYS];    /* -1: not open */
+	int prog_fd[NET_PROGS];      /* -1: not open */
+	uint32_t prog_id[NET_PROGS]; /* 0: not known */
 	bool loaded;                 /* the programs are those of this build */
 };
 
@@ -34,9 +38,9 @@ bool net_bpf_is_open(const struct net_bpf *b); /* the maps; a program may be mis
 int net_bpf_look(struct net_bpf *b, struct qerr *err);
 /*
  * Somebody removed the pins: find the maps by a program that is still attached, and keep it as the
- * program of its direction. -ENOENT: the program has no such maps. Others: it cannot be looked at.
+ * one in its place. -ENOENT: the program has no such maps. Others: it cannot be looked at.
  */
-int net_bpf_recover(struct net_bpf *b, enum edt_direction direction, uint32_t program_id);
+int net_bpf_recover(struct net_bpf *b, enum net_prog prog, uint32_t program_id);
 /* Pin what is open anew. */
 int net_bpf_pin_again(struct net_bpf *b, struct qerr *err);
 /*
@@ -57,6 +61,9 @@ int net_bpf_get_state(const struct net_bpf *b, uint32_t key, struct edt_state *r
 /* The rate of a line that NICs share (1..EDT_LINES-1), one direction; 0: it is not known. */
 int net_bpf_set_line(const struct net_bpf *b, uint32_t line, enum edt_direction direction,
 		     uint64_t rate_bps, struct qerr *err);
+/* Where NET_PROG_DIVERT sends packets: the ifb's index, 0: nowhere, they pass. */
+int net_bpf_set_ifb(const struct net_bpf *b, uint32_t ifindex, struct qerr *err);
+uint32_t net_bpf_ifb(const struct net_bpf *b); /* 0 also if it cannot be read */
 /* Both entries. Absent is fine. */
 void net_bpf_delete(const struct net_bpf *b, uint32_t key);
 /* All keys of cfg; the caller frees *ret. 0 or -ENOMEM. */

@@ -12,19 +12,11 @@
 #include <time.h>
 
 #include "qosd/core/mem.h"
-#include "qosd/host/net_found.h"
-#include "qosd/host/net_shape.h"
+#include "qosd/host/net_count_place.h"
 
 #define CGROUP        "/sys/fs/cgroup"
 #define CGROUP_HYBRID CGROUP "/unified"
 #define RETRY_NS      2000000000ULL
-
-static const uint32_t hooks[2] = {
-	[HOSTCOUNT_IN] = NET_HOOK_INGRESS, [HOSTCOUNT_OUT] = NET_HOOK_EGRESS
-};
-static const char *const names[2] = {
-	[HOSTCOUNT_IN] = "qosd:host-in", [HOSTCOUNT_OUT] = "qosd:host-out"
-};
 
 /* ---- life ---- */
 
@@ -183,94 +175,6 @@ static int tell(struct net_count *c, struct qerr *err)
 	return r;
 }
 
-/* ---- uplinks ---- */
-
-static bool holds(const struct net_count *c, const struct net_dev *dev)
-{
-	return dev->slot == NET_SLOT_CLSACT && dev->counter_id[0] && dev->counter_id[1] &&
-	       dev->counter_id[0] == c->maps.prog_id[0] && dev->counter_id[1] == c->maps.prog_id[1];
-}
-
-static int refuse_slot(const struct net_dev *dev, struct qerr *err)
-{
-	if (dev->slot != NET_SLOT_INGRESS)
-		return 0;
-	return qerr_set(
-		err, -EBUSY,
-		"%s has an ingress qdisc that is not qosd's, where traffic cannot be counted; "
-		"use clsact in its place",
-		dev->name);
-}
-
-/* The entry with its note; rules that hold already stay in force meanwhile. */
-static int note(struct net *n, const struct net_dev *dev, uint64_t rules, struct qerr *err)
-{
-	struct net_count_maps *m = &n->count.maps;
-	bool orphans = dev->counter_id[0] || dev->counter_id[1];
-	struct hostcount_uplink old = { 0 }, up;
-	bool known = net_count_maps_uplink(m, dev->ifindex, &old) == 0;
-
-	up = old;
-	up.rules = rules;
-	if (dev->slot == NET_SLOT_NONE || (!known && orphans))
-		up.flags |= HOSTCOUNT_OWNS_CLSACT;
-	if (known && memcmp(&up, &old, sizeof(up)) == 0)
-		return 0;
-	return net_count_maps_set_uplink(m, dev->ifindex, &up, err);
-}
-
-static int attach(struct net *n, uint32_t ifindex, uint64_t rules, struct qerr *err)
-{
-	struct net_count_maps *m = &n->count.maps;
-	struct net_dev *dev = net_watch_device(n->watch, ifindex);
-	int r = dev ? net_watch_filters(n->watch, dev, err)
-		    : qerr_set(err, -ENODEV, "device %u has gone", ifindex);
-
-	if (r == 0)
-		r = refuse_slot(dev, err);
-	if (r < 0)
-		return r;
-	if (n->count.placed && holds(&n->count, dev))
-		return 0;
-	r = note(n, dev, rules, err);
-	if (r == 0 && dev->slot == NET_SLOT_NONE)
-		r = net_link_add_clsact(n->nl, ifindex, err);
-	for (int d = 0; r == 0 && d < 2; d++)
-		if (dev->counter_id[d] != m->prog_id[d])
-			r = net_link_set_program(n->nl, ifindex, hooks[d], NET_COUNT_HANDLE,
-						 m->prog_fd[d], names[d], err);
-	return r < 0 ? r : net_watch_drain(n->watch, err);
-}
-
-static int give_back_slot(struct net *n, uint32_t ifindex, struct qerr *err)
-{
-	struct net_dev *dev = net_watch_device(n->watch, ifindex);
-	int r = dev ? net_watch_filters(n->watch, dev, err) : 0;
-
-	if (r < 0 || !dev || dev->slot != NET_SLOT_CLSACT || net_found_filters(dev))
-		return r;
-	return net_link_del_slot(n->nl, ifindex, err);
-}
-
-/* A device that has gone took all with it. */
-static int detach(struct net *n, uint32_t ifindex, bool owns_clsact, struct qerr *err)
-{
-	struct net_dev *dev = net_watch_device(n->watch, ifindex);
-	int r = dev ? net_watch_filters(n->watch, dev, err) : 0;
-
-	for (int d = 0; r == 0 && dev && d < 2; d++)
-		if (dev->counter_id[d])
-			r = net_link_del_program(n->nl, ifindex, hooks[d], NET_COUNT_HANDLE, err);
-	if (r == 0)
-		r = net_watch_drain(n->watch, err);
-	if (r == 0 && owns_clsact)
-		r = give_back_slot(n, ifindex, err);
-	if (r < 0 && r != -ENODEV)
-		return r;
-	net_count_maps_delete_uplink(&n->count.maps, ifindex);
-	return 0;
-}
-
 static uint64_t rules_on(const struct net_count *c, uint32_t ifindex)
 {
 	uint64_t rules = 0;
@@ -294,7 +198,7 @@ static int leave(struct net *n, struct qerr *err)
 		if (rules_on(&n->count, ifindexes[i]))
 			continue;
 		(void)net_count_maps_uplink(&n->count.maps, ifindexes[i], &up);
-		r = detach(n, ifindexes[i], up.flags & HOSTCOUNT_OWNS_CLSACT, err);
+		r = net_count_detach(n, ifindexes[i], up.flags & HOSTCOUNT_OWNS_CLSACT, err);
 	}
 	return r;
 }
@@ -342,7 +246,7 @@ static int place(struct net *n, struct qerr *err)
 		int r = lacks(rule, c->maps.knows_groups, &why);
 
 		if (r == 0) {
-			r = attach(n, rule->ifindex, rules_on(c, rule->ifindex), &why);
+			r = net_count_attach(n, rule->ifindex, rules_on(c, rule->ifindex), &why);
 			placed &= r == 0;
 		}
 		if (r == 0)
@@ -429,7 +333,7 @@ int net_count_check(struct net *n, const struct net_host_rule *rule, struct qerr
 	if (r == 0)
 		r = net_watch_drain(n->watch, err);
 	dev = r == 0 ? net_watch_device(n->watch, found.ifindex) : NULL;
-	return dev ? refuse_slot(dev, err) : r;
+	return dev ? net_count_refuse(n, dev, err) : r;
 }
 
 int net_count_read(const struct net_count *c, uint32_t number, uint64_t *ret_in, uint64_t *ret_out)
@@ -460,8 +364,7 @@ static void find_orphan(void *user, struct net_dev *dev)
 {
 	struct orphans *o = user;
 
-	if (dev->slot == NET_SLOT_CLSACT && net_watch_filters(o->n->watch, dev, NULL) == 0 &&
-	    (dev->counter_id[0] || dev->counter_id[1]) && o->count < ARRAY_SIZE(o->ifindex))
+	if (net_count_there(o->n, dev) && o->count < ARRAY_SIZE(o->ifindex))
 		o->ifindex[o->count++] = dev->ifindex;
 }
 
@@ -478,7 +381,7 @@ int net_count_remove(struct net *n, struct qerr *err)
 		r = leave(n, err);
 	net_watch_each(n->watch, find_orphan, &o);
 	for (size_t i = 0; r == 0 && i < o.count; i++) /* a clsact goes if nothing else is on it */
-		r = detach(n, o.ifindex[i], true, err);
+		r = net_count_detach(n, o.ifindex[i], true, err);
 	if (r == 0)
 		r = net_count_maps_unpin(&c->maps, err);
 	c->removed = r == 0;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * net_count - counts the host's own traffic apart at uplinks, by two programs on the hooks of
- * clsact (bpf/hostcount.bpf.c).
+ * net_count - counts the host's own traffic apart at uplinks, by two programs there
+ * (bpf/hostcount.bpf.c).
  *
  * An uplink's entry in the map is there whenever something of ours is on the uplink: it is made
  * first, with the note whether clsact is ours, and removed last. So the next qosd can finish what
  * was cut short. Filters and qdiscs of others stay; a clsact of ours goes when its last filter has
- * gone. An ingress qdisc of others leaves no place for counting.
+ * gone. Where the kernel has no TCX an ingress qdisc of others leaves no place for counting.
  *
  * A control group is known by its id, which is another one each time it is made: so it is looked up
  * each time that the rules are told.

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "qosd/host/net_hook.h"
 #include "qosd/host/net_htb.h"
 
 #define IFB_QUEUES_MAX  16
@@ -43,9 +44,7 @@ bool net_ifb_holds(struct net *n)
 	if (!ifb->ifindex || !ifb->is_ifb || !ifb->up)
 		return false;
 	dev = net_watch_device(n->watch, ifb->ifindex);
-	return dev && ifb_root_holds(dev, ifb->queues) && dev->slot == NET_SLOT_CLSACT &&
-	       net_watch_filters(n->watch, dev, NULL) == 0 && dev->program_id != 0 &&
-	       dev->program_id == n->bpf.prog_id[EDT_OUT];
+	return dev && ifb_root_holds(dev, ifb->queues) && net_hook_holds(n, dev, NET_PROG_OUT);
 }
 
 static uint32_t wanted_queues(void)
@@ -117,12 +116,11 @@ int net_ifb_ensure(struct net *n, struct qerr *err)
 	if (!dev)
 		return qerr_set(err, -ENODEV, "%s has gone", n->ifb_name);
 	r = set_ifb_root(n, dev, ifb->queues, err);
-	if (r == 0 && dev->slot == NET_SLOT_NONE)
-		r = net_link_add_clsact(n->nl, dev->ifindex, err);
 	if (r == 0)
-		r = net_link_set_program(n->nl, dev->ifindex, NET_HOOK_EGRESS, NET_FILTER_HANDLE,
-					 n->bpf.prog_fd[EDT_OUT], net_prog_names[EDT_OUT], err);
-	return r;
+		r = net_hook_look(n, dev, err);
+	if (r == 0 && dev->slot == NET_SLOT_NONE && !net_hook_by_link(n, dev))
+		r = net_link_add_clsact(n->nl, dev->ifindex, err);
+	return r < 0 ? r : net_hook_set(n, dev, NET_PROG_OUT, err);
 }
 
 struct users {
@@ -135,20 +133,22 @@ struct users {
 static void count_redirected(void *user, struct net_dev *dev)
 {
 	struct users *u = user;
-	bool known = dev->slot != NET_SLOT_CLSACT || net_watch_filters(u->n->watch, dev, NULL) == 0;
+	bool known = net_hook_look(u->n, dev, NULL) == 0;
 
-	u->count += !known || (dev->slot == NET_SLOT_CLSACT && dev->redirect == u->ifindex) ||
+	u->count += !known || dev->redirect == u->ifindex ||
 		    (dev->shaped[EDT_OUT] && !net_htb_remains(u->n, dev, EDT_OUT));
 }
 
 void net_ifb_drop(struct net *n)
 {
 	const struct net_ifb *ifb = net_watch_ifb(n->watch);
-	struct users users = { n, ifb->ifindex, 0 };
+	struct users users = { n, ifb->ifindex, net_tcx_devices(&n->tcx, NET_PROG_DIVERT) };
 
 	if (n->readonly || !ifb->ifindex || !ifb->is_ifb)
 		return;
 	net_watch_each(n->watch, count_redirected, &users);
-	if (users.count == 0)
+	if (users.count == 0) {
+		net_hook_forget(n, ifb->ifindex);
 		net_link_del(n->nl, ifb->ifindex, NULL);
+	}
 }

@@ -17,7 +17,7 @@
 #include "qosd/core/err.h"
 
 #define NET_PIN_DIR_BYTES  128
-#define NET_PIN_PATH_BYTES (NET_PIN_DIR_BYTES + 12)
+#define NET_PIN_PATH_BYTES (NET_PIN_DIR_BYTES + 32)
 
 void net_pin_close(int *fd); /* -1 afterwards */
 /* 0 or negative errno. */

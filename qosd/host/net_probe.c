@@ -23,8 +23,9 @@
 #define TOPIC       "net"
 
 /* Which of the two ways of net_plane.h needs it. */
-#define FOR_EDT 1u
-#define FOR_HTB 2u
+#define FOR_EDT     1u
+#define FOR_HTB     2u
+#define FOR_FILTERS 4u /* eBPF, where the kernel has no TCX */
 
 static const struct part {
 	const char *module, *symbol;     /* one will do */
@@ -35,13 +36,13 @@ static const struct part {
 } all_parts[] = {
 	{ "sch_fq", "fq_enqueue", NULL, NULL, FOR_EDT, "the fq qdisc, which delays packets",
 	  false },
-	{ "cls_bpf", "cls_bpf_classify", NULL, NULL, FOR_EDT, "eBPF filters", false },
+	{ "cls_bpf", "cls_bpf_classify", NULL, NULL, FOR_FILTERS, "eBPF filters", false },
 	{ "sch_htb", "htb_enqueue", NULL, NULL, FOR_HTB, "the htb qdisc", false },
-	{ "sch_ingress", "clsact_init", NULL, NULL, FOR_EDT | FOR_HTB,
+	{ "sch_ingress", "clsact_init", NULL, NULL, FOR_FILTERS | FOR_HTB,
 	  "the clsact qdisc, which carries the filters", false },
-	{ "cls_matchall", "mall_classify", "cls_u32", "u32_classify", FOR_EDT | FOR_HTB,
+	{ "cls_matchall", "mall_classify", "cls_u32", "u32_classify", FOR_FILTERS | FOR_HTB,
 	  "the matchall or u32 filter", false },
-	{ "act_mirred", "tcf_mirred_init", NULL, NULL, FOR_EDT | FOR_HTB,
+	{ "act_mirred", "tcf_mirred_init", NULL, NULL, FOR_FILTERS | FOR_HTB,
 	  "the mirred action, which redirects to the ifb", false },
 	{ "ifb", "ifb_xmit", NULL, NULL, FOR_EDT | FOR_HTB,
 	  "the ifb device, which delays what guests send", false },
@@ -217,7 +218,10 @@ static void probe_ways(struct net *n, struct diag_list *findings, const char *re
 	}
 	if (n->way != NET_WAY_HTB)
 		probe_bpf(&v);
-	probe_parts(&v, parts, n->way == NET_WAY_HTB ? FOR_HTB : FOR_EDT);
+	probe_parts(&v, parts,
+		    n->way == NET_WAY_HTB    ? FOR_HTB
+		    : net_tcx_there(&n->tcx) ? FOR_EDT
+					     : FOR_EDT | FOR_FILTERS);
 	if (n->lack[0])
 		diag_add(findings, DIAG_WARNING, NULL, 0, TOPIC,
 			 "put that right and restart qosd; what HTB limits now, it limits until "

@@ -11,10 +11,8 @@
 #include "qosd/core/mem.h"
 #include "qosd/host/net_carry.h"
 #include "qosd/host/net_found.h"
-#include "qosd/host/net_htb.h"
+#include "qosd/host/net_hook.h"
 #include "qosd/host/net_ifb.h"
-
-const char *const net_prog_names[2] = { [EDT_IN] = "qosd:in", [EDT_OUT] = "qosd:out" };
 
 static uint32_t key_of(const struct net_dev *dev, enum edt_direction direction)
 {
@@ -49,13 +47,9 @@ static uint32_t notes_of(const struct net_dev *dev)
 
 bool net_shape_holds(struct net *n, struct net_dev *dev, enum edt_direction direction)
 {
-	if (dev->slot != NET_SLOT_CLSACT || net_watch_filters(n->watch, dev, NULL) < 0)
-		return false;
 	if (direction == EDT_IN)
-		return net_root_is_our_fq(dev) && dev->program_id != 0 &&
-		       dev->program_id == n->bpf.prog_id[EDT_IN];
-	return dev->redirect != 0 && dev->redirect == net_watch_ifb(n->watch)->ifindex &&
-	       net_ifb_holds(n);
+		return net_root_is_our_fq(dev) && net_hook_holds(n, dev, NET_PROG_IN);
+	return net_hook_holds(n, dev, NET_PROG_DIVERT) && net_ifb_holds(n);
 }
 
 uint64_t net_shape_rate(struct net *n, struct net_dev *dev, enum edt_direction direction)
@@ -65,11 +59,16 @@ uint64_t net_shape_rate(struct net *n, struct net_dev *dev, enum edt_direction d
 	return net_bpf_get_cfg(&n->bpf, key_of(dev, direction), &cfg) == 0 ? cfg.rate_bps : 0;
 }
 
+/* What brings the packets of this direction. */
+static enum net_prog prog_of(enum edt_direction direction)
+{
+	return direction == EDT_IN ? NET_PROG_IN : NET_PROG_DIVERT;
+}
+
 /* Something of ours is on the device in this direction, whole or not. */
 static bool anything_there(struct net *n, const struct net_dev *dev, enum edt_direction direction)
 {
-	return direction == EDT_IN ? dev->program_id != 0
-				   : dev->redirect_there && !net_htb_redirects(n, dev);
+	return net_hook_there(n, dev, prog_of(direction));
 }
 
 bool net_shape_remains(struct net *n, struct net_dev *dev, enum edt_direction direction)
@@ -78,24 +77,26 @@ bool net_shape_remains(struct net *n, struct net_dev *dev, enum edt_direction di
 
 	return net_bpf_get_cfg(&n->bpf, key_of(dev, direction), &cfg) == 0 ||
 	       (direction == EDT_IN && net_root_is_ours(dev)) ||
-	       (dev->slot == NET_SLOT_CLSACT && net_watch_filters(n->watch, dev, NULL) == 0 &&
-		anything_there(n, dev, direction));
+	       (net_hook_look(n, dev, NULL) == 0 && anything_there(n, dev, direction));
 }
 
 /* ---- attaching ---- */
 
-static int refuse_foreign(const struct net_dev *dev, enum edt_direction direction, struct qerr *err)
+/* Towards the guest, filters on the ingress hook are in the way only where clsact must take their
+ * place. */
+static int refuse_foreign(struct net *n, const struct net_dev *dev, enum edt_direction direction,
+			  struct qerr *err)
 {
 	int r = direction == EDT_IN ? net_found_refuse_root(dev, err) : 0;
 
-	if (r < 0 || (direction == EDT_IN && dev->slot == NET_SLOT_CLSACT))
+	if (r < 0 ||
+	    (direction == EDT_IN && (dev->slot == NET_SLOT_CLSACT || net_hook_by_link(n, dev))))
 		return r;
-	return net_found_refuse_filters(dev, err);
+	return net_hook_refuse_others(n, dev, err);
 }
 
 /* The notes on what will have to be given back. */
-static uint32_t flags_for(const struct net *n, const struct net_dev *dev,
-			  enum edt_direction direction)
+static uint32_t flags_for(struct net *n, const struct net_dev *dev, enum edt_direction direction)
 {
 	bool orphans = dev->program_id != 0 || dev->redirect_there;
 	struct edt_cfg cfg;
@@ -113,6 +114,8 @@ static uint32_t flags_for(const struct net *n, const struct net_dev *dev,
 		flags &= ~EDT_HAD_ROOT;
 	else if (dev->root_handle != 0 && !net_root_is_ours(dev))
 		flags = (flags & ~EDT_HAD_ROOT) | net_found_root(dev);
+	if (net_hook_by_link(n, dev))
+		return flags;
 	if (dev->slot == NET_SLOT_INGRESS)
 		return flags | EDT_OWNS_CLSACT | EDT_HAD_INGRESS;
 	if (dev->slot == NET_SLOT_NONE || (!known && !flags && orphans))
@@ -124,23 +127,22 @@ static int ensure_clsact(struct net *n, const struct net_dev *dev, struct qerr *
 {
 	int r = 0;
 
-	if (dev->slot == NET_SLOT_CLSACT)
+	if (dev->slot == NET_SLOT_CLSACT || net_hook_by_link(n, dev))
 		return 0;
 	if (dev->slot == NET_SLOT_INGRESS)
 		r = net_link_del_slot(n->nl, dev->ifindex, err);
 	return r < 0 ? r : net_link_add_clsact(n->nl, dev->ifindex, err);
 }
 
-static int attach_in(struct net *n, const struct net_dev *dev, uint32_t flags, struct qerr *err)
+static int attach_in(struct net *n, struct net_dev *dev, uint32_t flags, struct qerr *err)
 {
 	int r = 0;
 
 	if (!net_root_is_our_fq(dev))
 		r = net_link_set_fq(n->nl, dev->ifindex, TC_H_ROOT, NET_ROOT_HANDLE,
 				    NET_FQ_LIMIT + (flags & EDT_NOTES), err);
-	if (r == 0 && (dev->program_id == 0 || dev->program_id != n->bpf.prog_id[EDT_IN]))
-		r = net_link_set_program(n->nl, dev->ifindex, NET_HOOK_EGRESS, NET_FILTER_HANDLE,
-					 n->bpf.prog_fd[EDT_IN], net_prog_names[EDT_IN], err);
+	if (r == 0 && !net_hook_holds(n, dev, NET_PROG_IN))
+		r = net_hook_set(n, dev, NET_PROG_IN, err);
 	return r;
 }
 
@@ -148,19 +150,15 @@ static int attach_in(struct net *n, const struct net_dev *dev, uint32_t flags, s
 static int attach_out(struct net *n, uint32_t ifindex, struct qerr *err)
 {
 	int r = net_ifb_ensure(n, err);
-	uint32_t ifb_ifindex = net_watch_ifb(n->watch)->ifindex;
 	struct net_dev *dev = net_watch_device(n->watch, ifindex);
 
 	if (r == 0 && !dev)
 		r = qerr_set(err, -ENODEV, "device %u has gone", ifindex);
 	if (r == 0)
-		r = net_watch_filters(n->watch, dev, err);
-	if (r < 0 || dev->redirect == ifb_ifindex)
+		r = net_hook_look(n, dev, err);
+	if (r < 0 || net_hook_holds(n, dev, NET_PROG_DIVERT))
 		return r;
-	if (dev->redirect_there) /* matchall cannot be changed */
-		r = net_link_del_redirect(n->nl, ifindex, dev->redirect_handle, dev->redirect_u32,
-					  err);
-	return r < 0 ? r : net_link_set_redirect(n->nl, ifindex, ifb_ifindex, err);
+	return net_hook_set(n, dev, NET_PROG_DIVERT, err);
 }
 
 /* The entry for a rate; the NIC stays on the line that it shares. */
@@ -204,12 +202,16 @@ static void renew(void *user, struct net_dev *dev)
 {
 	struct net *n = user;
 	bool is_ifb = dev->ifindex == net_watch_ifb(n->watch)->ifindex;
-	enum edt_direction direction = is_ifb ? EDT_OUT : EDT_IN;
+	enum net_prog prog = is_ifb ? NET_PROG_OUT : NET_PROG_IN;
 
-	if ((is_ifb || dev->shaped[EDT_IN]) && net_watch_filters(n->watch, dev, NULL) == 0 &&
-	    dev->program_id != 0)
-		net_link_set_program(n->nl, dev->ifindex, NET_HOOK_EGRESS, NET_FILTER_HANDLE,
-				     n->bpf.prog_fd[direction], net_prog_names[direction], NULL);
+	if (!is_ifb && !dev->shaped[EDT_IN] && !dev->shaped[EDT_OUT])
+		return;
+	if (net_hook_look(n, dev, NULL) < 0)
+		return;
+	if (net_hook_there(n, dev, prog))
+		net_hook_set(n, dev, prog, NULL);
+	if (dev->links[NET_PROG_DIVERT]) /* a filter that redirects runs no program */
+		net_hook_set(n, dev, NET_PROG_DIVERT, NULL);
 }
 
 /* Programs and maps of this build, and in them the lines that were told before they were there. */
@@ -267,9 +269,9 @@ int net_shape_set(struct net *n, struct net_dev *dev, enum edt_direction directi
 		cfg = profile(n, key, rate_bps, cfg.flags);
 		return net_bpf_set_cfg(&n->bpf, key, &cfg, err);
 	}
-	r = net_watch_filters(n->watch, dev, err);
+	r = net_hook_look(n, dev, err);
 	if (r == 0)
-		r = refuse_foreign(dev, direction, err);
+		r = refuse_foreign(n, dev, direction, err);
 	if (r < 0)
 		return r;
 	r = attach(n, dev, direction, rate_bps, limited, err);
@@ -278,7 +280,7 @@ int net_shape_set(struct net *n, struct net_dev *dev, enum edt_direction directi
 		if (dev)
 			net_shape_clear(n, dev, direction, NULL);
 		else
-			net_bpf_delete(&n->bpf, key);
+			net_shape_forget(n, ifindex);
 	}
 	return r;
 }
@@ -313,16 +315,8 @@ static int give_back_slot(struct net *n, struct net_dev *dev, enum edt_direction
 static int detach(struct net *n, struct net_dev *dev, enum edt_direction direction, uint32_t flags,
 		  struct qerr *err)
 {
-	int r = net_watch_filters(n->watch, dev, err);
+	int r = net_hook_clear(n, dev, prog_of(direction), err);
 
-	if (r < 0)
-		return r;
-	if (anything_there(n, dev, direction))
-		r = direction == EDT_IN
-			    ? net_link_del_program(n->nl, dev->ifindex, NET_HOOK_EGRESS,
-						   NET_FILTER_HANDLE, err)
-			    : net_link_del_redirect(n->nl, dev->ifindex, dev->redirect_handle,
-						    dev->redirect_u32, err);
 	if (r == 0 && direction == EDT_IN && net_root_is_ours(dev))
 		r = net_found_give_back_root(n->nl, dev, flags, err);
 	return r;
@@ -339,7 +333,7 @@ static int flags_of(struct net *n, struct net_dev *dev, enum edt_direction direc
 		*ret = cfg.flags;
 		return 0;
 	}
-	r = net_watch_filters(n->watch, dev, err);
+	r = net_hook_look(n, dev, err);
 	*ret = notes_of(dev);
 	if (r == 0 && *ret == 0 && anything_there(n, dev, direction))
 		*ret = EDT_OWNS_CLSACT; /* what is not known is taken for ours, if it is empty */
@@ -369,6 +363,13 @@ int net_shape_clear(struct net *n, struct net_dev *dev, enum edt_direction direc
 	return 0;
 }
 
+void net_shape_forget(struct net *n, uint32_t ifindex)
+{
+	net_bpf_delete(&n->bpf, EDT_KEY(ifindex, EDT_IN));
+	net_bpf_delete(&n->bpf, EDT_KEY(ifindex, EDT_OUT));
+	net_hook_forget(n, ifindex);
+}
+
 /* ---- adopting ---- */
 
 /* Whole, or to be finished: an entry whose attachment was cut short in making or in removing. */
@@ -380,13 +381,13 @@ static void adopt_entry(struct net *n, uint32_t key)
 
 	if (!dev) {
 		if (!n->readonly)
-			net_bpf_delete(&n->bpf, key);
+			net_shape_forget(n, key >> 1);
 		return;
 	}
 	if (net_bpf_get_cfg(&n->bpf, key, &cfg) < 0)
 		return;
 	dev->shaped[direction] = true;
-	if (n->readonly || net_watch_filters(n->watch, dev, NULL) < 0)
+	if (n->readonly || net_hook_look(n, dev, NULL) < 0)
 		return;
 	if (cfg.rate_bps == 0 || !anything_there(n, dev, direction)) {
 		net_shape_clear(n, dev, direction, NULL);
@@ -396,16 +397,18 @@ static void adopt_entry(struct net *n, uint32_t key)
 	}
 }
 
-/* What a filter of ours still runs, though its pin has gone. */
+/* What a filter or link of ours still runs, though its pin has gone. */
 static void recover(void *user, struct net_dev *dev)
 {
 	struct net *n = user;
 	bool is_ifb = dev->ifindex == net_watch_ifb(n->watch)->ifindex;
-	enum edt_direction direction = is_ifb ? EDT_OUT : EDT_IN;
 
-	if (dev->slot == NET_SLOT_CLSACT && n->bpf.prog_fd[direction] < 0 &&
-	    net_watch_filters(n->watch, dev, NULL) == 0 && dev->program_id != 0)
-		net_bpf_recover(&n->bpf, direction, dev->program_id);
+	if (net_hook_look(n, dev, NULL) < 0)
+		return;
+	for (int prog = 0; prog < NET_PROGS; prog++)
+		if (n->bpf.prog_fd[prog] < 0 && (prog == NET_PROG_OUT) == is_ifb &&
+		    net_hook_program(dev, prog) != 0)
+			net_bpf_recover(&n->bpf, prog, net_hook_program(dev, prog));
 }
 
 /* Limits of another layout: into new maps. The filters still run the old programs. */
@@ -428,8 +431,10 @@ static int find_maps(struct net *n, struct qerr *err)
 	if (r != -ENOENT)
 		return r;
 	net_watch_each(n->watch, recover, n);
-	if (!net_bpf_is_open(&n->bpf))
+	if (!net_bpf_is_open(&n->bpf)) {
+		net_bpf_done(&n->bpf);
 		return -ENOENT;
+	}
 	return n->readonly ? 0 : net_bpf_pin_again(&n->bpf, err);
 }
 
@@ -449,6 +454,7 @@ int net_shape_adopt(struct net *n, struct qerr *err)
 
 	if (n->adopted)
 		return 0;
+	net_tcx_watch(&n->tcx);
 	r = find_maps(n, err);
 	if (r < 0) {
 		n->adopted = r == -ENOENT;

@@ -18,11 +18,13 @@
 #include "qosd/host/net_count.h"
 #include "qosd/host/net_link.h"
 #include "qosd/host/net_share.h"
+#include "qosd/host/net_tcx.h"
 #include "qosd/host/net_watch.h"
 
 struct net {
 	struct adapter adapter;
 	struct net_bpf bpf;
+	struct net_tcx tcx;
 	struct net_nl *nl; /* writes */
 	struct net_watch *watch;
 	struct net_shares shares;
@@ -55,8 +57,9 @@ int net_shape_set(struct net *n, struct net_dev *dev, enum edt_direction directi
 /* Take the shaper off. Idempotent. */
 int net_shape_clear(struct net *n, struct net_dev *dev, enum edt_direction direction,
 		    struct qerr *err);
+/* The device has gone: so may all that is kept of it. */
+void net_shape_forget(struct net *n, uint32_t ifindex);
 /* ---- for net_ifb.c ---- */
-extern const char *const net_prog_names[2]; /* by enum edt_direction */
 /* The root qdisc is fq with our mark, perhaps with limits that somebody has changed. */
 bool net_root_is_ours(const struct net_dev *dev);
 bool net_root_is_our_fq(const struct net_dev *dev); /* ... and with our limits */

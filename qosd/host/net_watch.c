@@ -2,9 +2,9 @@
 /*
  * net_watch - keeps the picture of qdiscs and filters by the kernel's notifications.
  *
- * The descriptor to poll is an epoll of two: the notification socket, and an eventfd that is set
- * when a drain outside of the poll loop (every read of a knob drains) met something that the owner
- * is to hear of.
+ * The descriptor to poll is an epoll of three: the notification socket, the events of removed pins
+ * of links, and an eventfd that is set when a drain outside of the poll loop (every read of a knob
+ * drains) met something that the owner is to hear of.
  */
 #include "qosd/host/net_watch.h"
 
@@ -32,6 +32,7 @@
 
 struct net_watch {
 	struct net_nl *nl; /* dumps */
+	struct net_tcx *tcx;
 	int events, wake, poll;
 	char ifb_name[IF_NAMESIZE];
 	struct net_ifb ifb;
@@ -205,6 +206,19 @@ static void on_link(void *user, struct nlmsghdr *h)
 	note_link(w, &link);
 }
 
+/* ---- links of programs ---- */
+
+static void doubt(void *user, uint32_t ifindex)
+{
+	struct net_watch *w = user;
+	struct net_dev *dev = net_table_find(&w->devices, ifindex);
+
+	if (!dev)
+		return;
+	dev->links_ns = 0;
+	note_change(w, dev);
+}
+
 /* ---- the whole picture ---- */
 
 static void on_event(struct net_watch *w, struct nlmsghdr *h)
@@ -306,6 +320,8 @@ int net_watch_drain(struct net_watch *w, struct qerr *err)
 		for (h = (struct nlmsghdr *)w->buffer; nlmsg_ok(h, left); h = nlmsg_next(h, &left))
 			on_event(w, h);
 	}
+	if (w->tcx->watched >= 0)
+		net_tcx_handle(w->tcx, doubt, w);
 	if (!w->known)
 		r = learn(w, err);
 	if (!was_pending)
@@ -412,10 +428,13 @@ static int open_all(struct net_watch *w, struct qerr *err)
 	    epoll_ctl(w->poll, EPOLL_CTL_ADD, w->wake, &in) < 0)
 		return qerr_set(err, -errno, "cannot watch the network devices: %s",
 				strerror(errno));
+	if (w->tcx->events >= 0) /* without these removed pins are found later */
+		epoll_ctl(w->poll, EPOLL_CTL_ADD, w->tcx->events, &in);
 	return 0;
 }
 
-int net_watch_new(const char *ifb_name, struct net_watch **ret, struct qerr *err)
+int net_watch_new(const char *ifb_name, struct net_tcx *tcx, struct net_watch **ret,
+		  struct qerr *err)
 {
 	struct net_watch *w = calloc(1, sizeof(*w));
 	int r;
@@ -423,6 +442,7 @@ int net_watch_new(const char *ifb_name, struct net_watch **ret, struct qerr *err
 	if (!w)
 		return qerr_set(err, -ENOMEM, "out of memory");
 	w->events = w->wake = w->poll = -1;
+	w->tcx = tcx;
 	net_parse_name(w->ifb_name, ifb_name);
 	r = open_all(w, err);
 	if (r < 0) {

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "qosd/host/net_nl.h"
+#include "qosd/host/net_tcx.h"
 
 #define NET_KIND_MAX 16
 #define NET_OWN_IFB  "qosd-" /* and the index of the NIC that the ifb serves */
@@ -61,8 +62,10 @@ struct net_dev {
 	uint32_t redirect_handle;
 	uint16_t foreign_egress, foreign_ingress;
 	/* the owner's notes */
-	bool shaped[2]; /* by enum edt_direction */
-	bool changed;   /* something happened since the owner looked */
+	uint32_t links[NET_LINKS]; /* programs of our TCX links here, 0: none */
+	uint64_t links_ns;         /* when they were looked at; 0: not yet, or they have changed */
+	bool shaped[2];            /* by enum edt_direction */
+	bool changed;              /* something happened since the owner looked */
 };
 
 struct net_ifb {
@@ -74,7 +77,9 @@ struct net_ifb {
 
 struct net_watch;
 
-int net_watch_new(const char *ifb_name, struct net_watch **ret, struct qerr *err);
+/* tcx is borrowed: the pins of its links are watched, too. */
+int net_watch_new(const char *ifb_name, struct net_tcx *tcx, struct net_watch **ret,
+		  struct qerr *err);
 void net_watch_free(struct net_watch *w);
 int net_watch_poll_fd(const struct net_watch *w);
 /* Take in all notifications. 0 or negative errno. */

@@ -7,9 +7,11 @@
  *	set DEVICE in|out BPS|max	read DEVICE	stat DEVICE	forget DEVICE
  *	watch SECONDS			probe		teardown
  *	readall COUNT DEVICE...		(time of COUNT rounds of reading all)
+ *	occupy DEVICE			(a TCX program of somebody else's; rm /sys/fs/bpf/occupied)
  *
  * All commands run in one process with one adapter; the first failure ends it with status 1.
  */
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <net/if.h>
@@ -217,13 +219,32 @@ static int do_readall(struct adapter *a, const struct line *l)
 	return 0;
 }
 
+/* It lets all packets go on to the next program, from the ingress hook. */
+static int do_occupy(struct adapter *a, const struct line *l)
+{
+	static const struct bpf_insn next[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	enum bpf_attach_type tcx_ingress = 46; /* linux/bpf.h of 6.6 */
+	int program, link;
+
+	(void)a;
+	if (l->count != 2)
+		return -EINVAL;
+	program =
+		bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "next", "GPL", next, ARRAY_SIZE(next), NULL);
+	link = bpf_link_create(program, (int)if_nametoindex(l->args[1]), tcx_ingress, NULL);
+	return link < 0 || bpf_obj_pin(link, "/sys/fs/bpf/occupied") < 0 ? -errno : 0;
+}
+
 static const struct {
 	const char *name;
 	int (*run)(struct adapter *a, const struct line *l);
 } commands[] = {
 	{ "set", do_set },           { "read", do_read },       { "stat", do_stat },
 	{ "forget", do_forget },     { "watch", do_watch },     { "probe", do_probe },
-	{ "teardown", do_teardown }, { "readall", do_readall },
+	{ "teardown", do_teardown }, { "readall", do_readall }, { "occupy", do_occupy },
 };
 
 static int run_line(struct adapter *a, const struct line *l)

@@ -30,12 +30,14 @@ static void *look_up(const void *map, const void *key);
 #define bpf_map_lookup_elem(map, key)    look_up(map, key)
 #define bpf_ktime_get_ns()               world.now_ns
 #define bpf_get_hash_recalc(skb)         world.hash
+#define bpf_redirect(ifindex, flags)     ((void)(flags), (ifindex))
 #define bpf_spin_lock(lock)              ((void)(lock))
 #define bpf_spin_unlock(lock)            ((void)(lock))
 #define bpf_skb_ecn_set_ce(skb)          ((void)(skb), 0)
 #define bpf_skb_set_tstamp(skb, ns, how) (world.stamp_ns = (ns), 0)
 int edt_in(struct __sk_buff *skb);
 int edt_out(struct __sk_buff *skb);
+int edt_divert(struct __sk_buff *skb);
 #include "bpf/edt.bpf.c"
 #include "qosd/host/net_bpf.h"
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "qosd/host/net_tcx.h"
 #include "t/unit/net_bench.h"
 
 #define PINS        "/sys/fs/bpf/qosd"
@@ -139,6 +140,27 @@ static bool have(const char *pattern)
 	return run(command) == 0;
 }
 
+/* Does this kernel have TCX? Then there are links of ours and no clsact. */
+static bool has_tcx(void)
+{
+	struct net_tcx t;
+	bool there;
+
+	CU_ASSERT_EQUAL(net_tcx_init(&t, PINS, NULL), 0);
+	there = net_tcx_there(&t);
+	net_tcx_done(&t);
+	return there;
+}
+
+/* What counts on the uplink, by its ids. */
+static char *counters(char *buf, size_t size)
+{
+	return output_of(has_tcx()
+				 ? "for p in " PINS "/links/*; do bpftool link show pinned $p; done"
+				 : "tc filter show dev up0 ingress; tc filter show dev up0 egress",
+			 buf, size);
+}
+
 /* ---- tests ---- */
 
 static void test_counts(void)
@@ -174,18 +196,18 @@ static void test_restart(void)
 	struct adapter *a = asking();
 
 	host_sends(6800, 9, 0);
-	output_of("tc filter show dev up0 ingress; tc filter show dev up0 egress", before,
-		  sizeof(before));
+	counters(before, sizeof(before));
 	net_free(a); /* as if killed */
 	host_sends(6800, 9, 0);
 	a = asking();
 	CU_ASSERT_EQUAL(out_of(a, PORT_RULE), 2 * FRAMES * WIRE_BYTES);
 	frames_from("ext", 9, 6800); /* the flow is still known */
 	CU_ASSERT_EQUAL(in_of(a, PORT_RULE), FRAMES * WIRE_BYTES);
-	output_of("tc filter show dev up0 ingress; tc filter show dev up0 egress", after,
-		  sizeof(after));
+	counters(after, sizeof(after));
 	ASSERT_STR(after, before);
-	CU_ASSERT(strstr(after, "qosd:host-in") && strstr(after, "qosd:host-out"));
+	if (!has_tcx())
+		CU_ASSERT(strstr(after, "qosd:host-in") && strstr(after, "qosd:host-out"));
+	CU_ASSERT_EQUAL(access(PINS "/links/", F_OK) == 0, has_tcx());
 	net_free(a);
 	a = adapter_new(NET_WAY_AUTO); /* ... or takes off what it does not want */
 	CU_ASSERT_EQUAL(net_set_host_rules(a, NULL, 0, NULL), 0);
@@ -221,16 +243,46 @@ static void test_repairs(void)
 {
 	struct adapter *a = asking();
 
-	CU_ASSERT_EQUAL(run("tc qdisc del dev up0 clsact"), 0);
+	CU_ASSERT_EQUAL(run(has_tcx() ? "rm -r " PINS "/links" : "tc qdisc del dev up0 clsact"), 0);
 	CU_ASSERT_EQUAL(ask(a, NULL), 0);
 	host_sends(6800, 9, 0);
 	CU_ASSERT_EQUAL(out_of(a, PORT_RULE), FRAMES * WIRE_BYTES);
-	CU_ASSERT_EQUAL(run("tc filter del dev up0 egress"), 0);
+	CU_ASSERT_EQUAL(
+		run(has_tcx() ? "rm " PINS "/links/*-host_out" : "tc filter del dev up0 egress"),
+		0);
 	CU_ASSERT_EQUAL(ask(a, NULL), 0);
 	host_sends(6800, 9, 0);
 	CU_ASSERT_EQUAL(out_of(a, PORT_RULE), 2 * FRAMES * WIRE_BYTES);
 	finish(a);
 	CU_ASSERT(!have("clsact"));
+}
+
+/* An ingress qdisc of somebody else's leaves no place for filters; links need none. */
+static void test_ingress(void)
+{
+	struct adapter *a = adapter_new(NET_WAY_AUTO);
+	struct net_host_rule rules[RULES_COUNT];
+	struct qerr err = { 0 };
+	uint64_t in, out;
+
+	fill_rules(rules);
+	CU_ASSERT_EQUAL(run("tc qdisc add dev up0 ingress"), 0);
+	if (has_tcx()) {
+		CU_ASSERT_EQUAL(net_check_host_rule(a, &rules[1], NULL), 0);
+		CU_ASSERT_EQUAL(ask(a, NULL), 0);
+		host_sends(6800, 9, 0);
+		CU_ASSERT_EQUAL(out_of(a, PORT_RULE), FRAMES * WIRE_BYTES);
+		CU_ASSERT(have("ingress"));
+	} else {
+		CU_ASSERT_EQUAL(net_check_host_rule(a, &rules[1], NULL), -EBUSY);
+		CU_ASSERT_EQUAL(ask(a, &err), -EBUSY);
+		ASSERT_STR(err.text, "up0 has an ingress qdisc that is not qosd's, where traffic "
+				     "cannot be counted; use clsact in its place");
+		CU_ASSERT_EQUAL(net_read_host_bytes(a, PORT_RULE, &in, &out), -ENOENT);
+		CU_ASSERT_EQUAL(ask(a, &err), -EBUSY); /* remembered for a while */
+	}
+	finish(a);
+	CU_ASSERT_EQUAL(run("tc qdisc del dev up0 ingress"), 0);
 }
 
 static void test_refuses(void)
@@ -242,14 +294,6 @@ static void test_refuses(void)
 
 	fill_rules(rules);
 	CU_ASSERT_EQUAL(net_check_host_rule(a, &rules[1], NULL), 0);
-	CU_ASSERT_EQUAL(run("tc qdisc add dev up0 ingress"), 0);
-	CU_ASSERT_EQUAL(net_check_host_rule(a, &rules[1], NULL), -EBUSY);
-	CU_ASSERT_EQUAL(ask(a, &err), -EBUSY);
-	ASSERT_STR(err.text, "up0 has an ingress qdisc that is not qosd's, where traffic cannot be "
-			     "counted; use clsact in its place");
-	CU_ASSERT_EQUAL(net_read_host_bytes(a, PORT_RULE, &in, &out), -ENOENT);
-	CU_ASSERT_EQUAL(ask(a, &err), -EBUSY); /* remembered for a while */
-	CU_ASSERT_EQUAL(run("tc qdisc del dev up0 ingress"), 0);
 	snprintf(rules[1].uplink, sizeof(rules[1].uplink), "up9");
 	CU_ASSERT_EQUAL(net_set_host_rules(a, rules + 1, 2, &err), -ENODEV);
 	ASSERT_STR(err.text, "uplink up9 is not there");
@@ -257,7 +301,7 @@ static void test_refuses(void)
 	CU_ASSERT_EQUAL(net_read_host_bytes(a, MARK_RULE, &in, &out), 0); /* the others go on */
 	net_set_readonly(a, true);
 	CU_ASSERT_EQUAL(net_set_host_rules(a, NULL, 0, NULL), 0);
-	CU_ASSERT(have("qosd:host-in"));
+	CU_ASSERT(has_tcx() ? access(PINS "/links", F_OK) == 0 : have("qosd:host-in"));
 	net_set_readonly(a, false);
 	finish(a);
 	CU_ASSERT(!have("clsact"));
@@ -349,6 +393,7 @@ int main(void)
 	static const struct test tests[] = {
 		{ "ports and marks", test_counts },     { "a restart", test_restart },
 		{ "filters of others", test_others },   { "what somebody takes off", test_repairs },
+		{ "an ingress qdisc", test_ingress },   { "an ingress qdisc", test_ingress },
 		{ "where it cannot be", test_refuses }, { "an uplink comes back", test_comes_back },
 		{ "a control group", test_group },
 	};

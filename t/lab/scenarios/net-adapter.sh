@@ -12,6 +12,12 @@ NETCTL=${QOSD_NETCTL:-lab-netctl}
 PINS=/sys/fs/bpf/qosd
 SCRATCH=$(mktemp -d)
 
+# Does this kernel have TCX? Then a NIC has no clsact of ours, but links.
+tcx=$([ "$(printf '6.6\n%s\n' "$(uname -r)" | sort -V | head -n 1)" = 6.6 ] && echo 1 || echo 0)
+link_of() { # in|divert
+	printf '%s/links/%s-%s' "$PINS" "$(</sys/class/net/tap1/ifindex)" "$1"
+}
+
 reads() { # TEXT: what netctl reads of tap1
 	local got
 	got=$("$NETCTL" read tap1)
@@ -84,23 +90,46 @@ test_refuses_foreign() {
 	tc filter add dev tap1 parent ffff: protocol all u32 match u32 0 0 \
 		police rate 1000kbps burst 100kb drop flowid :1
 	qdiscs tap1 > "$SCRATCH/before"
-	refused "ingress filters" in
-	refused "ingress filters" out
+	if [ "$tcx" = 1 ]; then # nothing has to give way for what goes to the guest
+		"$NETCTL" set tap1 in 20000000 || bad "in is refused"
+		reads "in 20000000 out max"
+		refused "ingress filters" out
+		"$NETCTL" set tap1 in max
+	else
+		refused "ingress filters" in
+		refused "ingress filters" out
+	fi
 	untouched "$SCRATCH/before"
 	tc qdisc del dev tap1 ingress
 	tc qdisc add dev tap1 clsact
 	tc filter add dev tap1 ingress protocol ip pref 100 matchall action pass
 	refused "ingress filters" out
 	tc qdisc del dev tap1 clsact
+	[ "$tcx" = 1 ] || return
+	"$NETCTL" occupy tap1 || bad "a TCX program of somebody else's"
+	refused "1 TCX programs" out
+	"$NETCTL" set tap1 in 20000000 , set tap1 in max || bad "in is refused beside it"
+	rm /sys/fs/bpf/occupied
+	limit
+	"$NETCTL" occupy tap1
+	reads "in 20000000 out 30000000"
+	unlimit
+	rm /sys/fs/bpf/occupied
 }
 
-# An empty ingress qdisc is taken and given back; a clsact of somebody else stays.
+# An empty ingress qdisc is taken and given back, or not touched at all where there is TCX; a clsact
+# of somebody else stays.
 test_shares_the_slot() {
 	tc qdisc add dev tap1 ingress
 	qdiscs tap1 > "$SCRATCH/before"
 	limit
 	reads "in 20000000 out 30000000"
-	[ -n "$(tc filter show dev tap1 egress)" ] || bad "the program is not on the egress hook"
+	if [ "$tcx" = 1 ]; then
+		qdiscs tap1 | grep -q "^qdisc ingress" || bad "the ingress qdisc is touched"
+		[[ -e $(link_of in) && -e $(link_of divert) ]] || bad "there are no links"
+	else
+		[ -n "$(tc filter show dev tap1 egress)" ] || bad "the program is not on the egress hook"
+	fi
 	unlimit
 	untouched "$SCRATCH/before"
 	tc qdisc del dev tap1 ingress
@@ -152,7 +181,7 @@ test_gives_back_root() {
 # Start a process that holds the limits and watches; WATCHER and $SCRATCH/seen.
 watcher() { # DEVICE
 	: > "$SCRATCH/seen"
-	"$NETCTL" read "$1" , watch 20 > "$SCRATCH/seen" &
+	"$NETCTL" read "$1" , watch 600 > "$SCRATCH/seen" &
 	WATCHER=$!
 	within [ -s "$SCRATCH/seen" ]
 }
@@ -167,7 +196,7 @@ within() { # COMMAND...: becomes true within 5 s
 }
 
 reported() { # WORDS: by the watcher, which then ends
-	within grep -q "$1" "$SCRATCH/seen" || bad "${FUNCNAME[1]}: not reported: '$1'"
+	within grep -q "$1" "$SCRATCH/seen" || bad "${FUNCNAME[1]}: not reported: '$1'${2:+ after $2}"
 	kill "$WATCHER"
 	wait "$WATCHER" 2> /dev/null
 }
@@ -178,7 +207,7 @@ breaks() { # COMMAND...
 	limit
 	watcher tap1
 	"$@" || bad "cannot break: $*"
-	reported 'lost tap1'
+	reported 'lost tap1' "$*"
 	repaired "$@"
 }
 
@@ -190,14 +219,24 @@ repaired() { # what broke it
 	unlimit
 }
 
+# shellcheck disable=SC2317 # called by name
+remove_ifbs_link() { rm "$PINS"/links/*-out; }
+
 test_notices() {
 	qdiscs tap1 > "$SCRATCH/before"
 	breaks tc qdisc del dev tap1 root
 	breaks tc qdisc replace dev tap1 root handle 7105: fq limit 1000
-	breaks tc qdisc del dev tap1 clsact
-	breaks tc filter del dev tap1 egress
-	breaks tc filter del dev tap1 ingress
-	breaks tc qdisc del dev qosd-ifb clsact
+	if [ "$tcx" = 1 ]; then
+		breaks rm "$(link_of in)"
+		breaks rm "$(link_of divert)"
+		breaks rm -r "$PINS/links"
+		breaks remove_ifbs_link
+	else
+		breaks tc qdisc del dev tap1 clsact
+		breaks tc filter del dev tap1 egress
+		breaks tc filter del dev tap1 ingress
+		breaks tc qdisc del dev qosd-ifb clsact
+	fi
 	breaks tc qdisc del dev qosd-ifb root
 	breaks ip link set qosd-ifb down
 	breaks ip link del qosd-ifb
@@ -307,6 +346,7 @@ test_without_bpf() {
 	ip link add other0 type veth peer name other1
 	"$NETCTL" set tap1 out 30000000 , set other0 out 30000000
 	rm -r "$PINS/v2"
+	[ "$tcx" = 0 ] || tc qdisc add dev tap1 clsact
 	tc filter add dev tap1 egress protocol ip pref 100 matchall action pass
 	without_bpf "$NETCTL" set tap1 out max
 	[ -e /sys/class/net/qosd-ifb ] || bad "the ifb of another NIC is removed"
@@ -320,13 +360,12 @@ test_without_bpf() {
 
 # What is left of a limit is taken away although it limits nothing.
 test_gives_back_broken() {
-	local broken
+	local broken all=("tc filter del dev tap1 egress" "tc filter del dev tap1 ingress")
+	[ "$tcx" = 0 ] || all=("rm $(link_of in)" "rm $(link_of divert)" "rm -r $PINS/links")
 	qdiscs tap1 > "$SCRATCH/before"
-	for broken in "qdisc del dev tap1 root" "filter del dev tap1 egress" \
-		"filter del dev tap1 ingress" "qdisc del dev qosd-ifb root"; do
+	for broken in "tc qdisc del dev tap1 root" "tc qdisc del dev qosd-ifb root" "${all[@]}"; do
 		limit
-		# shellcheck disable=SC2086 # words of a command
-		tc $broken
+		$broken
 		"$NETCTL" -r read tap1 | grep -q " 0" || bad "nothing is left after: $broken"
 		unlimit
 		untouched "$SCRATCH/before"
@@ -334,6 +373,8 @@ test_gives_back_broken() {
 }
 
 topology 1
+[ $# -gt 0 ] || [ "${LAB_SHORT:-0}" = 0 ] || # what differs where the kernel has TCX
+	set -- test_adopt test_refuses_foreign test_shares_the_slot test_notices test_lost_pins
 [ $# -gt 0 ] || set -- test_release test_adopt test_refuses_foreign test_shares_the_slot \
 	test_gives_back_root test_notices test_device_goes test_cut_short test_lost_pins \
 	test_without_bpf test_gives_back_broken
