@@ -50,11 +50,13 @@ HOST_TESTS = \
 	t/unit/test_net_survive \
 	t/unit/test_net_law \
 	t/unit/test_net_line \
+	t/unit/test_net_vf \
 	t/unit/test_proc \
 	t/unit/test_sensor \
 	t/unit/test_sensor_vcpu \
 	t/unit/test_topology \
 	t/unit/test_virt \
+	t/unit/test_virt_pci \
 	t/unit/test_virt_pin \
 	t/unit/test_virt_process \
 	t/unit/test_virt_tune \
@@ -127,11 +129,13 @@ t_unit_test_net_htb_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_survive_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_law_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_line_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_net_vf_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_proc_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_sensor_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_sensor_vcpu_LDADD = $(HOST_TEST_LIBS) -lpthread
 t_unit_test_topology_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_virt_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_virt_pci_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_virt_pin_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_virt_tune_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_virt_process_LDADD = $(HOST_TEST_LIBS)

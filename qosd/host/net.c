@@ -10,12 +10,10 @@
 #include "qosd/host/net.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "qosd/host/net_found.h"
 #include "qosd/host/net_htb.h"
@@ -26,8 +24,6 @@
 
 #define PIN_DIR  "/sys/fs/bpf/qosd"
 #define IFB_NAME "qosd-ifb"
-
-#define LINK_MBIT_MAX 10000000 /* 10 Tbit/s */
 
 /* ---- targets ---- */
 
@@ -42,8 +38,11 @@ static int find_device(struct net *n, const struct guest_nic *nic, struct net_de
 		       struct qerr *err)
 {
 	uint32_t ifindex;
-	int r = net_watch_drain(n->watch, err);
+	int r;
 
+	if (guest_nic_is_vf(nic))
+		return net_vf_find(n, nic, ret, err);
+	r = net_watch_drain(n->watch, err);
 	if (r < 0)
 		return r;
 	if (!n->adopted)
@@ -85,6 +84,8 @@ static int op_read(struct adapter *a, const struct target *t, enum knob_id knob,
 	if (!nic || !is_ours(knob))
 		return qerr_set(err, -ENOENT, "no such NIC");
 	*ret = knob_u64(KNOB_MAX);
+	if (nic->vf && !guest_nic_is_vf(nic))
+		return qerr_set(err, -EOPNOTSUPP, "%s", guest_nic_obstacle(nic));
 	if (guest_nic_obstacle(nic))
 		return 0;
 	r = find_device(n, nic, &dev, err);
@@ -133,10 +134,14 @@ static void op_forget(struct adapter *a, const struct guest *g)
 	struct net *n = a->ctx;
 	struct net_dev *dev;
 
+	/*
+	 * A device that goes takes its entries with it: see lose(). What a virtual function had is
+	 * not known here.
+	 */
 	for (size_t i = 0; i < g->nnics && !n->readonly; i++)
 		for (int d = 0; !guest_nic_obstacle(&g->nics[i]) && d < 2; d++)
-			/* a device that goes takes its entries with it: see lose() */
-			if (find_device(n, &g->nics[i], &dev, NULL) == 0 && dev->shaped[d])
+			if (!guest_nic_is_vf(&g->nics[i]) &&
+			    find_device(n, &g->nics[i], &dev, NULL) == 0 && dev->shaped[d])
 				net_plane_clear(n, dev, d, NULL);
 }
 
@@ -198,6 +203,7 @@ void net_free(struct adapter *a)
 	net_bpf_done(&n->bpf);
 	net_shares_done(&n->shares);
 	net_count_done(&n->count);
+	net_vfs_done(&n->vfs);
 	free(n);
 }
 
@@ -233,17 +239,22 @@ void net_look(struct adapter *a, const struct guest_nic *nic, struct net_about *
 	const char *obstacle = guest_nic_obstacle(nic);
 	struct net_dev *dev;
 	struct qerr err = { 0 };
+	int r = 0;
 
 	memset(ret, 0, sizeof(*ret));
 	if (obstacle) {
 		snprintf(ret->obstacle, sizeof(ret->obstacle), "%s", obstacle);
 		return;
 	}
-	if (!n || find_device(n, nic, &dev, NULL) < 0)
+	if (!n || (r = find_device(n, nic, &dev, &err)) < 0) {
+		if (r == -EOPNOTSUPP)
+			snprintf(ret->obstacle, sizeof(ret->obstacle), "%s", err.text);
 		return;
+	}
+	ret->in_obstacle = dev->is_vf ? NET_VF_SENDS_ONLY : NULL;
 	for (int out = 0; out < 2; out++)
 		ret->way[out] = net_plane_name(n, dev, direction_of(dev, !out));
-	if (ret->way[0] && ret->way[1])
+	if (dev->is_vf || (ret->way[0] && ret->way[1]))
 		return;
 	if (net_watch_filters(n->watch, dev, NULL) == 0 &&
 	    (net_found_refuse_root(dev, &err) < 0 || net_found_refuse_filters(dev, &err) < 0))
@@ -350,62 +361,6 @@ int net_read_counters(struct adapter *a, uint32_t ifindex, bool in, struct net_c
 	if (read_edt(n, EDT_KEY(ifindex, direction), ret) == 0)
 		return 0;
 	return read_htb(n, dev, direction, ret);
-}
-
-static int read_number(const char *device, const char *name, uint64_t *ret)
-{
-	char path[96], text[32];
-	ssize_t len;
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/class/net/%.15s/statistics/%s", device, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	len = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (len <= 0)
-		return -ENOENT;
-	text[len] = '\0';
-	*ret = strtoull(text, NULL, 10);
-	return 0;
-}
-
-static bool is_macvtap(const char *device)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/sys/class/net/%.15s/macvtap", device);
-	return access(path, F_OK) == 0;
-}
-
-int net_read_link_bytes(const char *device, uint64_t *ret_in, uint64_t *ret_out)
-{
-	bool turned = is_macvtap(device);
-	uint64_t in, out;
-	int r;
-
-	if (!device[0] || strchr(device, '/'))
-		return -ENOENT;
-	r = read_number(device, turned ? "rx_bytes" : "tx_bytes", &in);
-	if (r == 0)
-		r = read_number(device, turned ? "tx_bytes" : "rx_bytes", &out);
-	if (r < 0)
-		return r;
-	*ret_in = in;
-	*ret_out = out;
-	return 0;
-}
-
-int net_read_link_speed(const char *device, uint64_t *ret_bps)
-{
-	uint64_t mbit;
-	int r = strchr(device, '/') ? -ENOENT : read_number(device, "../speed", &mbit);
-
-	if (r < 0 || mbit == 0 || mbit > LINK_MBIT_MAX) /* unknown is -1, also as 32 bits */
-		return -ENOENT;
-	*ret_bps = mbit * 1000000;
-	return 0;
 }
 
 /* ---- watching ---- */

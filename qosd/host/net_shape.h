@@ -18,6 +18,7 @@
 #include "qosd/host/net_count.h"
 #include "qosd/host/net_link.h"
 #include "qosd/host/net_share.h"
+#include "qosd/host/net_vf.h"
 #include "qosd/host/net_watch.h"
 
 struct net {
@@ -27,6 +28,7 @@ struct net {
 	struct net_watch *watch;
 	struct net_shares shares;
 	struct net_count count;
+	struct net_vfs vfs;
 	char ifb_name[IF_NAMESIZE];
 	bool readonly;
 	bool adopted; /* what an earlier qosd left is known */

@@ -60,6 +60,9 @@ struct net_dev {
 	bool redirect_u32;      /* its kind: u32, else matchall */
 	uint32_t redirect_handle;
 	uint16_t foreign_egress, foreign_ingress;
+	/* not the device itself, but a virtual function of it: see net_vf.h */
+	bool is_vf;
+	uint32_t vf, vf_min_mbit, vf_max_mbit;
 	/* the owner's notes */
 	bool shaped[2]; /* by enum edt_direction */
 	bool changed;   /* something happened since the owner looked */
