@@ -88,8 +88,8 @@ struct plan *baseline_plan(const struct baseline *b, const struct inventory *inv
 			   const struct guest *only);
 /*
  * The next entry, from place *at on, of a virtual function that no guest of the inventory has: its
- * limit would stay with the card. NULL: there is none. Fills ret with the guest's uuid, for a name too, and a NIC
- * with the PCI address (borrowed from *nic), and the card's part left out.
+ * limit would stay with the card. NULL: there is none. Fills ret with the guest's uuid, for a name
+ * too, and a NIC with the PCI address (borrowed from *nic), and the card's part left out.
  */
 const struct baseline_entry *baseline_next_left(const struct baseline *b,
 						const struct inventory *inv, size_t *at,

@@ -233,7 +233,9 @@ bool identity_is_guest(const struct identity *id, const struct guest *g)
 
 bool entry_is_vf(const struct baseline_entry *e)
 {
-	return e->knob == KNOB_NET_OUT && strstr(e->key, BASELINE_VF);
+	const char *part = e->knob == KNOB_NET_OUT ? strchr(e->key, '/') : NULL;
+
+	return part && strncmp(part, BASELINE_VF, sizeof(BASELINE_VF) - 1) == 0;
 }
 
 size_t guest_scope_len(const struct guest *g)

@@ -239,19 +239,21 @@ void net_look(struct adapter *a, const struct guest_nic *nic, struct net_about *
 	const char *obstacle = guest_nic_obstacle(nic);
 	struct net_dev *dev;
 	struct qerr err = { 0 };
-	int r = 0;
+	int r;
 
 	memset(ret, 0, sizeof(*ret));
 	if (obstacle) {
 		snprintf(ret->obstacle, sizeof(ret->obstacle), "%s", obstacle);
 		return;
 	}
-	if (!n || (r = find_device(n, nic, &dev, &err)) < 0) {
-		if (r == -EOPNOTSUPP)
-			snprintf(ret->obstacle, sizeof(ret->obstacle), "%s", err.text);
+	ret->in_obstacle = guest_nic_is_vf(nic) ? NET_VF_SENDS_ONLY : NULL;
+	if (!n)
 		return;
-	}
-	ret->in_obstacle = dev->is_vf ? NET_VF_SENDS_ONLY : NULL;
+	r = find_device(n, nic, &dev, &err);
+	if (r == -EOPNOTSUPP)
+		snprintf(ret->obstacle, sizeof(ret->obstacle), "%s", err.text);
+	if (r < 0)
+		return;
 	for (int out = 0; out < 2; out++)
 		ret->way[out] = net_plane_name(n, dev, direction_of(dev, !out));
 	if (dev->is_vf || (ret->way[0] && ret->way[1]))

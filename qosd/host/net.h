@@ -37,7 +37,7 @@ struct net_config {
 struct net_about {               /* one NIC */
 	const char *way[2];      /* what limits it, towards the guest and from it; NULL: nothing */
 	char obstacle[256];      /* why it cannot be limited, "": it can */
-	const char *in_obstacle; /* why only what it sends can be; NULL: both */
+	const char *in_obstacle; /* why only what it sends can be; NULL: no such reason */
 };
 
 struct net_counters { /* since the NIC was first shaped; one direction */
