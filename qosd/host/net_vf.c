@@ -17,6 +17,7 @@
 #include "qosd/host/net_shape.h"
 
 #define CARD_FRESH_NS 50000000ULL
+#define REFUSED_NS    60000000000ULL
 #define MBIT_BPS      1000000ULL
 
 void net_vfs_done(struct net_vfs *v)
@@ -136,6 +137,11 @@ static int refused(const char *name, struct qerr *err)
 		name);
 }
 
+static bool refused_lately(const struct net_card *card)
+{
+	return card->refused_ns && monotonic_ns() - card->refused_ns < REFUSED_NS;
+}
+
 /* Rates and refusals of one function into dev. */
 static int look(struct net *n, struct net_dev *dev, struct qerr *err)
 {
@@ -145,7 +151,7 @@ static int look(struct net *n, struct net_dev *dev, struct qerr *err)
 
 	if (r < 0)
 		return r;
-	if (card->refuses || !card->tells)
+	if (!card->tells || refused_lately(card))
 		return refused(dev->name, err);
 	rate = rate_of(card, dev->vf);
 	if (!rate)
@@ -200,7 +206,7 @@ static int write_rate(struct net *n, struct net_dev *dev, uint32_t mbit, struct 
 				dev->vf, dev->name, dev->vf_min_mbit, mbit, dev->name, dev->vf);
 	r = net_link_set_vf_rate(n->nl, dev->ifindex, dev->vf, dev->vf_min_mbit, mbit, err);
 	card->asked_ns = 0;
-	card->refuses = r == -EOPNOTSUPP;
+	card->refused_ns = r == -EOPNOTSUPP ? monotonic_ns() : 0;
 	return r == -EOPNOTSUPP ? refused(dev->name, err) : r;
 }
 

@@ -10,7 +10,7 @@
  * Everything is kept by the card's driver. Rates are read from it, all functions of a card at once
  * and at most CARD_FRESH_NS old, since some drivers ask their firmware for each; what others write
  * is seen by the next look. A driver that takes no rate says so only to a write: that is
- * remembered.
+ * remembered for REFUSED_NS, since some do in one mode and not in another.
  */
 #ifndef QOSD_HOST_NET_VF_H
 #define QOSD_HOST_NET_VF_H
@@ -25,9 +25,9 @@ struct net;
 
 struct net_card {
 	uint32_t ifindex;
-	uint64_t asked_ns; /* monotonic; 0: what is known is not of now */
-	bool tells;        /* its driver tells of virtual functions */
-	bool refuses;      /* ... and takes no rates for them */
+	uint64_t asked_ns;   /* monotonic; 0: what is known is not of now */
+	bool tells;          /* its driver tells of virtual functions */
+	uint64_t refused_ns; /* ... and took no rate when it was last given one; 0: never */
 	struct ifla_vf_rate *rates;
 	size_t count, capacity;
 };

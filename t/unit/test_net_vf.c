@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * test_net_vf - rates of virtual functions: the messages, byte by byte, and what becomes of a card
- * whose driver knows none (the loopback device, which every host has). No root is needed. The real
- * driver of a card is in the lab: t/lab/scenarios/sriov.sh.
+ * test_net_vf - rates of virtual functions: the messages, byte by byte; what becomes of a card
+ * whose driver knows none (the loopback device, which every host has); and a card that is an array
+ * here, in place of the kernel's answers (the linker's --wrap). No root is needed. The real driver
+ * of a card is in the lab: t/lab/scenarios/sriov.sh.
  */
 #include <errno.h>
 #include <linux/rtnetlink.h>
@@ -83,7 +84,7 @@ static void test_answer(void)
 	static const struct ifla_vf_rate sent[] = { { 0, 0, 300 }, { 1, 20, 0 }, { 2, 7, 7 } };
 	struct nl_msg *msg = card_message();
 	struct nlattr *list = nla_nest_start(msg, IFLA_VFINFO_LIST);
-	struct net_card card = { 0 };
+	struct net_card got = { 0 };
 
 	put_vf(msg, &sent[0], sizeof(sent[0]));
 	put_vf(msg, &sent[1], sizeof(sent[1]));
@@ -91,17 +92,17 @@ static void test_answer(void)
 	put_vf(msg, &sent[2], 0); /* an old kernel, without a rate */
 	nla_nest_end(msg, list);
 	for (int i = 0; i < 2; i++) { /* the second one takes the place of the first */
-		CU_ASSERT_EQUAL(net_vf_parse(&card, nlmsg_hdr(msg)), 0);
-		CU_ASSERT(card.tells);
-		CU_ASSERT_EQUAL_FATAL(card.count, 2);
-		CU_ASSERT_EQUAL(memcmp(card.rates, sent, 2 * sizeof(sent[0])), 0);
+		CU_ASSERT_EQUAL(net_vf_parse(&got, nlmsg_hdr(msg)), 0);
+		CU_ASSERT(got.tells);
+		CU_ASSERT_EQUAL_FATAL(got.count, 2);
+		CU_ASSERT_EQUAL(memcmp(got.rates, sent, 2 * sizeof(sent[0])), 0);
 	}
 	nlmsg_free(msg);
 	msg = card_message(); /* a driver that tells of none */
-	CU_ASSERT_EQUAL(net_vf_parse(&card, nlmsg_hdr(msg)), 0);
-	CU_ASSERT(!card.tells && card.count == 0);
+	CU_ASSERT_EQUAL(net_vf_parse(&got, nlmsg_hdr(msg)), 0);
+	CU_ASSERT(!got.tells && got.count == 0);
 	nlmsg_free(msg);
-	free(card.rates);
+	free(got.rates);
 }
 
 /* ---- the adapter ---- */
@@ -193,6 +194,194 @@ static void test_observe(void)
 	net_free(f.a);
 }
 
+/* ---- a card of our own, with the kernel's rules ---- */
+
+/* It has the index of the loopback device, since errors tell the name of a device that is there. */
+static struct {
+	bool on;
+	struct ifla_vf_rate rates[3];
+	unsigned int asked, set;
+	int error; /* of its driver, when a rate is set */
+} card;
+
+int __real_net_nl_ask(struct net_nl *nl, struct nl_msg *msg,
+		      void (*seen)(void *user, struct nlmsghdr *h), void *user);
+int __wrap_net_nl_ask(struct net_nl *nl, struct nl_msg *msg,
+		      void (*seen)(void *user, struct nlmsghdr *h), void *user);
+int __real_net_nl_talk(struct net_nl *nl, struct nl_msg *msg);
+int __wrap_net_nl_talk(struct net_nl *nl, struct nl_msg *msg);
+
+static bool is_about_card(struct nl_msg *msg, int type)
+{
+	struct ifinfomsg *info = msg ? nlmsg_data(nlmsg_hdr(msg)) : NULL;
+
+	return card.on && msg && nlmsg_hdr(msg)->nlmsg_type == type && info->ifi_index == LOOPBACK;
+}
+
+int __wrap_net_nl_ask(struct net_nl *nl, struct nl_msg *msg,
+		      void (*seen)(void *user, struct nlmsghdr *h), void *user)
+{
+	struct nlattr *mask, *list;
+	struct nl_msg *answer;
+
+	if (!is_about_card(msg, RTM_GETLINK))
+		return __real_net_nl_ask(nl, msg, seen, user);
+	mask = nlmsg_find_attr(nlmsg_hdr(msg), sizeof(struct ifinfomsg), IFLA_EXT_MASK);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mask);
+	CU_ASSERT(nla_get_u32(mask) & RTEXT_FILTER_VF);
+	nlmsg_free(msg);
+	card.asked++;
+	answer = card_message();
+	list = nla_nest_start(answer, IFLA_VFINFO_LIST);
+	for (uint32_t i = 0; i < ARRAY_SIZE(card.rates); i++)
+		put_vf(answer, &card.rates[i], sizeof(card.rates[i]));
+	nla_nest_end(answer, list);
+	seen(user, nlmsg_hdr(answer));
+	nlmsg_free(answer);
+	return 0;
+}
+
+int __wrap_net_nl_talk(struct net_nl *nl, struct nl_msg *msg)
+{
+	struct net_card request = { 0 };
+	const struct ifla_vf_rate *r;
+
+	if (!is_about_card(msg, RTM_NEWLINK))
+		return __real_net_nl_talk(nl, msg);
+	CU_ASSERT_EQUAL(net_vf_parse(&request, nlmsg_hdr(msg)), 0);
+	nlmsg_free(msg);
+	CU_ASSERT_EQUAL_FATAL(request.count, 1);
+	r = &request.rates[0];
+	CU_ASSERT_FATAL(r->vf < ARRAY_SIZE(card.rates));
+	CU_ASSERT(!r->max_tx_rate || r->max_tx_rate >= r->min_tx_rate);
+	card.set++;
+	if (card.error == 0)
+		card.rates[r->vf] = *r;
+	free(request.rates);
+	return card.error;
+}
+
+static bool fixture_on_card(struct fixture *f, bool readonly)
+{
+	static const struct ifla_vf_rate found[] = { { 0, 0, 55 }, { 1, 20, 300 }, { 2, 0, 0 } };
+
+	memset(&card, 0, sizeof(card));
+	memcpy(card.rates, found, sizeof(found));
+	card.on = fixture_make(f, LOOPBACK, readonly);
+	return card.on;
+}
+
+static int set_rate(struct fixture *f, uint64_t rate_bps, struct qerr *err)
+{
+	struct change c = { .target = f->t, .knob = KNOB_NET_OUT, .to = knob_u64(rate_bps) };
+
+	*err = (struct qerr){ 0 };
+	return f->a->ops->apply(f->a, &c, 1, err);
+}
+
+static uint64_t rate_read(struct fixture *f, enum knob_id knob)
+{
+	struct knob_value v = { 0 };
+
+	CU_ASSERT_EQUAL(f->a->ops->read(f->a, &f->t, knob, &v, NULL), 0);
+	return v.u64;
+}
+
+static void check_card(uint32_t vf, uint32_t min_mbit, uint32_t max_mbit)
+{
+	CU_ASSERT_EQUAL(card.rates[vf].min_tx_rate, min_mbit);
+	CU_ASSERT_EQUAL(card.rates[vf].max_tx_rate, max_mbit);
+}
+
+static void test_card(void)
+{
+	struct qerr err = { 0 };
+	struct net_about about;
+	struct fixture f;
+
+	if (!fixture_on_card(&f, false))
+		return;
+	CU_ASSERT_EQUAL(rate_read(&f, KNOB_NET_OUT), 300000000);
+	CU_ASSERT_EQUAL(rate_read(&f, KNOB_NET_IN), KNOB_MAX);
+	CU_ASSERT_EQUAL(card.asked, 1); /* one answer for all, for a while */
+	card.rates[1].min_tx_rate = 30; /* since the last look */
+	CU_ASSERT_EQUAL(set_rate(&f, 100000000, &err), 0);
+	check_card(1, 30, 100);
+	CU_ASSERT_EQUAL(rate_read(&f, KNOB_NET_OUT), 100000000); /* not the answer of before */
+	net_look(f.a, &f.nic, &about);
+	ASSERT_STR(about.obstacle, "");
+	ASSERT_STR(about.way[1], "vf");
+	CU_ASSERT_PTR_NULL(about.way[0]);
+	ASSERT_STR(about.in_obstacle, NET_VF_SENDS_ONLY);
+	CU_ASSERT_EQUAL(set_rate(&f, KNOB_MAX, &err), 0);
+	check_card(1, 30, 0);
+	CU_ASSERT_EQUAL(rate_read(&f, KNOB_NET_OUT), KNOB_MAX);
+	CU_ASSERT_EQUAL(set(&f, KNOB_NET_IN, &err), -EOPNOTSUPP);
+	f.a->ops->forget(f.a, &f.guest);
+	CU_ASSERT_EQUAL(card.set, 2);
+	check_card(0, 0, 55); /* of somebody else */
+	check_card(2, 0, 0);
+	net_free(f.a);
+}
+
+static void test_guaranteed(void)
+{
+	struct qerr err = { 0 };
+	struct fixture f;
+
+	if (!fixture_on_card(&f, false))
+		return;
+	CU_ASSERT_EQUAL(set_rate(&f, 19999999, &err), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "guaranteed 20 Mbit/s (min_tx_rate)"));
+	CU_ASSERT_EQUAL(card.set, 0);
+	CU_ASSERT_EQUAL(set_rate(&f, 20000000, &err), 0);
+	check_card(1, 20, 20);
+	net_free(f.a);
+}
+
+/* It tells of its functions, and refuses their rates: known from the first write on. */
+static void test_refused_write(void)
+{
+	struct knob_value v = { 0 };
+	struct qerr err = { 0 };
+	struct net_about about;
+	struct fixture f;
+
+	if (!fixture_on_card(&f, false))
+		return;
+	net_look(f.a, &f.nic, &about);
+	ASSERT_STR(about.obstacle, "");
+	card.error = -EINVAL; /* a rate that it does not like: nothing to remember */
+	CU_ASSERT_EQUAL(set_rate(&f, 100000000, &err), -EINVAL);
+	CU_ASSERT_EQUAL(rate_read(&f, KNOB_NET_OUT), 300000000);
+	card.error = -EOPNOTSUPP;
+	CU_ASSERT_EQUAL(set_rate(&f, 100000000, &err), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(card.set, 2);
+	net_look(f.a, &f.nic, &about);
+	CU_ASSERT_PTR_NOT_NULL(strstr(about.obstacle, "takes no rates for virtual functions"));
+	CU_ASSERT_EQUAL(f.a->ops->read(f.a, &f.t, KNOB_NET_OUT, &v, &err), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(set_rate(&f, 100000000, &err), -EOPNOTSUPP);
+	CU_ASSERT_EQUAL(card.set, 2);
+	net_free(f.a);
+}
+
+static void test_no_function(void)
+{
+	struct knob_value v = { 0 };
+	struct qerr err = { 0 };
+	struct fixture f;
+
+	if (!fixture_on_card(&f, true))
+		return;
+	CU_ASSERT_EQUAL(rate_read(&f, KNOB_NET_OUT), 300000000);
+	CU_ASSERT_EQUAL(set_rate(&f, 100000000, &err), -EROFS);
+	CU_ASSERT_EQUAL(card.set, 0);
+	f.nic.vf_number = 3;
+	CU_ASSERT_EQUAL(f.a->ops->read(f.a, &f.t, KNOB_NET_OUT, &v, &err), -ENOENT);
+	ASSERT_STR(err.text, "virtual function 3 of lo has gone");
+	net_free(f.a);
+}
+
 /* The plane itself, on a function as the adapter would have found it. */
 static void test_plane(void)
 {
@@ -220,6 +409,10 @@ static const struct test tests[] = {
 	{ "a driver that takes no rates", test_refused },
 	{ "a card that has gone", test_gone },
 	{ "observe writes nothing", test_observe },
+	{ "a card: read, set, take off", test_card },
+	{ "no limit below what is guaranteed", test_guaranteed },
+	{ "a card that refuses when written to", test_refused_write },
+	{ "a function that has gone, and observe", test_no_function },
 };
 
 int main(void)
