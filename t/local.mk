@@ -50,11 +50,13 @@ HOST_TESTS = \
 	t/unit/test_net_survive \
 	t/unit/test_net_law \
 	t/unit/test_net_line \
+	t/unit/test_net_vf \
 	t/unit/test_proc \
 	t/unit/test_sensor \
 	t/unit/test_sensor_vcpu \
 	t/unit/test_topology \
 	t/unit/test_virt \
+	t/unit/test_virt_pci \
 	t/unit/test_virt_pin \
 	t/unit/test_virt_process \
 	t/unit/test_virt_tune \
@@ -78,6 +80,7 @@ DAEMON_TESTS = \
 	t/unit/test_engine_state \
 	t/unit/test_engine_luck \
 	t/unit/test_engine_trial \
+	t/unit/test_engine_vf \
 	t/unit/test_hook \
 	t/unit/test_methods \
 	t/unit/test_replay \
@@ -127,11 +130,14 @@ t_unit_test_net_htb_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_survive_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_law_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_line_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_net_vf_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_net_vf_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=net_nl_talk -Wl,--wrap=net_nl_ask
 t_unit_test_proc_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_sensor_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_sensor_vcpu_LDADD = $(HOST_TEST_LIBS) -lpthread
 t_unit_test_topology_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_virt_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_virt_pci_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_virt_pin_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_virt_tune_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_virt_process_LDADD = $(HOST_TEST_LIBS)
@@ -179,6 +185,7 @@ t_unit_test_engine_share_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_state_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_luck_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_trial_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_vf_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_lease_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_hook_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_methods_LDADD = $(DAEMON_TEST_LIBS)

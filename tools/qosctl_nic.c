@@ -40,6 +40,8 @@ static void add_way(struct table *t, const json_t *guest, const json_t *nic, con
 {
 	const char *unshaped = json_string_value(json_at(nic, "unshaped"));
 
+	if (!unshaped) /* the NIC is, but perhaps not in this direction */
+		unshaped = json_string_value(way_at(nic, direction, "unshaped"));
 	table_add(t, BOLD, "%s", json_text(guest, "name"));
 	table_add(t, PLAIN, "%s", json_text(nic, "device"));
 	table_add(t, PLAIN, "%s", direction);
@@ -118,6 +120,10 @@ void nic_show_all(const json_t *guest, void (*show)(const char *name, const char
 		if (json_at(nic, "unshaped")) {
 			snprintf(text, sizeof(text), "%.100s is not shaped: %s",
 				 json_text(nic, "device"), json_text(nic, "unshaped"));
+			show("net", text);
+		} else if (json_at(nic, "in_unshaped")) {
+			snprintf(text, sizeof(text), "%.100s in is not shaped: %s",
+				 json_text(nic, "device"), json_text(nic, "in_unshaped"));
 			show("net", text);
 		}
 	}

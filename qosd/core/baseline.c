@@ -253,6 +253,8 @@ static bool of_guest(const struct baseline_entry *e, const void *context)
 	const struct guest *g = context;
 	struct identity id;
 
+	if (entry_is_vf(e)) /* with the card, not with the guest */
+		return false;
 	if (e->key[0] == '/')
 		return is_path(e->key, g->cgroup, guest_scope_len(g));
 	return strncmp(e->key, g->uuid, GUEST_UUID_MAX - 1) == 0 &&
@@ -315,6 +317,8 @@ static bool is_dead(const struct baseline_entry *e, const void *context)
 			return false;
 		return !bsearch(&scope, l->scopes, l->count, sizeof(*l->scopes), compare_scopes);
 	}
+	if (entry_is_vf(e))
+		return false;
 	if (len >= sizeof(owner))
 		return true;
 	memcpy(owner, e->key, len);

@@ -5,10 +5,11 @@
  *
  * A target is known by a text that outlives the daemon and is never another VM's: a guest by its
  * uuid and the start time of its process, a network card by that and its device and ifindex too, a
- * disk by that and its name in the guest, a group by its path:
+ * virtual function of a card by that and its PCI address, a disk by that and its name in the guest,
+ *a group by its path:
  *
  *	UUID@TICKS  UUID@TICKS/vcpu0  UUID@TICKS/emulator  UUID@TICKS/nic/vnet0#12
- *	UUID@TICKS/disk/vda  /machine.slice
+ *	UUID@TICKS/vf/0000:3b:02.1  UUID@TICKS/disk/vda  /machine.slice
  *
  * The file form is one header line, then "key<TAB>knob<TAB>value" lines in the order of the first
  * writes, so it can be appended to. In a key each byte outside '!'..'~', and '%', is written %XX
@@ -60,9 +61,12 @@ size_t baseline_sweep(struct baseline *b);
 /* Entries [first, end) are on disk; and those that are not are forgotten. */
 void baseline_stored(struct baseline *b, size_t first, size_t end);
 size_t baseline_drop_unstored(struct baseline *b);
-/* All of one guest, and of the scope that is only its own. */
+/*
+ * All of one guest, and of the scope that is only its own; but for those of virtual functions,
+ * whose limits stay with the card: baseline_next_left().
+ */
 size_t baseline_drop_guest(struct baseline *b, const struct guest *g);
-/* All of guests that are not in the inventory, and of scopes with none of its guests below. */
+/* The same of guests that are not in the inventory, and of scopes with none of its guests below. */
 size_t baseline_retain(struct baseline *b, const struct inventory *inv);
 
 /* Entries in the order of their first put; the pointer holds until the next change of the store. */
@@ -83,10 +87,18 @@ int baseline_parse(struct baseline *b, const char *text, size_t size, struct qer
 struct plan *baseline_plan(const struct baseline *b, const struct inventory *inv,
 			   const struct guest *only);
 /*
- * Knobs that are `passing`, were touched once, and of which `plan` wants nothing of a managed guest
- * get entries (WHY_BASELINE) that give them back; drop them from the store when they hold.
- * Groups that were touched once but are above no managed or held guest any more get entries in
- * `plan`, which was built from `in` (it is sorted afterwards), so that no slice keeps protecting
+ * The next entry, from place *at on, of a virtual function that no guest of the inventory has: its
+ * limit would stay with the card. NULL: there is none. Fills ret with the guest's uuid, for a name
+ * too, and a NIC with the PCI address (borrowed from *nic), and the card's part left out.
+ */
+const struct baseline_entry *baseline_next_left(const struct baseline *b,
+						const struct inventory *inv, size_t *at,
+						struct guest *ret, struct guest_nic *nic);
+/*
+ * Knobs that pass (knob_passes()), were touched once, and of which `plan` wants nothing of a
+ * managed guest get entries (WHY_BASELINE) that give them back; drop them from the store when they
+ * hold. Groups that were touched once but are above no managed or held guest any more get entries
+ * in `plan`, which was built from `in` (it is sorted afterwards), so that no slice keeps protecting
  * memory for guests that have gone. How many were added, or -ENOMEM.
  */
 int baseline_plan_orphans(const struct baseline *b, const struct plan_input *in, struct plan *plan);

@@ -47,6 +47,10 @@ static int nic_identity(const struct guest *g, uint32_t index, struct identity *
 	if (index >= g->nnics)
 		return -EINVAL;
 	nic = &g->nics[index];
+	if (nic->vf && device_valid(nic->pci)) { /* ifindex 0 */
+		memcpy(ret->device, nic->pci, sizeof(ret->device));
+		return 0;
+	}
 	if (!device_valid(nic->device) || !nic->ifindex)
 		return -EINVAL;
 	memcpy(ret->device, nic->device, sizeof(ret->device));
@@ -105,6 +109,11 @@ int identity_format(const struct identity *id, char key[BASELINE_KEY_MAX])
 		n = snprintf(key, BASELINE_KEY_MAX, "%s/disk/%s", owner, id->device);
 		break;
 	case TARGET_NIC:
+		if (!id->ifindex) {
+			n = snprintf(key, BASELINE_KEY_MAX, "%s" BASELINE_VF "%s", owner,
+				     id->device);
+			break;
+		}
 		n = snprintf(key, BASELINE_KEY_MAX, "%s/nic/%s#%u", owner, id->device, id->ifindex);
 		break;
 	}
@@ -160,7 +169,8 @@ static bool take_nic(const char **p, struct identity *id)
 	return device_valid(id->device) && take_u32(p, &id->ifindex) && id->ifindex;
 }
 
-static bool take_disk(const char **p, struct identity *id)
+/* The name of a disk, or the address of a virtual function. */
+static bool take_name(const char **p, struct identity *id)
 {
 	size_t len = strlen(*p);
 
@@ -188,9 +198,11 @@ static bool take_part(const char **p, struct identity *id)
 	}
 	if (take_word(p, "/disk/")) {
 		id->kind = TARGET_DISK;
-		return take_disk(p, id);
+		return take_name(p, id);
 	}
 	id->kind = TARGET_NIC;
+	if (take_word(p, BASELINE_VF))
+		return take_name(p, id);
 	return take_word(p, "/nic/") && take_nic(p, id);
 }
 
@@ -217,6 +229,13 @@ bool identity_is_guest(const struct identity *id, const struct guest *g)
 {
 	return id->kind != TARGET_CGROUP && id->start_ticks == g->start_ticks &&
 	       strcmp(id->uuid, g->uuid) == 0;
+}
+
+bool entry_is_vf(const struct baseline_entry *e)
+{
+	const char *part = e->knob == KNOB_NET_OUT ? strchr(e->key, '/') : NULL;
+
+	return part && strncmp(part, BASELINE_VF, sizeof(BASELINE_VF) - 1) == 0;
 }
 
 size_t guest_scope_len(const struct guest *g)

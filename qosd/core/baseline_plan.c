@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "qosd/core/arena.h"
 #include "qosd/core/baseline_private.h"
@@ -52,7 +53,9 @@ static bool nic_target(const struct identity *id, struct target *t)
 	for (uint32_t i = 0; i < t->guest->nnics; i++) {
 		const struct guest_nic *nic = &t->guest->nics[i];
 
-		if (nic->ifindex == id->ifindex && strcmp(nic->device, id->device) == 0) {
+		const char *name = id->ifindex ? nic->device : nic->pci;
+
+		if (nic->ifindex == id->ifindex && strcmp(name, id->device) == 0) {
 			t->index = i;
 			return true;
 		}
@@ -136,6 +139,47 @@ struct plan *baseline_plan(const struct baseline *b, const struct inventory *inv
 	return p;
 }
 
+/* Not left either: its guest runs, but could not be looked at this time. */
+static bool has_vf(const struct guest *g, const struct identity *id)
+{
+	if (!g->start_ticks)
+		return strcasecmp(g->uuid, id->uuid) == 0;
+	if (!identity_is_guest(id, g))
+		return false;
+	for (size_t i = 0; i < g->nnics; i++)
+		if (strcmp(g->nics[i].pci, id->device) == 0)
+			return true;
+	return false;
+}
+
+static bool is_left(const struct inventory *inv, const struct identity *id)
+{
+	for (size_t i = 0; i < inv->count; i++)
+		if (has_vf(inv->guests[i], id))
+			return false;
+	return true;
+}
+
+const struct baseline_entry *baseline_next_left(const struct baseline *b,
+						const struct inventory *inv, size_t *at,
+						struct guest *ret, struct guest_nic *nic)
+{
+	while (*at < baseline_count(b)) {
+		const struct baseline_entry *e = baseline_at(b, (*at)++);
+		struct identity id;
+
+		if (!entry_is_vf(e) || identity_parse(e->key, &id) < 0 || !is_left(inv, &id))
+			continue;
+		*nic = (struct guest_nic){ .type = "hostdev", .vf = true };
+		memcpy(nic->pci, id.device, sizeof(nic->pci));
+		*ret = (struct guest){ .start_ticks = id.start_ticks, .nics = nic, .nnics = 1 };
+		memcpy(ret->uuid, id.uuid, sizeof(ret->uuid));
+		ret->name = ret->uuid;
+		return e;
+	}
+	return NULL;
+}
+
 static bool above_held(const struct plan_input *in, const char *path)
 {
 	size_t len = strlen(path);
@@ -176,7 +220,7 @@ static int owners_managed(struct owners *o, const struct plan_input *in)
 	return 0;
 }
 
-/* A passing knob of a guest, of which nothing is wanted any more. */
+/* A knob that passes, of which nothing is wanted any more. */
 static int add_orphan_knob(struct plan *plan, const struct plan *sorted, const struct owners *o,
 			   const struct baseline_entry *e)
 {
@@ -187,6 +231,11 @@ static int add_orphan_knob(struct plan *plan, const struct plan *sorted, const s
 	    plan_find(sorted, &t, e->knob))
 		return 0;
 	return add(plan, &t, e) < 0 ? -ENOMEM : 1;
+}
+
+static bool passes(const struct baseline_entry *e)
+{
+	return knob_get(e->knob)->passing || entry_is_vf(e);
 }
 
 int baseline_plan_orphans(const struct baseline *b, const struct plan_input *in, struct plan *plan)
@@ -202,9 +251,9 @@ int baseline_plan_orphans(const struct baseline *b, const struct plan_input *in,
 		r = 0;
 		if (e->key[0] == '/')
 			r = add_orphan_group(in, plan, &sorted, e);
-		else if (knob_get(e->knob)->passing && !o.guests)
+		else if (passes(e) && !o.guests)
 			r = owners_managed(&o, in);
-		if (r == 0 && e->key[0] != '/' && knob_get(e->knob)->passing)
+		if (r == 0 && e->key[0] != '/' && passes(e))
 			r = add_orphan_knob(plan, &sorted, &o, e);
 		added += r > 0;
 	}

@@ -7,14 +7,16 @@
 
 #include "qosd/core/baseline.h"
 
+#define BASELINE_VF "/vf/" /* before the PCI address */
+
 struct identity {
 	enum target_kind kind;
 	char uuid[GUEST_UUID_MAX];
 	uint64_t start_ticks;
-	uint32_t index; /* TARGET_VCPU */
-	char device[GUEST_DEVICE_MAX];
-	uint32_t ifindex;
-	const char *path; /* TARGET_CGROUP; borrowed */
+	uint32_t index;                /* TARGET_VCPU */
+	char device[GUEST_DEVICE_MAX]; /* of a virtual function its PCI address */
+	uint32_t ifindex;              /* 0: a virtual function */
+	const char *path;              /* TARGET_CGROUP; borrowed */
 };
 
 /* 0, or -EINVAL: cannot be told apart from others. */
@@ -24,6 +26,9 @@ int identity_format(const struct identity *id, char key[BASELINE_KEY_MAX]);
 /* Exactly what identity_format writes; ret->path points into key. 0, -EINVAL. */
 int identity_parse(const char *key, struct identity *ret);
 bool identity_is_guest(const struct identity *id, const struct guest *g);
+
+/* The limit of what a virtual function sends. */
+bool entry_is_vf(const struct baseline_entry *e);
 
 /* Length of the path of the scope that is only this guest's; 0 if it has none. */
 size_t guest_scope_len(const struct guest *g);

@@ -8,6 +8,7 @@
 #include "qosd/core/guest.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -23,6 +24,30 @@ struct guest *guest_new(void)
 	return g;
 }
 
+bool guest_nic_is_vf(const struct guest_nic *nic)
+{
+	return nic->vf && nic->card_ifindex;
+}
+
+const char *guest_nic_text(const struct guest_nic *nic, char buf[GUEST_NIC_TEXT_MAX])
+{
+	snprintf(buf, GUEST_NIC_TEXT_MAX, "%s", nic->device);
+	if (guest_nic_is_vf(nic))
+		snprintf(buf, GUEST_NIC_TEXT_MAX, "%s/vf%u", nic->card, nic->vf_number);
+	return buf;
+}
+
+static const char *hostdev_obstacle(const struct guest_nic *nic)
+{
+	if (guest_nic_is_vf(nic))
+		return NULL;
+	if (nic->vf)
+		return "the guest drives a virtual function (PCI passthrough) of a card that has no "
+		       "network device on the host by which it could be limited";
+	return "the guest drives the hardware itself (PCI passthrough) and it is no virtual "
+	       "function of a card; limit it in the card or the switch";
+}
+
 const char *guest_nic_obstacle(const struct guest_nic *nic)
 {
 	static const struct {
@@ -31,8 +56,6 @@ const char *guest_nic_obstacle(const struct guest_nic *nic)
 		{ "vhostuser",
 		  "its packets pass by the kernel (vhost-user); limit it in the switch "
 		  "that serves its socket" },
-		{ "hostdev", "the guest drives the hardware itself (PCI passthrough); limit it in "
-			     "the card or the switch" },
 		{ "vdpa", "the hardware serves the guest's queues itself (vDPA); limit it in the "
 			  "card or the switch" },
 		{ "user",
@@ -40,6 +63,8 @@ const char *guest_nic_obstacle(const struct guest_nic *nic)
 		  "network or a macvtap" },
 	};
 
+	if (strcmp(nic->type, "hostdev") == 0)
+		return hostdev_obstacle(nic);
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (strcmp(nic->type, kinds[i].type) == 0)
 			return kinds[i].why;

@@ -27,6 +27,15 @@ struct guest_nic {
 	uint32_t ifindex;              /* 0: no host device */
 	char mac[18];
 	char type[16]; /* libvirt's: bridge, network, ethernet, direct, vhostuser, hostdev */
+	/*
+	 * Of a hostdev. The device that the guest drives itself is, if `vf`, virtual function
+	 * number `vf_number` of a card that the host knows as `card`.
+	 */
+	char pci[GUEST_DEVICE_MAX]; /* "0000:3b:02.1"; "": none, or none that is sound */
+	bool vf;
+	uint32_t vf_number;
+	char card[GUEST_DEVICE_MAX]; /* "" if the host has no network device of it */
+	uint32_t card_ifindex;       /* 0 with it */
 };
 
 #define GUEST_LIMITS 6                  /* of a disk, in the order of KNOB_DISK_READ_IOPS.. */
@@ -103,6 +112,11 @@ struct guest {
 struct guest *guest_new(void); /* refs 1, zeroed; NULL when out of memory */
 /* Why this NIC cannot be limited from the host, in a sentence's middle; NULL: it can. */
 const char *guest_nic_obstacle(const struct guest_nic *nic);
+/* A virtual function whose card is there: what it sends is what the card may limit. */
+bool guest_nic_is_vf(const struct guest_nic *nic);
+#define GUEST_NIC_TEXT_MAX (GUEST_DEVICE_MAX + 16)
+/* For people: its device on the host, or "eth0/vf1"; "": it has neither. Returns buf. */
+const char *guest_nic_text(const struct guest_nic *nic, char buf[GUEST_NIC_TEXT_MAX]);
 /* How many of its NICs have a device on the host. */
 uint32_t guest_shaped_nics(const struct guest *g);
 /* How many of its disks can be limited. */

@@ -255,6 +255,15 @@ static const struct knob table[KNOB_COUNT] = {
 	},
 };
 
+uint64_t knob_vf_rate(uint64_t rate_bps)
+{
+	if (rate_bps == KNOB_MAX)
+		return KNOB_MAX;
+	if (rate_bps < KNOB_VF_RATE_BPS)
+		return KNOB_VF_RATE_BPS;
+	return rate_bps - rate_bps % KNOB_VF_RATE_BPS;
+}
+
 const struct knob *knob_get(enum knob_id id)
 {
 	return (unsigned int)id < KNOB_COUNT ? &table[id] : NULL;

@@ -147,6 +147,14 @@ struct knob {
 	const char *help; /* one line for people */
 };
 
+/*
+ * Planned only while something is wanted of it: `passing` knobs, and the rate of a virtual
+ * function, which others (a cloud's agent) set where qosd has no limit for it.
+ */
+bool knob_passes(const struct target *t, enum knob_id id);
+/* What a card can keep of a rate for a virtual function: whole Mbit/s, at least one. */
+#define KNOB_VF_RATE_BPS UINT64_C(1000000)
+uint64_t knob_vf_rate(uint64_t rate_bps);           /* KNOB_MAX stays */
 const struct knob *knob_get(enum knob_id id);       /* never NULL for id < KNOB_COUNT */
 int knob_find(const char *name, enum knob_id *ret); /* 0 or -ENOENT */
 

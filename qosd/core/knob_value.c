@@ -20,12 +20,23 @@ static char *tidy(char *text)
 	return text;
 }
 
-static const char *nic_name(const struct target *t)
+static const struct guest_nic *nic_of(const struct target *t)
 {
-	const struct guest *g = t->guest;
+	return t->guest && t->index < t->guest->nnics ? &t->guest->nics[t->index] : NULL;
+}
 
-	return g && t->index < g->nnics && g->nics[t->index].device[0] ? g->nics[t->index].device
-								       : NULL;
+/* Returns buf; "": it has no name on the host. */
+static const char *nic_name(const struct target *t, char buf[GUEST_NIC_TEXT_MAX])
+{
+	buf[0] = '\0';
+	return nic_of(t) ? guest_nic_text(nic_of(t), buf) : buf;
+}
+
+bool knob_passes(const struct target *t, enum knob_id id)
+{
+	const struct guest_nic *nic = t->kind == TARGET_NIC ? nic_of(t) : NULL;
+
+	return knob_get(id)->passing || (nic && nic->vf);
 }
 
 static const char *disk_name(const struct target *t)
@@ -39,6 +50,7 @@ static const char *disk_name(const struct target *t)
 char *target_format(const struct target *t, char *buf, size_t size)
 {
 	const char *name = t->guest && t->guest->name ? t->guest->name : "?";
+	char nic[GUEST_NIC_TEXT_MAX];
 
 	switch ((enum target_kind)t->kind) {
 	case TARGET_CGROUP:
@@ -54,8 +66,8 @@ char *target_format(const struct target *t, char *buf, size_t size)
 		snprintf(buf, size, "guest:%s/emulator", name);
 		break;
 	case TARGET_NIC:
-		if (nic_name(t))
-			snprintf(buf, size, "guest:%s/%s", name, nic_name(t));
+		if (nic_name(t, nic)[0])
+			snprintf(buf, size, "guest:%s/%s", name, nic);
 		else
 			snprintf(buf, size, "guest:%s/nic%u", name, t->index);
 		break;

@@ -9,7 +9,7 @@
  *
  * A plan is complete: a guest that is managed has an entry for each of its knobs, with the kernel's
  * default where its class says nothing, so that what is taken out of the configuration is given
- * back. Knobs that are `passing` have entries only while something is wanted of them; see
+ * back. Knobs that pass (knob_passes()) have entries only while something is wanted of them; see
  * baseline_plan_orphans(). memory.min and memory.low: exact values on the guest's group and its
  * scope, the exact SUM on every slice above (a larger one would protect guests that own nothing).
  */
@@ -49,7 +49,8 @@ enum reason_kind {                     /* S the class; operands a, b, c, d */
 		   WHY_ANCESTOR_MIN,  /* a guests below that reserve something */
 		   WHY_ANCESTOR_LOW,  /* the same for memory.low */
 		   WHY_SWAP,          /* a: 1 allowed, 0 none */
-		   WHY_NET_LIMIT,     /* a bit/s, b: 1 towards the guest, 0 from it */
+		   WHY_NET_LIMIT,     /* a bit/s, b: 1 towards the guest, 0 from it; c what the
+				       * card can keep of it, 0: all */
 		   WHY_NET_LINE,      /* a what the uplink of `network` carries, bit/s */
 		   WHY_NET_SHARED,    /* a bit/s of b, c reservation, d weight; `network` */
 		   WHY_CPU_IDLE,      /* its class runs on what others leave */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * plan_device - limits of network cards. What overload leaves a guest is divided evenly over them.
+ *
+ * A virtual function that the guest drives itself has only the limit of what it sends, in the
+ * card's whole Mbit/s. It is on no line of the host, so neither shares nor overload change it.
  */
 #include <errno.h>
 
@@ -67,10 +70,24 @@ static int add_nic_limit(struct build *b, const struct target *t, uint32_t i, bo
 	return plan_add(b->plan, t, in ? KNOB_NET_IN : KNOB_NET_OUT, knob_u64(limit), why);
 }
 
+static int add_vf_limit(struct build *b, const struct target *t, uint32_t i)
+{
+	uint64_t limit = class_net_limit(plan_class(b, i), false), whole = knob_vf_rate(limit);
+	struct reason why = plan_reason(b->in, i, WHY_NET_LIMIT);
+
+	if (limit == KNOB_MAX)
+		return 0;
+	why.a = limit;
+	why.c = whole == limit ? 0 : whole;
+	return plan_add(b->plan, t, KNOB_NET_OUT, knob_u64(whole), why);
+}
+
 static int add_nic(struct build *b, uint32_t i, uint32_t index)
 {
 	struct target t = plan_target(b, i, TARGET_NIC, index);
 
+	if (guest_nic_is_vf(&t.guest->nics[index]))
+		return add_vf_limit(b, &t, i);
 	if (!t.guest->nics[index].ifindex)
 		return 0;
 	if (add_nic_limit(b, &t, i, true) < 0)
@@ -115,6 +132,8 @@ int plan_refresh_nics(struct plan *p, const struct plan_input *in, uint32_t i, s
 	for (uint32_t k = 0; r == 0 && k < nnics; k++) {
 		struct target t = plan_target(&b, i, TARGET_NIC, k);
 
+		if (!t.guest->nics[k].ifindex)
+			continue;
 		r = refresh_nic(&b, &t, i, true, changed);
 		if (r == 0)
 			r = refresh_nic(&b, &t, i, false, changed);

@@ -141,10 +141,14 @@ static void say_swap(const struct reason *r, char *buf, size_t size)
 
 static void say_net(const struct reason *r, char *buf, size_t size)
 {
-	char rate[UNIT_TEXT_MAX];
+	char rate[UNIT_TEXT_MAX], whole[UNIT_TEXT_MAX];
+	int len = snprintf(buf, size, "limit %s %s the guest", unit_format_rate(r->a, rate),
+			   r->b ? "towards" : "from");
 
-	snprintf(buf, size, "limit %s %s the guest", unit_format_rate(r->a, rate),
-		 r->b ? "towards" : "from");
+	if (r->c && len > 0 && (size_t)len < size)
+		snprintf(buf + len, size - (size_t)len,
+			 ", by the card in whole Mbit/s, at least one: %s",
+			 unit_format_rate(r->c, whole));
 }
 
 /* "100 reads a second", "4MiB a second written" */

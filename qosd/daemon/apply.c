@@ -25,14 +25,15 @@ static bool is_gone(int r)
 
 /*
  * What can be given back: only qosd shapes NICs by its own program, so before it there was no
- * limit; and vCPU groups that somebody had set unevenly have no one value.
+ * limit, but for a virtual function's, which is the card's; and vCPU groups that somebody had set
+ * unevenly have no one value.
  */
 static struct knob_value baseline_value(const struct change *c)
 {
 	switch (c->knob) {
 	case KNOB_NET_IN:
 	case KNOB_NET_OUT:
-		return knob_u64(KNOB_MAX);
+		return knob_passes(&c->target, c->knob) ? c->from : knob_u64(KNOB_MAX);
 	case KNOB_CPU_MAX:
 		return c->from.period_us ? c->from : knob_quota(KNOB_MAX, 100000);
 	case KNOB_CPU_MAX_BURST:

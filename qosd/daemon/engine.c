@@ -205,6 +205,8 @@ static int on_drift(sd_event_source *s, uint64_t usec, void *user)
 	note_virt_state(e);
 	if (e->inventory && e->ceph_qos)
 		ceph_qos_watch(e->ceph_qos, e->inventory);
+	if (e->inventory)
+		engine_give_back_vfs(e, e->inventory);
 	engine_mark_all(e);
 	return rearm(s, e, DRIFT_PERIOD_US);
 }

@@ -145,6 +145,8 @@ struct engine {
 	uint64_t written;    /* knobs, since start */
 	uint64_t repaired;   /* foreign changes put right since start */
 	unsigned int drifts; /* drift checks since start */
+	const char *sysfs;   /* NULL: /sys; another in tests */
+	int left_told;       /* the last error of engine_give_back_vfs() that was logged */
 };
 
 /* ---- life (engine.c) ---- */
@@ -160,6 +162,8 @@ int engine_run(struct engine *e);               /* until SIGTERM or SIGINT; exit
 uint64_t engine_now_us(const struct engine *e); /* CLOCK_MONOTONIC of this turn of the loop */
 /* Takes over the guests of now; a turn follows. */
 void engine_take_inventory(struct engine *e, struct inventory *fresh);
+/* Limits of virtual functions outlive their guests: those that no guest of `now` has. */
+void engine_give_back_vfs(struct engine *e, const struct inventory *now);
 /* From now on a vCPU that comes or goes has its guest looked at. 0 or negative errno. */
 int engine_watch_vcpus(struct engine *e);
 /* Something changed: make a turn soon. */

@@ -67,6 +67,15 @@ static void print_guest(FILE *f, const struct guest *g)
 		print_rbd(f, g, &g->rbds[i]);
 }
 
+/* No throttle moves it. */
+static bool is_of_vf(const struct plan_entry *x)
+{
+	const struct guest *g = x->target.guest;
+
+	return x->target.kind == TARGET_NIC && x->target.index < g->nnics &&
+	       g->nics[x->target.index].vf;
+}
+
 char *lease_text_print(const struct plan *steady, const struct inventory *inv, size_t *ret_len)
 {
 	char value[KNOB_TEXT_MAX], *text = NULL;
@@ -80,7 +89,7 @@ char *lease_text_print(const struct plan *steady, const struct inventory *inv, s
 	for (size_t i = 0; i < steady->count; i++) {
 		const struct plan_entry *x = &steady->entries[i];
 
-		if (!x->target.guest || !lease_lapses(x->knob))
+		if (!x->target.guest || !lease_lapses(x->knob) || is_of_vf(x))
 			continue;
 		fprintf(f, "set %u %u %u %s %s\n", x->target.guest_id, x->target.kind,
 			x->target.index, knob_get(x->knob)->name,

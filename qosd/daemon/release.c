@@ -114,7 +114,8 @@ void engine_passing_settle(struct engine *e, const struct plan *wanted)
 	for (size_t i = 0; i < wanted->count; i++) {
 		const struct plan_entry *x = &wanted->entries[i];
 
-		if (x->why.kind != WHY_BASELINE || !knob_get(x->knob)->passing || !given_back(e, x))
+		if (x->why.kind != WHY_BASELINE || !knob_passes(&x->target, x->knob) ||
+		    !given_back(e, x))
 			continue;
 		baseline_mark(e->baseline, &x->target, x->knob);
 		marked = true;
@@ -154,6 +155,7 @@ int engine_release(struct engine *e, const struct guest *only, struct qerr *err)
 	if (!e->inventory)
 		return qerr_set(err, -EAGAIN, "libvirt has not answered yet; try again");
 	if (!only) {
+		engine_give_back_vfs(e, e->inventory);
 		overload_forget(e);
 		e->mode = MODE_OBSERVE;
 		e->mode_overridden = e->mode != e->policy->mode;

@@ -245,23 +245,34 @@ static enum diag_severity obstacle_severity(const struct assignment *a)
 	return limits ? DIAG_WARNING : DIAG_INFO;
 }
 
+static void find_obstacle(struct engine *e, size_t guest, const struct guest_nic *nic,
+			  struct diag_list *findings)
+{
+	const char *name = e->picture->inventory->guests[guest]->name;
+	const struct assignment *a = &e->picture->assign[guest];
+	struct net_about about;
+	char text[GUEST_NIC_TEXT_MAX];
+
+	net_look(e->adapters[ADAPTER_NET], nic, &about);
+	if (!guest_nic_text(nic, text)[0])
+		snprintf(text, sizeof(text), "%s", nic->mac);
+	if (about.obstacle[0])
+		diag_add(findings, obstacle_severity(a), NULL, 0, "net", NULL,
+			 "guest %s: NIC %s cannot be limited: %s", name, text, about.obstacle);
+	else if (about.in_obstacle && class_net_limit(&a->effective, true) != KNOB_MAX)
+		diag_add(findings, DIAG_WARNING, NULL, 0, "net", NULL,
+			 "guest %s: NIC %s cannot be limited towards the guest: %s", name, text,
+			 about.in_obstacle);
+}
+
 /* NICs that no limit can reach, each with its reason. */
 static void find_obstacles(struct engine *e, struct diag_list *findings)
 {
 	const struct inventory *inv = e->picture ? e->picture->inventory : NULL;
-	struct net_about about;
 
 	for (size_t i = 0; inv && i < inv->count; i++)
-		for (size_t k = 0; k < inv->guests[i]->nnics; k++) {
-			const struct guest_nic *nic = &inv->guests[i]->nics[k];
-
-			net_look(e->adapters[ADAPTER_NET], nic, &about);
-			if (about.obstacle[0])
-				diag_add(findings, obstacle_severity(&e->picture->assign[i]), NULL,
-					 0, "net", NULL, "guest %s: NIC %s cannot be limited: %s",
-					 inv->guests[i]->name,
-					 nic->device[0] ? nic->device : nic->mac, about.obstacle);
-		}
+		for (size_t k = 0; k < inv->guests[i]->nnics; k++)
+			find_obstacle(e, i, &inv->guests[i]->nics[k], findings);
 }
 
 json_t *view_doctor(struct engine *e)

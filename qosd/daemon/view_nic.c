@@ -23,7 +23,7 @@ struct nic_view {
 	json_t *json;
 };
 
-enum member { SHAPER, LIMIT, RATE, OFFERED_RATE, BYTES, OFFERED, DROPPED, MARKED, QUEUE };
+enum member { SHAPER, LIMIT, RATE, OFFERED_RATE, BYTES, OFFERED, DROPPED, MARKED, QUEUE, UNSHAPED };
 
 static const char *const members[][2] = {
 	[SHAPER] = { "out_shaper", "in_shaper" },
@@ -35,6 +35,7 @@ static const char *const members[][2] = {
 	[DROPPED] = { "out_dropped", "in_dropped" },
 	[MARKED] = { "out_marked", "in_marked" },
 	[QUEUE] = { "out_queue_us", "in_queue_us" },
+	[UNSHAPED] = { "out_unshaped", "in_unshaped" },
 };
 
 static void add(const struct nic_view *v, bool in, enum member m, json_t *value)
@@ -117,8 +118,8 @@ static void add_reading(const struct nic_view *v, bool in, const struct nic_read
 	add(v, in, QUEUE, counter(c->queue_ns_max / 1000));
 }
 
-/* Why no limit is in force, for people. */
-static const char *why_unshaped(const struct nic_view *v)
+/* Why no limit is in force, for people. in_obstacle: why there is none towards the guest. */
+static const char *why_unshaped(const struct nic_view *v, const char *in_obstacle)
 {
 	const struct qerr *trouble =
 		v->row ? &v->row->lanes[knob_get(KNOB_NET_IN)->adapter].trouble : NULL;
@@ -126,6 +127,8 @@ static const char *why_unshaped(const struct nic_view *v)
 	if (class_net_limit(v->class, true) == POLICY_NONE_U64 &&
 	    class_net_limit(v->class, false) == POLICY_NONE_U64)
 		return "its class has no net.limit";
+	if (in_obstacle && class_net_limit(v->class, false) == POLICY_NONE_U64)
+		return in_obstacle;
 	if (!engine_enforcing(v->e))
 		return "mode observe: nothing is set";
 	if (v->row && (v->row->released || guests_held(v->row, (uint64_t)time(NULL))))
@@ -140,6 +143,7 @@ json_t *view_nic(struct engine *e, size_t guest, uint32_t index)
 	const struct sampler *sampler = &e->protection->sampler;
 	struct nic_reading in, out;
 	struct net_about about;
+	char name[GUEST_NIC_TEXT_MAX];
 	struct nic_view v = { .e = e,
 			      .guest = g,
 			      .class = &e->picture->assign[guest].effective,
@@ -149,7 +153,8 @@ json_t *view_nic(struct engine *e, size_t guest, uint32_t index)
 	json_t *in_limit = limit_json(&v, true), *out_limit = limit_json(&v, false);
 	bool shaped = !json_is_null(in_limit) || !json_is_null(out_limit);
 
-	v.json = json_pack("{s:o}", "device", view_text(n->device[0] ? n->device : n->type));
+	v.json = json_pack("{s:o}", "device",
+			   view_text(guest_nic_text(n, name)[0] ? name : n->type));
 	add(&v, true, LIMIT, in_limit);
 	add(&v, false, LIMIT, out_limit);
 	add_rates(&v, true);
@@ -167,6 +172,8 @@ json_t *view_nic(struct engine *e, size_t guest, uint32_t index)
 	json_object_set_new(v.json, "unshaped",
 			    view_text(about.obstacle[0] ? about.obstacle
 				      : shaped          ? NULL
-							: why_unshaped(&v)));
+							: why_unshaped(&v, about.in_obstacle)));
+	if (about.in_obstacle)
+		add(&v, true, UNSHAPED, view_text(about.in_obstacle));
 	return v.json;
 }

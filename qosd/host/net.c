@@ -38,8 +38,11 @@ static int find_device(struct net *n, const struct guest_nic *nic, struct net_de
 		       struct qerr *err)
 {
 	uint32_t ifindex;
-	int r = net_watch_drain(n->watch, err);
+	int r;
 
+	if (guest_nic_is_vf(nic))
+		return net_vf_find(n, nic, ret, err);
+	r = net_watch_drain(n->watch, err);
 	if (r < 0)
 		return r;
 	if (!n->adopted)
@@ -81,6 +84,8 @@ static int op_read(struct adapter *a, const struct target *t, enum knob_id knob,
 	if (!nic || !is_ours(knob))
 		return qerr_set(err, -ENOENT, "no such NIC");
 	*ret = knob_u64(KNOB_MAX);
+	if (nic->vf && !guest_nic_is_vf(nic))
+		return qerr_set(err, -EOPNOTSUPP, "%s", guest_nic_obstacle(nic));
 	if (guest_nic_obstacle(nic))
 		return 0;
 	r = find_device(n, nic, &dev, err);
@@ -129,10 +134,14 @@ static void op_forget(struct adapter *a, const struct guest *g)
 	struct net *n = a->ctx;
 	struct net_dev *dev;
 
+	/*
+	 * A device that goes takes its entries with it: see lose(). What a virtual function had is
+	 * not known here.
+	 */
 	for (size_t i = 0; i < g->nnics && !n->readonly; i++)
 		for (int d = 0; !guest_nic_obstacle(&g->nics[i]) && d < 2; d++)
-			/* a device that goes takes its entries with it: see lose() */
-			if (find_device(n, &g->nics[i], &dev, NULL) == 0 && dev->shaped[d])
+			if (!guest_nic_is_vf(&g->nics[i]) &&
+			    find_device(n, &g->nics[i], &dev, NULL) == 0 && dev->shaped[d])
 				net_plane_clear(n, dev, d, NULL);
 }
 
@@ -197,6 +206,7 @@ void net_free(struct adapter *a)
 	net_tcx_done(&n->tcx);
 	net_shares_done(&n->shares);
 	net_count_done(&n->count);
+	net_vfs_done(&n->vfs);
 	free(n);
 }
 
@@ -232,17 +242,24 @@ void net_look(struct adapter *a, const struct guest_nic *nic, struct net_about *
 	const char *obstacle = guest_nic_obstacle(nic);
 	struct net_dev *dev;
 	struct qerr err = { 0 };
+	int r;
 
 	memset(ret, 0, sizeof(*ret));
 	if (obstacle) {
 		snprintf(ret->obstacle, sizeof(ret->obstacle), "%s", obstacle);
 		return;
 	}
-	if (!n || find_device(n, nic, &dev, NULL) < 0)
+	ret->in_obstacle = guest_nic_is_vf(nic) ? NET_VF_SENDS_ONLY : NULL;
+	if (!n)
+		return;
+	r = find_device(n, nic, &dev, &err);
+	if (r == -EOPNOTSUPP)
+		snprintf(ret->obstacle, sizeof(ret->obstacle), "%s", err.text);
+	if (r < 0)
 		return;
 	for (int out = 0; out < 2; out++)
 		ret->way[out] = net_plane_name(n, dev, direction_of(dev, !out));
-	if (ret->way[0] && ret->way[1])
+	if (dev->is_vf || (ret->way[0] && ret->way[1]))
 		return;
 	if (net_watch_filters(n->watch, dev, NULL) == 0 &&
 	    (net_found_refuse_root(dev, &err) < 0 || net_found_refuse_filters(dev, &err) < 0))

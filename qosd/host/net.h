@@ -9,7 +9,7 @@
  * egress stamps (keyed by ingress_ifindex) and whose fq delays. Rates count L2 bytes
  * (skb->wire_len). Maps and programs are pinned under bpffs so that limits outlive the daemon and
  * are adopted by the next one. A limit is one map write. Knobs: KNOB_NET_IN, KNOB_NET_OUT on
- * TARGET_NIC.
+ * TARGET_NIC. What a guest sends by a virtual function of a card, the card limits (net_vf.h).
  */
 #ifndef QOSD_HOST_NET_H
 #define QOSD_HOST_NET_H
@@ -20,7 +20,12 @@
 #include "qosd/core/portset.h"
 
 /* What limits NICs, see net_plane.h; in the order of enum policy_shaper. */
-enum net_way { NET_WAY_AUTO, NET_WAY_EDT, NET_WAY_HTB };
+enum net_way {
+	NET_WAY_AUTO,
+	NET_WAY_EDT,
+	NET_WAY_HTB,
+	NET_WAY_VF, /* of virtual functions, and of nothing else: not to be chosen */
+};
 
 struct net_config {
 	const char *pin_dir;  /* NULL: /sys/fs/bpf/qosd */
@@ -29,9 +34,10 @@ struct net_config {
 	enum net_way way;
 };
 
-struct net_about {          /* one NIC */
-	const char *way[2]; /* what limits it, towards the guest and from it; NULL: nothing */
-	char obstacle[256]; /* why it cannot be limited, "": it can */
+struct net_about {               /* one NIC */
+	const char *way[2];      /* what limits it, towards the guest and from it; NULL: nothing */
+	char obstacle[256];      /* why it cannot be limited, "": it can */
+	const char *in_obstacle; /* why only what it sends can be; NULL: no such reason */
 };
 
 struct net_counters { /* since the NIC was first shaped; one direction */

@@ -8,6 +8,7 @@
 #include "qosd/host/net_ask.h"
 
 #include <linux/rtnetlink.h>
+#include <netlink/attr.h>
 #include <sys/socket.h>
 
 static struct nl_msg *message(int type, void *header, size_t size)
@@ -40,6 +41,17 @@ static struct nl_msg *about_tc(int type, uint32_t ifindex, uint32_t parent)
 int net_ask_link(struct net_nl *nl, uint32_t ifindex, net_seen seen, void *user)
 {
 	return net_nl_ask(nl, about_link(ifindex), seen, user);
+}
+
+int net_ask_card(struct net_nl *nl, uint32_t ifindex, net_seen seen, void *user)
+{
+	struct nl_msg *msg = about_link(ifindex);
+
+	if (msg && nla_put_u32(msg, IFLA_EXT_MASK, RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS) < 0) {
+		nlmsg_free(msg);
+		msg = NULL;
+	}
+	return net_nl_ask(nl, msg, seen, user);
 }
 
 int net_ask_links(struct net_nl *nl, net_seen seen, void *user)

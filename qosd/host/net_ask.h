@@ -15,6 +15,8 @@
 typedef void (*net_seen)(void *user, struct nlmsghdr *h);
 
 int net_ask_link(struct net_nl *nl, uint32_t ifindex, net_seen seen, void *user);
+/* One link with what its driver tells of the card's virtual functions. */
+int net_ask_card(struct net_nl *nl, uint32_t ifindex, net_seen seen, void *user);
 int net_ask_links(struct net_nl *nl, net_seen seen, void *user);
 int net_ask_qdiscs(struct net_nl *nl, net_seen seen, void *user); /* of all devices */
 int net_ask_classes(struct net_nl *nl, uint32_t ifindex, net_seen seen, void *user);

@@ -18,8 +18,10 @@
 #include <netlink/route/cls/u32.h>
 #include <netlink/route/link.h>
 #include <netlink/route/link/inet6.h>
+#include <netlink/route/link/sriov.h>
 #include <netlink/route/qdisc.h>
 #include <netlink/utils.h>
+#include <stdio.h>
 #include <string.h>
 
 #define LOOPBACK_IFINDEX 1
@@ -376,4 +378,54 @@ int net_link_del(struct net_nl *nl, uint32_t ifindex, struct qerr *err)
 			err);
 
 	return r == -ENODEV ? 0 : r;
+}
+
+/* A link with nothing but the rates of one virtual function. NULL when out of memory. */
+static struct rtnl_link *link_with_rate(uint32_t vf, uint32_t min_mbit, uint32_t max_mbit)
+{
+	struct nl_vf_rate rate = { .api = RTNL_LINK_VF_RATE_API_NEW,
+				   .min_tx_rate = min_mbit,
+				   .max_tx_rate = max_mbit };
+	struct rtnl_link *link = rtnl_link_alloc();
+	struct rtnl_link_vf *entry = rtnl_link_vf_alloc();
+
+	if (entry) {
+		rtnl_link_vf_set_index(entry, vf);
+		rtnl_link_vf_set_rate(entry, &rate);
+	}
+	if (link && entry && rtnl_link_vf_add(link, entry) == 0) {
+		rtnl_link_vf_put(entry); /* the link has a reference of its own */
+		return link;
+	}
+	rtnl_link_vf_put(entry);
+	rtnl_link_put(link);
+	return NULL;
+}
+
+struct nl_msg *net_link_vf_message(uint32_t ifindex, uint32_t vf, uint32_t min_mbit,
+				   uint32_t max_mbit)
+{
+	struct rtnl_link *change = link_with_rate(vf, min_mbit, max_mbit);
+	struct rtnl_link *card = rtnl_link_alloc();
+	struct nl_msg *msg = NULL;
+
+	if (change && card) {
+		rtnl_link_set_ifindex(card, (int)ifindex);
+		if (rtnl_link_build_change_request(card, change, 0, &msg) < 0)
+			msg = NULL;
+	}
+	rtnl_link_put(change);
+	rtnl_link_put(card);
+	return msg;
+}
+
+int net_link_set_vf_rate(struct net_nl *nl, uint32_t ifindex, uint32_t vf, uint32_t min_mbit,
+			 uint32_t max_mbit, struct qerr *err)
+{
+	char what[64];
+
+	snprintf(what, sizeof(what), "set a rate of %u Mbit/s for virtual function %u", max_mbit,
+		 vf);
+	return request(nl, net_link_vf_message(ifindex, vf, min_mbit, max_mbit), ifindex, what,
+		       err);
 }

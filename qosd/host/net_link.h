@@ -80,6 +80,12 @@ int net_link_del_redirect(struct net_nl *nl, uint32_t ifindex, uint32_t handle, 
 int net_link_add_ifb(struct net_nl *nl, const char *name, uint32_t queues, struct qerr *err);
 /* Up, and without an IPv6 address of its own. */
 int net_link_set_up(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
+/* The request of the function below. NULL when out of memory. */
+struct nl_msg *net_link_vf_message(uint32_t ifindex, uint32_t vf, uint32_t min_mbit,
+				   uint32_t max_mbit);
+/* Rates of a card's virtual function, 0: none. -EOPNOTSUPP: its driver takes none. */
+int net_link_set_vf_rate(struct net_nl *nl, uint32_t ifindex, uint32_t vf, uint32_t min_mbit,
+			 uint32_t max_mbit, struct qerr *err);
 int net_link_del(struct net_nl *nl, uint32_t ifindex, struct qerr *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * net_plane - a table of the two ways, and the choice between them.
+ * net_plane - a table of the ways, and the choice between them: of two for a device of the host's,
+ * of none for a virtual function, which only its card can limit.
  */
 #include "qosd/host/net_plane.h"
 
@@ -25,9 +26,22 @@ static const struct plane {
 	  net_shape_clear },
 	{ "htb", NET_WAY_HTB, net_htb_holds, net_htb_remains, net_htb_rate, net_htb_set,
 	  net_htb_clear },
+	{ "vf", NET_WAY_VF, net_vf_holds, net_vf_holds, net_vf_rate, net_vf_set, net_vf_clear },
 };
 #define EDT (&planes[0])
 #define HTB (&planes[1])
+#define VF  (&planes[2])
+
+/* Is this kind of device what the plane can limit? */
+static bool serves(const struct plane *p, const struct net_dev *dev)
+{
+	return dev->is_vf == (p == VF);
+}
+
+static bool wanted(const struct net *n, const struct plane *p)
+{
+	return p == VF || n->way == NET_WAY_AUTO || n->way == p->way;
+}
 
 int net_plane_adopt(struct net *n, struct qerr *err)
 {
@@ -43,7 +57,7 @@ int net_plane_adopt(struct net *n, struct qerr *err)
 static const struct plane *holder(struct net *n, struct net_dev *dev, enum edt_direction direction)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(planes); i++)
-		if ((n->way == NET_WAY_AUTO || n->way == planes[i].way) &&
+		if (serves(&planes[i], dev) && wanted(n, &planes[i]) &&
 		    planes[i].rate(n, dev, direction) != 0 && planes[i].holds(n, dev, direction))
 			return &planes[i];
 	return NULL;
@@ -65,7 +79,7 @@ uint64_t net_plane_read(struct net *n, struct net_dev *dev, enum edt_direction d
 		return p->rate(n, dev, direction);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(planes); i++)
-		if (planes[i].remains(n, dev, direction))
+		if (serves(&planes[i], dev) && planes[i].remains(n, dev, direction))
 			return 0;
 	return KNOB_MAX;
 }
@@ -117,6 +131,8 @@ int net_plane_set(struct net *n, struct net_dev *dev, enum edt_direction directi
 
 	if (now)
 		return now->set(n, dev, direction, rate_bps, err);
+	if (dev->is_vf)
+		return VF->set(n, dev, direction, rate_bps, err);
 	if (n->way == NET_WAY_EDT)
 		return try_edt(n, ifindex, direction, rate_bps, err);
 	if (n->way == NET_WAY_AUTO && !n->lack[0]) {
@@ -136,12 +152,13 @@ int net_plane_set(struct net *n, struct net_dev *dev, enum edt_direction directi
 int net_plane_clear(struct net *n, struct net_dev *dev, enum edt_direction direction,
 		    struct qerr *err)
 {
+	struct net_dev *vf = dev->is_vf ? dev : NULL;
 	uint32_t ifindex = dev->ifindex;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(planes); i++) {
-		dev = net_watch_device(n->watch, ifindex);
-		if (dev && planes[i].remains(n, dev, direction))
+		dev = vf ? vf : net_watch_device(n->watch, ifindex);
+		if (dev && serves(&planes[i], dev) && planes[i].remains(n, dev, direction))
 			r = planes[i].clear(n, dev, direction, err);
 	}
 	return r;

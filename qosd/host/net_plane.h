@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * net_plane - which of the two ways limits a NIC: eBPF and fq (net_shape.h), or HTB (net_htb.h).
+ * net_plane - which way limits a NIC: eBPF and fq (net_shape.h), HTB (net_htb.h), or, if it is a
+ * virtual function that the guest drives itself, its card (net_vf.h).
  *
  * By itself eBPF, and HTB from the first time on that the kernel turns out to lack a part of it. A
  * limit that is in force keeps its way until it is given back, unless the operator names the other

@@ -19,6 +19,7 @@
 #include "qosd/host/net_link.h"
 #include "qosd/host/net_share.h"
 #include "qosd/host/net_tcx.h"
+#include "qosd/host/net_vf.h"
 #include "qosd/host/net_watch.h"
 
 struct net {
@@ -29,6 +30,7 @@ struct net {
 	struct net_watch *watch;
 	struct net_shares shares;
 	struct net_count count;
+	struct net_vfs vfs;
 	char ifb_name[IF_NAMESIZE];
 	bool readonly;
 	bool adopted; /* what an earlier qosd left is known */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * net_sysfs - what /sys tells of a network device: bytes that passed, and the speed of its link.
+ * net_sysfs - what /sys/class/net tells of a link: its counters and its speed.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -61,6 +61,9 @@ struct net_dev {
 	bool redirect_u32;      /* its kind: u32, else matchall */
 	uint32_t redirect_handle;
 	uint16_t foreign_egress, foreign_ingress;
+	/* not the device itself, but a virtual function of it: see net_vf.h */
+	bool is_vf;
+	uint32_t vf, vf_min_mbit, vf_max_mbit;
 	/* the owner's notes */
 	uint32_t links[NET_LINKS]; /* programs of our TCX links here, 0: none */
 	uint64_t links_ns;         /* when they were looked at; 0: not yet, or they have changed */

@@ -90,6 +90,13 @@ int virt_disk_count(struct virt *v, const struct guest *g, uint32_t disk, uint64
 		    uint64_t *ret_bytes, uint64_t *ret_at_us);
 
 /*
+ * Whether the PCI device of a NIC is a virtual function, of which card, and its number there: fills
+ * vf, vf_number, card and card_ifindex (all 0 if it is none) from sysfs, mounted at `sysfs` (NULL:
+ * /sys). An address that is not sound is none. Reads few small files.
+ */
+void virt_find_vf(const char *sysfs, struct guest_nic *nic);
+
+/*
  * Parse a domain XML into a guest (no pid, no cgroup): shared by the inventory and the hook.
  * 0; -EINVAL not a domain; -E2BIG too long. Lengths and characters are validated.
  */

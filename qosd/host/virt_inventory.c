@@ -228,6 +228,7 @@ static void find_devices(struct guest *g, const struct guest *before)
 	for (size_t i = 0; i < g->nnics; i++) {
 		struct guest_nic *nic = &g->nics[i];
 
+		virt_find_vf(NULL, nic);
 		nic->ifindex = virt_device_ifindex(nic->device);
 		if (!nic->ifindex && nic->device[0])
 			nic->ifindex = index_before(before, nic);

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <libxml/parser.h>
 #include <libxml/tree.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "qosd/core/mem.h"
@@ -219,6 +221,34 @@ static bool has_host_device(const char *type)
 	return true;
 }
 
+/* libvirt writes parts of a PCI address as "0x1f". */
+static bool read_hex(const xmlNode *node, const char *name, uint32_t most, uint32_t *ret)
+{
+	char *text CLEANUP_FREE = node_attribute(node, name, 12);
+	unsigned long value;
+	char *end;
+
+	if (!text || strncmp(text, "0x", 2) != 0 || !isxdigit((unsigned char)text[2]))
+		return false;
+	value = strtoul(text + 2, &end, 16);
+	*ret = (uint32_t)value;
+	return !*end && value <= most;
+}
+
+/* <address type='pci' domain='0x0000' bus='0x3b' slot='0x02' function='0x1'/> */
+static void read_pci(const xmlNode *source, struct guest_nic *nic)
+{
+	const xmlNode *address = node_child(source, "address");
+	uint32_t domain, bus, slot, function;
+
+	if (node_attribute_is(address, "type", "pci") &&
+	    read_hex(address, "domain", 0xfffffff, &domain) &&
+	    read_hex(address, "bus", 0xff, &bus) && read_hex(address, "slot", 0x1f, &slot) &&
+	    read_hex(address, "function", 7, &function))
+		snprintf(nic->pci, sizeof(nic->pci), "%04x:%02x:%02x.%x", domain & 0xfffffff,
+			 bus & 0xff, slot & 0x1f, function & 7);
+}
+
 static void read_nic(const xmlNode *node, struct guest_nic *nic)
 {
 	const xmlNode *source = node_child(node, "source");
@@ -226,6 +256,8 @@ static void read_nic(const xmlNode *node, struct guest_nic *nic)
 	memset(nic, 0, sizeof(*nic));
 	node_copy_attribute(node, "type", nic->type, sizeof(nic->type));
 	node_copy_attribute(node_child(node, "mac"), "address", nic->mac, sizeof(nic->mac));
+	if (strcmp(nic->type, "hostdev") == 0)
+		read_pci(source, nic);
 	if (!has_host_device(nic->type))
 		return;
 	copy_device(node_child(node, "target"), "dev", nic->device);

@@ -9,6 +9,8 @@
  *	readall COUNT DEVICE...		(time of COUNT rounds of reading all)
  *	occupy DEVICE			(a TCX program of somebody else's; rm /sys/fs/bpf/occupied)
  *
+ * DEVICE may be the PCI address of a virtual function, "0000:3b:02.1", for set and read.
+ *
  * All commands run in one process with one adapter; the first failure ends it with status 1.
  */
 #include <bpf/bpf.h>
@@ -26,6 +28,7 @@
 #include "qosd/core/knob.h"
 #include "qosd/core/mem.h"
 #include "qosd/host/net.h"
+#include "qosd/host/virt.h"
 
 struct line { /* one command */
 	char **args;
@@ -46,6 +49,12 @@ static void make_guest(struct guest *g, struct guest_nic *nic, const char *devic
 	snprintf(nic->device, sizeof(nic->device), "%s", device);
 	snprintf(nic->type, sizeof(nic->type), "bridge");
 	nic->ifindex = if_nametoindex(device);
+	snprintf(nic->pci, sizeof(nic->pci), "%s", device);
+	virt_find_vf(NULL, nic);
+	if (nic->vf) {
+		nic->device[0] = '\0';
+		snprintf(nic->type, sizeof(nic->type), "hostdev");
+	}
 	g->id = 1;
 	g->nics = nic;
 	g->nnics = 1;

@@ -78,6 +78,21 @@ static inline void make_nic(struct guest *g, const char *device, uint32_t ifinde
 	nic->ifindex = ifindex;
 }
 
+/* Virtual function 1 of eth0, which the guest drives itself. */
+static inline void make_vf(struct guest *g, const char *pci)
+{
+	struct guest_nic *nic;
+
+	make_nic(g, "", 0);
+	nic = &g->nics[g->nnics - 1];
+	snprintf(nic->type, sizeof(nic->type), "hostdev");
+	snprintf(nic->pci, sizeof(nic->pci), "%s", pci);
+	nic->vf = true;
+	nic->vf_number = 1;
+	snprintf(nic->card, sizeof(nic->card), "eth0");
+	nic->card_ifindex = 2;
+}
+
 static inline void make_override(struct guest *g, const char *key, const char *value)
 {
 	g->overrides = must(realloc(g->overrides, (g->noverrides + 1) * sizeof(*g->overrides)));

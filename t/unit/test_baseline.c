@@ -403,10 +403,55 @@ static void test_many(void)
 	baseline_free(b);
 }
 
+/* A function's rate is the card's: it stays in the store when its guest has gone. */
+static void test_vf(void)
+{
+	struct baseline *b = baseline_new(), *again = baseline_new();
+	struct inventory *inv = inventory_new(0);
+	struct guest *a = add_guest(inv, make_guest("a", 1, 2, GIB)), left;
+	struct target t = on(a, TARGET_NIC, 0);
+	const struct baseline_entry *e;
+	char line[BASELINE_LINE_MAX];
+	struct guest_nic nic;
+	struct plan *p;
+	size_t at = 0;
+
+	make_vf(a, "0000:3b:10.2");
+	CU_ASSERT_EQUAL(put_u64(b, &t, KNOB_NET_OUT, 300000000), 1);
+	baseline_format_line(baseline_at(b, 0), line, sizeof(line));
+	CU_ASSERT_PTR_NOT_NULL(strstr(line, "/vf/0000:3b:10.2\tnet.out\t300000000"));
+	CU_ASSERT_EQUAL(baseline_parse_line(again, line, strlen(line), NULL), 0);
+	ASSERT_STR(baseline_at(again, 0)->key, baseline_at(b, 0)->key);
+	p = baseline_plan(b, inv, NULL);
+	CU_ASSERT_EQUAL(p->count, 1);
+	plan_free(p);
+	CU_ASSERT_PTR_NULL(baseline_next_left(b, inv, &at, &left, &nic));
+	CU_ASSERT_EQUAL(baseline_drop_guest(b, a), 0);
+	strcpy(a->nics[0].pci, "0000:3b:10.4"); /* it has another one now */
+	at = 0;
+	e = baseline_next_left(b, inv, &at, &left, &nic);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(e);
+	CU_ASSERT_EQUAL(e->value.u64, 300000000);
+	ASSERT_STR(nic.pci, "0000:3b:10.2");
+	t = on(&left, TARGET_NIC, 0);
+	CU_ASSERT_PTR_EQUAL(baseline_get(b, &t, KNOB_NET_OUT), &e->value);
+	CU_ASSERT_PTR_NULL(baseline_next_left(b, inv, &at, &left, &nic));
+	a->start_ticks = 0; /* runs, but was not looked at */
+	at = 0;
+	CU_ASSERT_PTR_NULL(baseline_next_left(b, inv, &at, &left, &nic));
+	inventory_free(inv);
+	inv = inventory_new(0);
+	CU_ASSERT_EQUAL(baseline_retain(b, inv), 0);
+	inventory_free(inv);
+	baseline_free(b);
+	baseline_free(again);
+}
+
 static const struct test tests[] = {
 	{ "the first value stays", test_first_stays },
 	{ "CPU sets are copied", test_lent_cpus },
 	{ "targets without identity", test_no_identity },
+	{ "virtual functions outlive guests", test_vf },
 	{ "a guest is dropped with its scope", test_drop },
 	{ "what has gone is forgotten", test_retain },
 	{ "the file form, and back", test_round_trip },

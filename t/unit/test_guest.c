@@ -85,6 +85,14 @@ static void test_nic_obstacle(void)
 		{ { .type = "ethernet" }, "no device on the host" },
 		{ { .type = "vhostuser", .device = "vhu1" }, "vhost-user" },
 		{ { .type = "hostdev" }, "PCI passthrough" },
+		{ { .type = "hostdev", .pci = "0000:3b:00.0" }, "no virtual function" },
+		{ { .type = "hostdev", .pci = "0000:3b:02.1", .vf = true }, "no network device" },
+		{ { .type = "hostdev",
+		    .pci = "0000:3b:02.1",
+		    .vf = true,
+		    .card = "eth0",
+		    .card_ifindex = 2 },
+		  NULL },
 		{ { .type = "vdpa" }, "vDPA" },
 		{ { .type = "user" }, "user-mode network" },
 	};
@@ -97,12 +105,28 @@ static void test_nic_obstacle(void)
 	}
 }
 
+static void test_nic_text(void)
+{
+	struct guest_nic nic = { .device = "vnet0" };
+	char text[GUEST_NIC_TEXT_MAX];
+
+	ASSERT_STR(guest_nic_text(&nic, text), "vnet0");
+	nic = (struct guest_nic){ .type = "hostdev", .pci = "0000:3b:00.0" };
+	ASSERT_STR(guest_nic_text(&nic, text), "");
+	nic.vf = true;
+	nic.vf_number = UINT32_MAX;
+	strcpy(nic.card, "abcdefghijklmno");
+	nic.card_ifindex = 7;
+	ASSERT_STR(guest_nic_text(&nic, text), "abcdefghijklmno/vf4294967295");
+}
+
 static const struct test tests[] = {
 	{ "the last reference frees", test_refs },
 	{ "sorted by name and by id", test_order },
 	{ "found by name, uuid and id", test_find },
 	{ "500 guests in any order", test_many },
 	{ "which NICs cannot be limited", test_nic_obstacle },
+	{ "what NICs are called", test_nic_text },
 };
 
 int main(void)

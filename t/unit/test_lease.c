@@ -227,6 +227,29 @@ static void test_text(void)
 	scene_close(&s);
 }
 
+/* What a card keeps for a virtual function no throttle moves. */
+static void test_vf_text(void)
+{
+	struct target t = { .kind = TARGET_NIC, .guest_id = 1 };
+	struct reason why = { .kind = WHY_NET_LIMIT };
+	struct scene s;
+	size_t len;
+	char *text;
+
+	scene_open(&s);
+	t.guest = s.inv->guests[0];
+	t.guest_id = t.guest->id;
+	CU_ASSERT_EQUAL(plan_add(s.steady, &t, KNOB_NET_OUT, knob_u64(1000000), why), 0);
+	text = lease_text_print(s.steady, s.inv, &len);
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "net.out"));
+	free(text);
+	t.guest->nics[0].vf = true;
+	text = lease_text_print(s.steady, s.inv, &len);
+	CU_ASSERT_PTR_NULL(strstr(text, "net.out"));
+	free(text);
+	scene_close(&s);
+}
+
 /* librbd's lever is found again by the image. */
 static void test_rbd_text(void)
 {
@@ -394,6 +417,7 @@ static const struct test tests[] = {
 	{ "damaged and foreign files", test_damaged },
 	{ "two places", test_two_places },
 	{ "text there and back", test_text },
+	{ "not of a virtual function", test_vf_text },
 	{ "RBD disks in the text", test_rbd_text },
 	{ "bad texts", test_bad_text },
 	{ "lapses when the daemon is dead", test_lapse },

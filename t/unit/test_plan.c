@@ -374,9 +374,51 @@ static void test_reasons(void)
 	}
 }
 
+/* What a virtual function sends, in whole Mbit/s; overload leaves it alone. */
+static void test_vf(void)
+{
+	static const uint64_t limits[][2] = {
+		{ 20000000, 20000000 },
+		{ 1500000, 1000000 },
+		{ 100000, 1000000 },
+		{ 2999999, 2000000 },
+	};
+	struct scene *s = usual();
+	struct guest *g = s->inv->guests[scene_index(s, "batch")];
+	struct guest_caps caps[8] = { 0 }; /* nothing at all */
+	struct qclass *bronze = &s->assign[scene_index(s, "batch")].effective;
+	struct target t;
+	struct plan *p;
+
+	g->nnics = 0;
+	make_vf(g, "0000:3b:10.2");
+	t = guest_target(s, "batch", TARGET_NIC, 0);
+	s->input.caps = caps;
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		bronze->net.limit_bps = limits[i][0];
+		p = plan_build(&s->input);
+		CU_ASSERT_PTR_NULL(plan_find(p, &t, KNOB_NET_IN));
+		CU_ASSERT_PTR_NOT_NULL_FATAL(plan_find(p, &t, KNOB_NET_OUT));
+		CU_ASSERT_EQUAL(plan_find(p, &t, KNOB_NET_OUT)->want.u64, limits[i][1]);
+		plan_free(p);
+	}
+	bronze->net.limit_bps = 1500000;
+	p = plan_build(&s->input);
+	assert_entry(p, &t, KNOB_NET_OUT, "1000000",
+		     "class bronze: limit 1.5Mbit from the guest, by the card in whole Mbit/s, at "
+		     "least one: 1Mbit");
+	plan_free(p);
+	bronze->net.limit_bps = POLICY_NONE_U64;
+	p = plan_build(&s->input);
+	CU_ASSERT_PTR_NULL(plan_find(p, &t, KNOB_NET_OUT));
+	plan_free(p);
+	scene_free(s);
+}
+
 static const struct test tests[] = {
 	{ "a dedicated guest", test_gold },
 	{ "a limited guest", test_bronze },
+	{ "a virtual function", test_vf },
 	{ "a weight raised for a reservation", test_weight_raised },
 	{ "burst within the quota", test_burst },
 	{ "groups above get the exact sum", test_groups },

@@ -247,6 +247,42 @@ static void test_why_unshaped_trouble(void)
 	close_stage();
 }
 
+/* A virtual function: limited in one direction, and told so of the other. */
+static void test_vf(void)
+{
+	struct guest *g;
+	const json_t *nic;
+	json_t *list, *doctor;
+	char *said;
+
+	open_stage(BENCH_ENFORCE);
+	g = must(inventory_find(stage->s->b->running, "batch1"));
+	g->nnics = 0;
+	make_vf(g, "0000:3b:10.2");
+	bench_meddle(stage->s->b, "batch1", TARGET_NIC, 0, KNOB_NET_IN, "max");
+	bench_meddle(stage->s->b, "batch1", TARGET_NIC, 0, KNOB_NET_OUT, "max");
+	engine_mark_all(stage->e);
+	bench_settle(stage->s->b);
+	nic = nic_of(look("batch1", &list));
+	ASSERT_STR(text(nic, "device"), "eth0/vf1");
+	CU_ASSERT_EQUAL(number(nic, "out_limit_bps"), 20000000);
+	CU_ASSERT(is_null(nic, "in_limit_bps") && is_null(nic, "unshaped"));
+	CU_ASSERT(strstr(text(nic, "in_unshaped"), "only what a virtual function sends") != NULL);
+	json_decref(list);
+	doctor = must(view_doctor(stage->e));
+	said = must(json_dumps(doctor, 0));
+	CU_ASSERT(strstr(said, "guest batch1: NIC eth0/vf1 cannot be limited towards the guest") !=
+		  NULL);
+	free(said);
+	json_decref(doctor);
+	bench_set_class(stage->s->b, "batch1", "silver"); /* no limit */
+	bench_settle(stage->s->b);
+	nic = nic_of(look("batch1", &list));
+	ASSERT_STR(text(nic, "unshaped"), "its class has no net.limit");
+	json_decref(list);
+	close_stage();
+}
+
 /* ---- capacity ---- */
 
 #define UPLINKS                                                                                    \
@@ -359,6 +395,7 @@ int main(void)
 		{ "a card's counters begin anew", test_nic_counts_anew },
 		{ "why a card is not shaped", test_why_unshaped },
 		{ "why a card is not shaped: the host", test_why_unshaped_trouble },
+		{ "a virtual function", test_vf },
 		{ "capacity of shared uplinks", test_capacity_of_uplinks },
 		{ "counters since the start", test_status },
 		{ "overloads that began", test_episodes_begun },

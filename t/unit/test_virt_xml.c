@@ -138,8 +138,52 @@ static void test_nics(void)
 		ASSERT_STR(g->nics[i].bridge, expected[i][2]);
 		ASSERT_STR(g->nics[i].mac, expected[i][3]);
 		CU_ASSERT_EQUAL(g->nics[i].ifindex, 0);
+		ASSERT_STR(g->nics[i].pci,
+			   strcmp(g->nics[i].type, "hostdev") == 0 ? "0000:03:10.0" : "");
+		CU_ASSERT(!g->nics[i].vf);
 	}
 	guest_unref(g);
+}
+
+/* The PCI address of a NIC, with this source. */
+static void assert_pci(const char *source, const char *expected)
+{
+	static const char format[] =
+		"<domain><name>a</name><uuid>8f2c1b7e-0000-4000-8000-000000000001</uuid>"
+		"<memory>65536</memory><vcpu>1</vcpu><devices><interface type='hostdev'>"
+		"<source>%s</source></interface></devices></domain>";
+	struct qerr err = { 0 };
+	struct guest *g;
+	char xml[1024];
+	int n = snprintf(xml, sizeof(xml), format, source);
+
+	CU_ASSERT_EQUAL_FATAL(virt_parse_domain_xml(xml, (size_t)n, &g, &err), 0);
+	CU_ASSERT_EQUAL_FATAL(g->nnics, 1);
+	ASSERT_STR(g->nics[0].pci, expected);
+	guest_unref(g);
+}
+
+#define PCI(d, b, s, f)                                                                            \
+	"<address type='pci' domain='" d "' bus='" b "' slot='" s "' function='" f "'/>"
+
+static void test_pci(void)
+{
+	assert_pci(PCI("0x0000", "0x3b", "0x1f", "0x7"), "0000:3b:1f.7");
+	assert_pci(PCI("0x10000", "0xE1", "0x0", "0x00"), "10000:e1:00.0");
+	assert_pci(PCI("0xfffffff", "0xff", "0x1f", "0x7"), "fffffff:ff:1f.7");
+	assert_pci(PCI("0x10000000", "0x3b", "0x1f", "0x7"), "");
+	assert_pci(PCI("0x0000", "0x100", "0x1f", "0x7"), "");
+	assert_pci(PCI("0x0000", "0x3b", "0x20", "0x7"), "");
+	assert_pci(PCI("0x0000", "0x3b", "0x1f", "0x8"), "");
+	assert_pci(PCI("0x0000", "0x-1", "0x1f", "0x7"), "");
+	assert_pci(PCI("0x0000", "0x 1", "0x1f", "0x7"), "");
+	assert_pci(PCI("0x0000", "0x3b/..", "0x1f", "0x7"), "");
+	assert_pci(PCI("0x0000", "0x", "0x1f", "0x7"), "");
+	assert_pci(PCI("0x0000", "59", "0x1f", "0x7"), "");
+	assert_pci(PCI("0xffffffffffffffffffff", "0x3b", "0x1f", "0x7"), "");
+	assert_pci("<address type='usb' domain='0x0' bus='0x1' slot='0x2' function='0x0'/>", "");
+	assert_pci("<address type='pci' bus='0x1' slot='0x2' function='0x0'/>", "");
+	assert_pci("", "");
 }
 
 static void test_disks(void)
@@ -367,6 +411,7 @@ static const struct test tests[] = {
 	{ "a hard limit of memory", test_hard_limit },
 	{ "class, overrides, flavor and project", test_metadata },
 	{ "network devices", test_nics },
+	{ "the PCI address of one", test_pci },
 	{ "disks", test_disks },
 	{ "odd devices do not hide a guest", test_odd_devices },
 	{ "the least that makes a domain", test_minimal },

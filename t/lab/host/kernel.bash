@@ -17,6 +17,8 @@ MODULES_LEFT_OUT=(sound drivers/gpu drivers/media drivers/net/wireless drivers/n
 	drivers/infiniband drivers/iio drivers/staging drivers/usb drivers/hwmon drivers/scsi
 	drivers/bluetooth drivers/isdn drivers/mtd drivers/mfd drivers/platform drivers/comedi
 	drivers/input drivers/leds drivers/power drivers/edac drivers/ata drivers/video)
+# ... but for these: the card of LAB_SRIOV and what its driver depends on.
+MODULES_TAKEN_IN=(drivers/net/ethernet/intel/igb drivers/net/ethernet/intel/igbvf)
 
 # The package that a meta package stands for today.
 kernel_package_of() { # APT-OPTIONS... META
@@ -91,9 +93,12 @@ kernel_unpack() { # DEB DIR
 	local out=() part
 	for part in "${MODULES_LEFT_OUT[@]}"; do out+=("--exclude=*/kernel/$part"); done
 	mkdir -p "$2"
-	dpkg-deb --fsys-tarfile "$1" |
-		tar -C "$2" -x "${out[@]}" --wildcards './boot/vmlinuz-*' './lib/modules/*' ||
-		die "cannot unpack $1 (is the disk full?)"
+	dpkg-deb --fsys-tarfile "$1" > "$2/tar" || die "cannot unpack $1 (is the disk full?)"
+	{
+		tar -C "$2" -xf "$2/tar" "${out[@]}" --wildcards './boot/vmlinuz-*' './lib/modules/*'
+		tar -C "$2" -xf "$2/tar" --wildcards "${MODULES_TAKEN_IN[@]/#/./lib/modules/*/kernel/}"
+	} || die "cannot unpack $1 (is the disk full?)"
+	rm "$2/tar"
 	part=$(basename "$2"/lib/modules/*)
 	kernel_extract "$2/boot/vmlinuz-$part" "$2/vmlinux"
 	depmod -b "$2" "$part" 2>/dev/null || die "depmod failed below $2"
@@ -101,17 +106,24 @@ kernel_unpack() { # DEB DIR
 	echo "$part" > "$2/release"
 }
 
+# One that was unpacked before the card's driver was taken in does for all other hosts.
+kernel_complete() {
+	[ -f "$KERNEL_DIR/release" ] || return 1
+	[ "${LAB_SRIOV:-}" != 1 ] || [ -d "$(echo "$KERNEL_DIR"/lib/modules/*)/kernel/${MODULES_TAKEN_IN[0]}" ]
+}
+
 kernel_prepare() { # LINE
 	local line=$1 work
 	KERNEL_DIR=$CACHE/kernel-$line
 	exec 8> "$CACHE/kernel-$line.lock"
 	flock 8
-	if [ ! -f "$KERNEL_DIR/release" ]; then
+	if ! kernel_complete; then
 		work=$CACHE/kernel-$line.new
-		rm -rf "$work" "$KERNEL_DIR"
+		rm -rf "$work"
 		mkdir -p "$work"
 		kernel_download "$line" "$work"
 		kernel_unpack "$(echo "$work"/linux-image-*.deb)" "$work/tree"
+		rm -rf "$KERNEL_DIR"
 		mv "$work/tree" "$KERNEL_DIR"
 		rm -rf "$work"
 	fi

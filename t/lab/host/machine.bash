@@ -33,7 +33,7 @@ accelerator() {
 		QEMU+=(-accel "tcg,thread=single,tb-size=512" -icount shift=0,sleep=off
 			-cpu "$model")
 	elif [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo &&
-		echo quit | qemu-system-x86_64 -M q35 -accel kvm -cpu host -S -nodefaults \
+		echo quit | "${EMULATOR[@]}" -M q35 -accel kvm -cpu host -S -nodefaults \
 			-display none -monitor stdio > /dev/null 2>&1; then
 		QEMU+=(-accel kvm -cpu host)
 	else
@@ -70,15 +70,26 @@ disk_for_guests() {
 		-device "virtio-blk-pci,drive=disk,serial=lab-disk")
 }
 
+# LAB_SRIOV=1: a card with virtual functions (igb, Intel 82576) and the IOMMU that passing one through
+# takes, both emulated. The card carries no packet anywhere, and holds nobody to a rate.
+card_with_vfs() {
+	[ "${LAB_SRIOV:-}" = 1 ] || return 0
+	QEMU+=(-device "intel-iommu,intremap=on,caching-mode=on"
+		-device "pcie-root-port,id=card-port,chassis=9,slot=9"
+		-netdev "hubport,id=card-net,hubid=0"
+		-device "igb,bus=card-port,netdev=card-net,mac=52:54:00:76:66:01")
+}
+
 command_line() {
 	local append="LAB_INIT=$INIT LAB_CGROUP=$CGROUP LAB_KERNEL=$KERNEL console=ttyS0 quiet panic=-1 apparmor=0 audit=0 mitigations=off nokaslr"
 	append+=" rcupdate.rcu_cpu_stall_suppress=1 nowatchdog"
+	[ "${LAB_SRIOV:-}" != 1 ] || append+=" intel_iommu=on"
 	if [ "$INIT" = systemd ]; then
 		append+=" systemd.show_status=0 systemd.log_target=journal"
 		[ "$CGROUP" = v2 ] && append+=" systemd.unified_cgroup_hierarchy=1" ||
 			append+=" systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1"
 	fi
-	QEMU=(-M q35 -display none -no-reboot -nodefaults -serial "file:$RUN/serial.log"
+	QEMU=("${EMULATOR[@]}" -M q35 -display none -no-reboot -nodefaults -serial "file:$RUN/serial.log"
 		-kernel "$KERNEL_DIR/vmlinux" -initrd "$RUN/initramfs.cpio" -append "$append"
 		-device "isa-debug-exit,iobase=0xf4,iosize=1" -device virtio-rng-pci)
 	accelerator
@@ -91,6 +102,7 @@ command_line() {
 	QEMU+=(-drive "if=none,id=swap,file=${RUN//,/,,}/swap,format=raw,cache=unsafe"
 		-device "virtio-blk-pci,drive=swap,serial=lab-swap")
 	disk_for_guests
+	card_with_vfs
 	[ -z "$LAB_OUT" ] || share labout "$LAB_OUT"
 }
 
@@ -98,7 +110,7 @@ command_line() {
 machine_run() {
 	local rc tails
 	command_line
-	qemu-system-x86_64 "${QEMU[@]}" < /dev/null > "$RUN/qemu.log" 2>&1 &
+	"${QEMU[@]}" < /dev/null > "$RUN/qemu.log" 2>&1 &
 	MACHINE=$!
 	tail -n +1 -s 0.2 -f --pid="$MACHINE" "$SHARE/stdout" 2>/dev/null &
 	tails=$!
