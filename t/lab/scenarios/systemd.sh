@@ -31,7 +31,7 @@ snapshot >/run/reloaded
 check "daemon-reload changes no value" diff /run/enforced /run/reloaded
 is "nobody is degraded" "$($qosctl --json status | jq .degraded)" 0
 is "the NIC is shaped from within the sandbox" "$(listed silver1 '.net[0].in_limit_bps')" 20000000
-is "in both directions" "$(tc filter show dev "$(tap_of silver1)" egress | grep -c qosd:in) $(
+is "in both directions" "$( (tc filter show dev "$(tap_of silver1)" egress; ls /sys/fs/bpf/qosd/links 2>/dev/null) | grep -cE "qosd:in|-in$") $(
 	ip -o link show type ifb | grep -c qosd-ifb)" "1 1"
 
 lab-guest stop gold1
