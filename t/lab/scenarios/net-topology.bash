@@ -21,6 +21,7 @@ forward() { # NETNS
 
 side() { # NAME ROUTER BRIDGE-PORT NUMBER ADDRESS/24 GATEWAY
 	local name=$1 router=$2 port=$3 n=$4 address=$5 gateway=$6
+	[ ! -e "/run/netns/$name" ] || return 0 # of a scenario before this one
 	ip netns add "$name"
 	ip netns add "$router"
 	ip link add "$port" type veth peer name eth0 netns "$router"
