@@ -14,6 +14,7 @@
 #define PACE_TARGETS    4  /* of CoDel's: for each of them once more in the same time */
 #define WHOLE_BITS      16 /* of a flow's share of the queue: 1 << 16 is all of it */
 #define NEARLY_WHOLE    (7U << (WHOLE_BITS - 3))
+#define LEAST_MEAN      (1U << (WHOLE_BITS - 8)) /* to pace by: ever new flows make it nothing */
 #define GREEDY(mean)    ((mean)*7 / 4)
 
 /* One step of Newton's method towards 1/sqrt(codel_count). */
@@ -132,6 +133,8 @@ static __always_inline int greedy(struct edt_state *s, const struct edt_cfg *c,
 	if (share > NEARLY_WHOLE || share < GREEDY(mean) || p->now < s->greedy_next ||
 	    p->claim <= least_queued(c, p))
 		return 0;
+	if (mean < LEAST_MEAN)
+		mean = LEAST_MEAN;
 	s->greedy_next = p->now + (c->interval_ns * mean >> (WHOLE_BITS + 1));
 	return 1;
 }

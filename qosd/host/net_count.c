@@ -368,6 +368,17 @@ static void find_orphan(void *user, struct net_dev *dev)
 		o->ifindex[o->count++] = dev->ifindex;
 }
 
+/* ... a link on an uplink that nobody has looked at. */
+static bool find_link(void *user, uint32_t ifindex, const char *path)
+{
+	struct orphans *o = user;
+
+	(void)path;
+	if (o->count < ARRAY_SIZE(o->ifindex))
+		o->ifindex[o->count++] = ifindex;
+	return false;
+}
+
 int net_count_remove(struct net *n, struct qerr *err)
 {
 	struct net_count *c = &n->count;
@@ -380,6 +391,8 @@ int net_count_remove(struct net *n, struct qerr *err)
 	if (net_count_maps_look(&c->maps) == 0)
 		r = leave(n, err);
 	net_watch_each(n->watch, find_orphan, &o);
+	net_tcx_each(&n->tcx, NET_PROG_COUNT_IN, find_link, &o);
+	net_tcx_each(&n->tcx, NET_PROG_COUNT_OUT, find_link, &o);
 	for (size_t i = 0; r == 0 && i < o.count; i++) /* a clsact goes if nothing else is on it */
 		r = net_count_detach(n, o.ifindex[i], true, err);
 	if (r == 0)

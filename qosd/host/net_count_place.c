@@ -25,13 +25,17 @@ static uint32_t counter_of(const struct net_dev *dev, int direction)
 
 static bool by_link(struct net *n, const struct net_dev *dev)
 {
-	return net_tcx_there(&n->tcx) && !dev->counter_id[0] && !dev->counter_id[1];
+	bool links = dev->links[NET_PROG_COUNT_IN] || dev->links[NET_PROG_COUNT_OUT];
+
+	return net_tcx_there(&n->tcx) && (links || (!dev->counter_id[0] && !dev->counter_id[1]));
 }
 
+/* By a link and a filter at once it would be counted twice. */
 static bool holds(const struct net_count *c, const struct net_dev *dev)
 {
 	for (int d = 0; d < 2; d++)
-		if (!counter_of(dev, d) || counter_of(dev, d) != c->maps.prog_id[d])
+		if (!counter_of(dev, d) || counter_of(dev, d) != c->maps.prog_id[d] ||
+		    (dev->links[places[d].link] && dev->counter_id[d]))
 			return false;
 	return true;
 }
@@ -69,22 +73,39 @@ static int note(struct net *n, const struct net_dev *dev, uint64_t rules, struct
 	return net_count_maps_set_uplink(m, dev->ifindex, &up, err);
 }
 
+static int put_link(struct net *n, const struct net_dev *dev, int d, struct qerr *err)
+{
+	const struct net_count_maps *m = &n->count.maps;
+	int r = 0;
+
+	if (dev->counter_id[d])
+		r = net_link_del_program(n->nl, dev->ifindex, places[d].hook, NET_COUNT_HANDLE,
+					 err);
+	if (r < 0 || dev->links[places[d].link] == m->prog_id[d])
+		return r;
+	return net_tcx_set(&n->tcx, dev->ifindex, places[d].link, m->prog_fd[d], err);
+}
+
+static int put_filter(struct net *n, const struct net_dev *dev, int d, struct qerr *err)
+{
+	const struct net_count_maps *m = &n->count.maps;
+
+	if (dev->counter_id[d] == m->prog_id[d])
+		return 0;
+	return net_link_set_program(n->nl, dev->ifindex, places[d].hook, NET_COUNT_HANDLE,
+				    m->prog_fd[d], places[d].name, err);
+}
+
 /* Both programs where they belong; clsact first where they are filters. */
 static int put(struct net *n, struct net_dev *dev, struct qerr *err)
 {
-	const struct net_count_maps *m = &n->count.maps;
 	bool link = by_link(n, dev);
 	int r = 0;
 
 	if (!link && dev->slot == NET_SLOT_NONE)
 		r = net_link_add_clsact(n->nl, dev->ifindex, err);
 	for (int d = 0; r == 0 && d < 2; d++)
-		if (counter_of(dev, d) != m->prog_id[d])
-			r = link ? net_tcx_set(&n->tcx, dev->ifindex, places[d].link, m->prog_fd[d],
-					       err)
-				 : net_link_set_program(n->nl, dev->ifindex, places[d].hook,
-							NET_COUNT_HANDLE, m->prog_fd[d],
-							places[d].name, err);
+		r = link ? put_link(n, dev, d, err) : put_filter(n, dev, d, err);
 	dev->links_ns = 0;
 	return r;
 }

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <time.h>
 
-#include "qosd/host/net_found.h"
 #include "qosd/host/net_htb.h"
 
 #define FRESH_NS         5000000000ULL
@@ -34,6 +33,7 @@ int net_hook_look(struct net *n, struct net_dev *dev, struct qerr *err)
 	if (!dev->links_ns || now - dev->links_ns > fresh) {
 		for (int prog = 0; prog < NET_LINKS; prog++)
 			dev->links[prog] = net_tcx_program(&n->tcx, dev->ifindex, prog);
+		dev->others = net_tcx_there(&n->tcx) ? net_tcx_others(dev->ifindex, dev->links) : 0;
 		dev->links_ns = now;
 	}
 	return net_watch_filters(n->watch, dev, err);
@@ -44,15 +44,24 @@ static bool diverts_by_filter(struct net *n, const struct net_dev *dev)
 	return dev->redirect_there && !net_htb_redirects(n, dev);
 }
 
+static bool filtered(struct net *n, const struct net_dev *dev, enum net_prog prog)
+{
+	return prog == NET_PROG_DIVERT ? diverts_by_filter(n, dev) : dev->program_id != 0;
+}
+
 bool net_hook_by_link(struct net *n, const struct net_dev *dev)
 {
-	return net_tcx_there(&n->tcx) && !dev->program_id && !diverts_by_filter(n, dev);
+	if (!net_tcx_there(&n->tcx))
+		return false;
+	for (int prog = 0; prog < NET_PROGS; prog++)
+		if (dev->links[prog])
+			return true;
+	return !dev->others && !dev->program_id && !diverts_by_filter(n, dev);
 }
 
 bool net_hook_there(struct net *n, const struct net_dev *dev, enum net_prog prog)
 {
-	return dev->links[prog] ||
-	       (prog == NET_PROG_DIVERT ? diverts_by_filter(n, dev) : dev->program_id != 0);
+	return dev->links[prog] || filtered(n, dev, prog);
 }
 
 uint32_t net_hook_program(const struct net_dev *dev, enum net_prog prog)
@@ -64,28 +73,13 @@ bool net_hook_holds(struct net *n, struct net_dev *dev, enum net_prog prog)
 {
 	uint32_t ifb = net_watch_ifb(n->watch)->ifindex;
 
-	if (net_hook_look(n, dev, NULL) < 0)
+	if (net_hook_look(n, dev, NULL) < 0 || (dev->links[prog] && filtered(n, dev, prog)))
 		return false;
 	if (prog == NET_PROG_DIVERT && !dev->links[prog])
 		return ifb && dev->redirect == ifb;
 	if (prog == NET_PROG_DIVERT && (!ifb || net_bpf_ifb(&n->bpf) != ifb))
 		return false;
 	return net_hook_program(dev, prog) && net_hook_program(dev, prog) == n->bpf.prog_id[prog];
-}
-
-int net_hook_refuse_others(struct net *n, const struct net_dev *dev, struct qerr *err)
-{
-	int r = net_found_refuse_filters(dev, err);
-	uint32_t others = 0;
-
-	if (r == 0 && net_hook_by_link(n, dev))
-		others = net_tcx_others(dev->ifindex, dev->links[NET_PROG_DIVERT]);
-	if (others > 0)
-		return qerr_set(err, -EBUSY,
-				"%s has %u TCX programs on its ingress that are not qosd's, see: "
-				"bpftool net show dev %s",
-				dev->name, others, dev->name);
-	return r;
 }
 
 /* ---- attaching ---- */
@@ -101,23 +95,39 @@ static int divert_by_filter(struct net *n, const struct net_dev *dev, uint32_t i
 	return r < 0 ? r : net_link_set_redirect(n->nl, dev->ifindex, ifb, err);
 }
 
+static int set_filter(struct net *n, const struct net_dev *dev, enum net_prog prog,
+		      struct qerr *err)
+{
+	if (prog == NET_PROG_DIVERT)
+		return divert_by_filter(n, dev, net_watch_ifb(n->watch)->ifindex, err);
+	return net_link_set_program(n->nl, dev->ifindex, NET_HOOK_EGRESS, NET_FILTER_HANDLE,
+				    n->bpf.prog_fd[prog], filter_names[prog], err);
+}
+
+static int clear_filter(struct net *n, const struct net_dev *dev, enum net_prog prog,
+			struct qerr *err)
+{
+	if (!filtered(n, dev, prog))
+		return 0;
+	if (prog == NET_PROG_DIVERT)
+		return net_link_del_redirect(n->nl, dev->ifindex, dev->redirect_handle,
+					     dev->redirect_u32, err);
+	return net_link_del_program(n->nl, dev->ifindex, NET_HOOK_EGRESS, NET_FILTER_HANDLE, err);
+}
+
+/* Both at once would charge a packet twice. */
 int net_hook_set(struct net *n, struct net_dev *dev, enum net_prog prog, struct qerr *err)
 {
-	uint32_t ifb = net_watch_ifb(n->watch)->ifindex;
 	int r = 0;
 
 	if (!net_hook_by_link(n, dev))
-		return prog == NET_PROG_DIVERT
-			       ? divert_by_filter(n, dev, ifb, err)
-			       : net_link_set_program(n->nl, dev->ifindex, NET_HOOK_EGRESS,
-						      NET_FILTER_HANDLE, n->bpf.prog_fd[prog],
-						      filter_names[prog], err);
+		return set_filter(n, dev, prog, err);
 	if (prog == NET_PROG_DIVERT)
-		r = net_bpf_set_ifb(&n->bpf, ifb, err);
+		r = net_bpf_set_ifb(&n->bpf, net_watch_ifb(n->watch)->ifindex, err);
 	if (r == 0)
 		r = net_tcx_set(&n->tcx, dev->ifindex, prog, n->bpf.prog_fd[prog], err);
 	dev->links_ns = 0;
-	return r;
+	return r < 0 ? r : clear_filter(n, dev, prog, err);
 }
 
 /* ---- taking off ---- */
@@ -129,16 +139,7 @@ int net_hook_clear(struct net *n, struct net_dev *dev, enum net_prog prog, struc
 	if (r == 0)
 		r = net_tcx_clear(&n->tcx, dev->ifindex, prog, err);
 	dev->links_ns = 0;
-	if (r < 0)
-		return r;
-	if (prog != NET_PROG_DIVERT)
-		return dev->program_id ? net_link_del_program(n->nl, dev->ifindex, NET_HOOK_EGRESS,
-							      NET_FILTER_HANDLE, err)
-				       : 0;
-	return diverts_by_filter(n, dev)
-		       ? net_link_del_redirect(n->nl, dev->ifindex, dev->redirect_handle,
-					       dev->redirect_u32, err)
-		       : 0;
+	return r < 0 ? r : clear_filter(n, dev, prog, err);
 }
 
 void net_hook_forget(struct net *n, uint32_t ifindex)

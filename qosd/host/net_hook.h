@@ -5,8 +5,10 @@
  *
  * NET_PROG_DIVERT is what brings a guest's packets to the ifb: that program, or a redirecting
  * filter. A device on which a filter of ours is keeps to filters, so that a new kernel or qosd
- * rebuilds nothing that is in force. Removed pins are told; that a link was taken off otherwise is
- * found when the last look is a minute old.
+ * rebuilds nothing that is in force, and one with TCX programs of others gets filters, which come
+ * after those. Where a link and a filter of ours met (an older qosd was here meanwhile) the link
+ * stays. Removed pins are told; that a link was taken off otherwise is found when the last look is
+ * a minute old.
  */
 #ifndef QOSD_HOST_NET_HOOK_H
 #define QOSD_HOST_NET_HOOK_H
@@ -15,7 +17,7 @@
 
 /* Make known what is on dev. 0 or negative errno; -ENODEV: the device has gone. */
 int net_hook_look(struct net *n, struct net_dev *dev, struct qerr *err);
-/* Would a program be put there by a link, which needs no clsact? After net_hook_look(). */
+/* Is a program to be put there by a link, which needs no clsact? After net_hook_look(). */
 bool net_hook_by_link(struct net *n, const struct net_dev *dev);
 /* Is anything of ours there for prog, whole or not? After net_hook_look(). */
 bool net_hook_there(struct net *n, const struct net_dev *dev, enum net_prog prog);
@@ -23,9 +25,8 @@ bool net_hook_there(struct net *n, const struct net_dev *dev, enum net_prog prog
 uint32_t net_hook_program(const struct net_dev *dev, enum net_prog prog);
 /* Is it there, the program the one that is pinned, and the ifb the one that is there? */
 bool net_hook_holds(struct net *n, struct net_dev *dev, enum net_prog prog);
-/* Somebody else's filter or program is where the guest's packets come in. -EBUSY, 0: nobody's. */
-int net_hook_refuse_others(struct net *n, const struct net_dev *dev, struct qerr *err);
-/* Put it there; one that is there is replaced without a gap. By filter: clsact must be there. */
+/* Put it there; one that is there is replaced without a gap. By filter: clsact must be there. After
+ * net_hook_look(). */
 int net_hook_set(struct net *n, struct net_dev *dev, enum net_prog prog, struct qerr *err);
 /* Take it off. Absent is fine. */
 int net_hook_clear(struct net *n, struct net_dev *dev, enum net_prog prog, struct qerr *err);

@@ -89,6 +89,7 @@ static int make_ifb(struct net *n, struct qerr *err)
 	int r = 0;
 
 	if (!ifb->ifindex) {
+		net_tcx_sweep(&n->tcx); /* one that somebody removed */
 		r = net_link_add_ifb(n->nl, n->ifb_name, wanted_queues(), err);
 		if (r == 0)
 			r = net_watch_drain(n->watch, err);
@@ -133,22 +134,23 @@ struct users {
 static void count_redirected(void *user, struct net_dev *dev)
 {
 	struct users *u = user;
-	bool known = net_hook_look(u->n, dev, NULL) == 0;
+	bool known = dev->slot != NET_SLOT_CLSACT || net_watch_filters(u->n->watch, dev, NULL) == 0;
 
-	u->count += !known || dev->redirect == u->ifindex ||
+	u->count += !known || (dev->slot == NET_SLOT_CLSACT && dev->redirect == u->ifindex) ||
 		    (dev->shaped[EDT_OUT] && !net_htb_remains(u->n, dev, EDT_OUT));
 }
 
 void net_ifb_drop(struct net *n)
 {
 	const struct net_ifb *ifb = net_watch_ifb(n->watch);
-	struct users users = { n, ifb->ifindex, net_tcx_devices(&n->tcx, NET_PROG_DIVERT) };
+	struct users users = { n, ifb->ifindex, 0 };
 
 	if (n->readonly || !ifb->ifindex || !ifb->is_ifb)
 		return;
 	net_watch_each(n->watch, count_redirected, &users);
-	if (users.count == 0) {
-		net_hook_forget(n, ifb->ifindex);
-		net_link_del(n->nl, ifb->ifindex, NULL);
-	}
+	if (users.count > 0 || net_tcx_any(&n->tcx, NET_PROG_DIVERT))
+		return;
+	net_bpf_set_ifb(&n->bpf, 0, NULL); /* whom nobody knows of is not sent into the void */
+	net_hook_forget(n, ifb->ifindex);
+	net_link_del(n->nl, ifb->ifindex, NULL);
 }

@@ -92,7 +92,7 @@ static int refuse_foreign(struct net *n, const struct net_dev *dev, enum edt_dir
 	if (r < 0 ||
 	    (direction == EDT_IN && (dev->slot == NET_SLOT_CLSACT || net_hook_by_link(n, dev))))
 		return r;
-	return net_hook_refuse_others(n, dev, err);
+	return net_found_refuse_filters(dev, err);
 }
 
 /* The notes on what will have to be given back. */
@@ -335,7 +335,8 @@ static int flags_of(struct net *n, struct net_dev *dev, enum edt_direction direc
 	}
 	r = net_hook_look(n, dev, err);
 	*ret = notes_of(dev);
-	if (r == 0 && *ret == 0 && anything_there(n, dev, direction))
+	if (r == 0 && *ret == 0 && (dev->program_id || dev->redirect_there) &&
+	    anything_there(n, dev, direction))
 		*ret = EDT_OWNS_CLSACT; /* what is not known is taken for ours, if it is empty */
 	return r;
 }
@@ -365,9 +366,9 @@ int net_shape_clear(struct net *n, struct net_dev *dev, enum edt_direction direc
 
 void net_shape_forget(struct net *n, uint32_t ifindex)
 {
+	net_hook_forget(n, ifindex);
 	net_bpf_delete(&n->bpf, EDT_KEY(ifindex, EDT_IN));
 	net_bpf_delete(&n->bpf, EDT_KEY(ifindex, EDT_OUT));
-	net_hook_forget(n, ifindex);
 }
 
 /* ---- adopting ---- */
@@ -455,6 +456,8 @@ int net_shape_adopt(struct net *n, struct qerr *err)
 	if (n->adopted)
 		return 0;
 	net_tcx_watch(&n->tcx);
+	if (!n->readonly)
+		net_tcx_sweep(&n->tcx);
 	r = find_maps(n, err);
 	if (r < 0) {
 		n->adopted = r == -ENOENT;

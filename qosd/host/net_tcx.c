@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <time.h>
 #include <unistd.h>
 
 /* linux/bpf.h of 6.6 */
@@ -22,6 +23,7 @@
 #define OTHERS_MAX      16
 #define LOOPBACK        1
 #define LINK_NAME_BYTES 32
+#define GOING_MS        50 /* what a link takes to go when its pin has gone */
 
 static const struct {
 	const char *name;
@@ -69,14 +71,22 @@ bool net_tcx_there(struct net_tcx *t)
 	return t->there;
 }
 
-uint32_t net_tcx_others(uint32_t ifindex, uint32_t own)
+static bool is_one_of(uint32_t id, const uint32_t ids[NET_LINKS])
+{
+	for (int i = 0; i < NET_LINKS; i++)
+		if (ids[i] == id)
+			return true;
+	return false;
+}
+
+uint32_t net_tcx_others(uint32_t ifindex, const uint32_t ours[NET_LINKS])
 {
 	uint32_t ids[OTHERS_MAX], count, others = 0;
 
 	if (query(ifindex, ids, &count) < 0 && errno != ENOSPC)
 		return 0;
 	for (uint32_t i = 0; i < count && i < OTHERS_MAX; i++)
-		others += ids[i] != own;
+		others += !is_one_of(ids[i], ours);
 	return others;
 }
 
@@ -125,20 +135,65 @@ uint32_t net_tcx_program(const struct net_tcx *t, uint32_t ifindex, enum net_pro
 									     : program;
 }
 
+/* Among all links of the kernel the one of this program here, though its pin has gone: -1 none. */
+static int find_link(uint32_t ifindex, int prog_fd)
+{
+	struct bpf_prog_info program;
+	uint32_t id = 0;
+
+	if (net_pin_prog_info(prog_fd, &program) < 0)
+		return -1;
+	while (bpf_link_get_next_id(id, &id) == 0) {
+		struct bpf_link_info info = { 0 };
+		uint32_t size = sizeof(info);
+		int fd = bpf_link_get_fd_by_id(id);
+
+		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
+		    info.type == LINK_TCX && info.xdp.ifindex == ifindex &&
+		    info.prog_id == program.id)
+			return fd;
+		net_pin_close(&fd);
+	}
+	errno = EEXIST;
+	return -1;
+}
+
+/*
+ * A link of this program that is there already has lost its pin. If it was just removed, the kernel
+ * is about to take the link off: that is waited for.
+ */
+static int new_link(uint32_t ifindex, enum net_prog prog, int prog_fd)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = TCX_BEFORE);
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	int fd = -1;
+
+	for (int i = 0; i < GOING_MS; i++) {
+		fd = bpf_link_create(prog_fd, (int)ifindex, uses[prog].hook, &opts);
+		if (fd < 0 && errno == EEXIST)
+			fd = find_link(ifindex, prog_fd);
+		if (fd >= 0 || errno != EEXIST)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return fd;
+}
+
 static int make_link(const struct net_tcx *t, uint32_t ifindex, enum net_prog prog, int prog_fd,
 		     struct qerr *err)
 {
-	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = TCX_BEFORE);
-	char name[LINK_NAME_BYTES];
+	char path[NET_PIN_PATH_BYTES];
 	int r = net_pin_make_dirs(t->dir, err), fd;
 
 	if (r < 0)
 		return r;
-	fd = bpf_link_create(prog_fd, (int)ifindex, uses[prog].hook, &opts);
+	fd = new_link(ifindex, prog, prog_fd);
 	if (fd < 0)
 		return qerr_set(err, -errno, "cannot link the program %s to device %u: %s",
 				uses[prog].name, ifindex, strerror(errno));
-	r = net_pin_replace(t->dir, name_of(ifindex, prog, name), fd, err);
+	unlink(path_of(t, ifindex, prog, path)); /* of a link that has lost its device */
+	if (bpf_obj_pin(fd, path) < 0)
+		r = qerr_set(err, -errno, "cannot pin %s: %s", path, strerror(errno));
 	net_pin_close(&fd); /* not pinned: off it goes */
 	return r;
 }
@@ -187,35 +242,62 @@ static uint32_t device_of(const char *name, const char **ret_use)
 	return end != name && *end == '-' && ifindex <= UINT32_MAX ? (uint32_t)ifindex : 0;
 }
 
-uint32_t net_tcx_devices(const struct net_tcx *t, enum net_prog prog)
+bool net_tcx_each(const struct net_tcx *t, enum net_prog prog,
+		  bool (*fn)(void *user, uint32_t ifindex, const char *path), void *user)
 {
-	char device[IF_NAMESIZE];
+	char path[NET_PIN_PATH_BYTES];
 	struct dirent *entry;
 	const char *use;
-	uint32_t count = 0, ifindex;
+	bool found = false;
 	DIR *d = opendir(t->dir);
 
-	while (d && (entry = readdir(d)) != NULL) {
-		ifindex = device_of(entry->d_name, &use);
-		count += ifindex && strcmp(use, uses[prog].name) == 0 &&
-			 if_indextoname(ifindex, device);
-	}
+	while (d && !found && (entry = readdir(d)) != NULL)
+		if (strlen(entry->d_name) < LINK_NAME_BYTES && device_of(entry->d_name, &use) &&
+		    (prog == NET_LINKS || strcmp(use, uses[prog].name) == 0))
+			found = fn(user, device_of(entry->d_name, &use),
+				   net_pin_path(t->dir, entry->d_name, path));
 	if (d)
 		closedir(d);
-	return count;
+	return found;
+}
+
+static bool is_there(void *user, uint32_t ifindex, const char *path)
+{
+	char name[IF_NAMESIZE];
+
+	(void)user;
+	(void)path;
+	return if_indextoname(ifindex, name) != NULL;
+}
+
+bool net_tcx_any(const struct net_tcx *t, enum net_prog prog)
+{
+	return net_tcx_each(t, prog, is_there, NULL);
+}
+
+static bool drop_if_gone(void *user, uint32_t ifindex, const char *path)
+{
+	if (!is_there(user, ifindex, path))
+		unlink(path);
+	return false;
+}
+
+void net_tcx_sweep(const struct net_tcx *t)
+{
+	net_tcx_each(t, NET_LINKS, drop_if_gone, NULL);
+}
+
+static bool drop(void *user, uint32_t ifindex, const char *path)
+{
+	(void)user;
+	(void)ifindex;
+	unlink(path);
+	return false;
 }
 
 int net_tcx_remove(const struct net_tcx *t, struct qerr *err)
 {
-	char path[NET_PIN_PATH_BYTES];
-	struct dirent *entry;
-	DIR *d = opendir(t->dir);
-
-	while (d && (entry = readdir(d)) != NULL)
-		if (entry->d_name[0] != '.' && strlen(entry->d_name) < LINK_NAME_BYTES)
-			unlink(net_pin_path(t->dir, entry->d_name, path));
-	if (d)
-		closedir(d);
+	net_tcx_each(t, NET_LINKS, drop, NULL);
 	if (rmdir(t->dir) < 0 && errno != ENOENT)
 		return qerr_set(err, -errno, "cannot remove %s: %s", t->dir, strerror(errno));
 	return 0;
@@ -241,6 +323,8 @@ void net_tcx_handle(struct net_tcx *t, void (*fn)(void *user, uint32_t ifindex),
 			e = (const struct inotify_event *)p;
 			if (e->mask & IN_IGNORED) /* the directory has gone */
 				t->watched = -1;
+			else if (e->mask & IN_Q_OVERFLOW)
+				fn(user, 0);
 			else if (e->len > 0 && device_of(e->name, &use))
 				fn(user, device_of(e->name, &use));
 		}

@@ -43,7 +43,8 @@ int net_tcx_init(struct net_tcx *t, const char *pin_dir, struct qerr *err);
 void net_tcx_done(struct net_tcx *t); /* links stay */
 /* Be told of pins that are removed from now on. Called again, it does nothing. */
 void net_tcx_watch(struct net_tcx *t);
-/* Calls back for each device of which a pin was removed, by whomever, since the last call. */
+/* Calls back for each device of which a pin was removed, by whomever, since the last call; with 0
+ * if any may have lost one. */
 void net_tcx_handle(struct net_tcx *t, void (*fn)(void *user, uint32_t ifindex), void *user);
 /* Does this kernel have TCX? Asks once. */
 bool net_tcx_there(struct net_tcx *t);
@@ -60,10 +61,18 @@ int net_tcx_set(struct net_tcx *t, uint32_t ifindex, enum net_prog prog, int pro
 		struct qerr *err);
 /* Take it off, and its pin. Absent is fine. */
 int net_tcx_clear(const struct net_tcx *t, uint32_t ifindex, enum net_prog prog, struct qerr *err);
-/* How many devices have a pin for prog, whatever it holds. */
-uint32_t net_tcx_devices(const struct net_tcx *t, enum net_prog prog);
-/* Programs on the ingress hook that are not `own`, 16 at the most. */
-uint32_t net_tcx_others(uint32_t ifindex, uint32_t own);
+/*
+ * All pins for prog (NET_LINKS: for any), whatever they hold, until fn returns true. Was there one?
+ * fn may remove the pin.
+ */
+bool net_tcx_each(const struct net_tcx *t, enum net_prog prog,
+		  bool (*fn)(void *user, uint32_t ifindex, const char *path), void *user);
+/* Has any device that is there a pin for prog? */
+bool net_tcx_any(const struct net_tcx *t, enum net_prog prog);
+/* Remove the pins of devices that have gone. */
+void net_tcx_sweep(const struct net_tcx *t);
+/* Programs on the ingress hook that are none of ours (the ids by enum net_prog), 16 at the most. */
+uint32_t net_tcx_others(uint32_t ifindex, const uint32_t ours[NET_LINKS]);
 /* Remove all pins that are left, and the directory. */
 int net_tcx_remove(const struct net_tcx *t, struct qerr *err);
 

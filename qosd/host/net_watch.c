@@ -208,15 +208,21 @@ static void on_link(void *user, struct nlmsghdr *h)
 
 /* ---- links of programs ---- */
 
+static void doubt_one(void *user, struct net_dev *dev)
+{
+	dev->links_ns = 0;
+	note_change(user, dev);
+}
+
 static void doubt(void *user, uint32_t ifindex)
 {
 	struct net_watch *w = user;
 	struct net_dev *dev = net_table_find(&w->devices, ifindex);
 
-	if (!dev)
-		return;
-	dev->links_ns = 0;
-	note_change(w, dev);
+	if (dev)
+		doubt_one(w, dev);
+	else if (!ifindex)
+		net_table_each(&w->devices, doubt_one, w);
 }
 
 /* ---- the whole picture ---- */

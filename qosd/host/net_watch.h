@@ -66,6 +66,7 @@ struct net_dev {
 	uint32_t vf, vf_min_mbit, vf_max_mbit;
 	/* the owner's notes */
 	uint32_t links[NET_LINKS]; /* programs of our TCX links here, 0: none */
+	uint32_t others;           /* TCX programs of others on the ingress hook */
 	uint64_t links_ns;         /* when they were looked at; 0: not yet, or they have changed */
 	bool shaped[2];            /* by enum edt_direction */
 	bool changed;              /* something happened since the owner looked */

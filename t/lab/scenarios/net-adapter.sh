@@ -106,13 +106,23 @@ test_refuses_foreign() {
 	refused "ingress filters" out
 	tc qdisc del dev tap1 clsact
 	[ "$tcx" = 1 ] || return
+	qdiscs tap1 > "$SCRATCH/before"
+	# TCX programs of others go first: after them come filters.
 	"$NETCTL" occupy tap1 || bad "a TCX program of somebody else's"
-	refused "1 TCX programs" out
-	"$NETCTL" set tap1 in 20000000 , set tap1 in max || bad "in is refused beside it"
+	limit
+	reads "in 20000000 out 30000000"
+	qdiscs tap1 | grep -q "^qdisc clsact" || bad "there is a program of others, and no filter"
+	unlimit
 	rm /sys/fs/bpf/occupied
+	untouched "$SCRATCH/before"
+	# One that comes later changes nothing, not even when something has to be repaired.
 	limit
 	"$NETCTL" occupy tap1
 	reads "in 20000000 out 30000000"
+	ip link del qosd-ifb
+	limit
+	reads "in 20000000 out 30000000"
+	[[ -e $(link_of divert) ]] || bad "the link has become a filter"
 	unlimit
 	rm /sys/fs/bpf/occupied
 }
@@ -319,6 +329,23 @@ test_lost_pins() {
 	tc qdisc del dev tap1 root
 }
 
+# As if an older qosd, which knows no links, had been here meanwhile.
+test_meets_links() {
+	[ "$tcx" = 1 ] || return
+	qdiscs tap1 > "$SCRATCH/before"
+	limit
+	tc qdisc add dev tap1 clsact
+	tc filter add dev tap1 egress pref 7 handle 0x7105 bpf direct-action \
+		pinned "$PINS/v2/in" || bad "a filter beside the link"
+	"$NETCTL" -r read tap1 | grep -q "in 0" || bad "charged twice and reads as whole"
+	limit
+	reads "in 20000000 out 30000000"
+	[ -z "$(tc filter show dev tap1 egress)" ] || bad "the filter is left"
+	tc qdisc del dev tap1 clsact
+	unlimit
+	untouched "$SCRATCH/before"
+}
+
 # A qosd that may not load programs gives back what another one shaped: with the maps' notes, and
 # without the pins by what is on the device.
 test_without_bpf() {
@@ -374,10 +401,11 @@ test_gives_back_broken() {
 
 topology 1
 [ $# -gt 0 ] || [ "${LAB_SHORT:-0}" = 0 ] || # what differs where the kernel has TCX
-	set -- test_adopt test_refuses_foreign test_shares_the_slot test_notices test_lost_pins
+	set -- test_adopt test_refuses_foreign test_shares_the_slot test_notices test_lost_pins \
+		test_meets_links
 [ $# -gt 0 ] || set -- test_release test_adopt test_refuses_foreign test_shares_the_slot \
 	test_gives_back_root test_notices test_device_goes test_cut_short test_lost_pins \
-	test_without_bpf test_gives_back_broken
+	test_meets_links test_without_bpf test_gives_back_broken
 for test in "$@"; do
 	before=$failures
 	"$test"
