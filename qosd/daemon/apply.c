@@ -177,7 +177,9 @@ static void apply_change(struct engine *e, const struct change *c)
 	e->written++;
 	if (r == -EINPROGRESS)
 		hand_over(e, c, lane, ticket);
-	else if (r < 0)
+	else if (r == 0)
+		baseline_note_set(e->baseline, &c->target, c->knob, &c->to);
+	else
 		note_failure(e, c->target.guest ? c->target.guest->name : c->target.path,
 			     c->target.guest != NULL, lane, c->knob, r, &err);
 }

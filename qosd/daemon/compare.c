@@ -157,8 +157,10 @@ static int compare_entry(struct engine *e, const struct plan_entry *entry, bool 
 		note_read_error(e, entry, lane, r, &err);
 		return 0;
 	}
-	if (knob_holds(entry->knob, &entry->want, &actual))
+	if (knob_holds(entry->knob, &entry->want, &actual)) {
+		baseline_note_set(e->baseline, &entry->target, entry->knob, &actual);
 		return 0;
+	}
 	if (lane->verify && settled_before) {
 		note_not_held(e, entry, lane, &actual);
 		return 0;

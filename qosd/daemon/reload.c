@@ -125,6 +125,8 @@ static void set_mode(struct engine *e, enum policy_mode mode)
 	if (mode == MODE_ENFORCE)
 		engine_take_back(e);
 	engine_settle_mode(e);
+	if (e->inventory)
+		engine_give_back_vfs(e, e->inventory); /* before anything is set for others */
 }
 
 /* From here nothing fails: the new policy is in force. */

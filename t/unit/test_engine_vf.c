@@ -18,6 +18,7 @@ static struct bench *bench_vf(struct vf_tree *t, const char *mode, const char *c
 
 	vf_tree_make(t);
 	b->e->sysfs = t->root;
+	g->start_ticks = virt_process_start_ticks(getpid()); /* its pid is none yet */
 	g->nnics = 0;
 	make_vf(g, VF_1);
 	bench_meddle(b, "web1", TARGET_NIC, 0, KNOB_NET_OUT, "777000000");
@@ -113,6 +114,23 @@ static void test_observe(void)
 	free_both(b, &tree);
 }
 
+/* Functions with a rate of before in the store. */
+static size_t kept(struct bench *b)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < baseline_count(b->e->baseline); i++)
+		n += strstr(baseline_at(b->e->baseline, i)->key, "/vf/") != NULL;
+	return n;
+}
+
+/* A drift check without its turn. */
+static void look_again(struct bench *b)
+{
+	b->e->drifts++;
+	engine_give_back_vfs(b->e, b->e->inventory);
+}
+
 /* What the card has of a guest that is not in the inventory any more. */
 static struct knob_value left(struct bench *b, const struct guest *g)
 {
@@ -150,6 +168,37 @@ static void test_not_told(void)
 	bench_publish(b);
 	CU_ASSERT_EQUAL(left(b, g).u64, 300000000);
 	bench_settle(b);
+	for (int i = 0; i < 5; i++)
+		look_again(b);
+	CU_ASSERT_EQUAL(left(b, g).u64, 300000000);
+	CU_ASSERT_EQUAL(kept(b), 1);
+	guest_unref(g);
+	free_both(b, &tree);
+}
+
+/* It runs, but the first looks of a new daemon do not have it: nothing is known of its process. */
+static void test_not_told_yet(void)
+{
+	struct vf_tree tree;
+	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
+	struct guest *g = guest_ref(inventory_find(b->running, "web1"));
+
+	bench_kill(b);
+	bench_stop(b, "web1");
+	bench_boot(b);
+	b->e->sysfs = tree.root;
+	bench_publish(b);
+	bench_publish(b);
+	look_again(b);
+	CU_ASSERT_EQUAL(left(b, g).u64, 300000000);
+	inventory_add(b->running, g);
+	bench_publish(b);
+	bench_settle(b);
+	bench_stop(b, "web1"); /* one look that it missed is forgotten by now */
+	g->pid = getpid();
+	bench_publish(b);
+	look_again(b);
+	CU_ASSERT_EQUAL(left(b, g).u64, 300000000);
 	guest_unref(g);
 	free_both(b, &tree);
 }
@@ -169,16 +218,158 @@ static void test_stopped_unseen(void)
 	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = -EINVAL;
 	bench_publish(b);
 	bench_settle(b);
+	for (int i = 0; i < 4; i++)
+		look_again(b);
 	CU_ASSERT_EQUAL(left(b, g).u64, 300000000);
-	engine_give_back_vfs(b->e, b->e->inventory);
 	CU_ASSERT_EQUAL(bench_logged(b, VF_1), 1); /* once */
 	(void)baseline_retain(b->e->baseline, b->e->inventory);
 	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = 0;
-	engine_give_back_vfs(b->e, b->e->inventory); /* as the drift check does */
+	look_again(b);
 	CU_ASSERT_EQUAL(left(b, g).u64, 777000000);
-	engine_give_back_vfs(b->e, b->e->inventory);
+	look_again(b);
 	CU_ASSERT_EQUAL(left(b, g).u64, 777000000);
 	guest_unref(g);
+	free_both(b, &tree);
+}
+
+/* Each entry's trouble is told, once; a card that is busy is no guest that lives. */
+static void test_told(void)
+{
+	struct vf_tree tree;
+	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
+	struct guest *g = bench_guest(b, "db1", 2, 2, 2 * GIB, "fast");
+
+	g->nnics = 0;
+	make_vf(g, VF_0);
+	bench_publish(b);
+	bench_settle(b);
+	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = -EBUSY;
+	bench_stop(b, "web1");
+	bench_publish(b);
+	look_again(b);
+	CU_ASSERT_EQUAL(bench_logged(b, VF_1), 1);
+	bench_stop(b, "db1");
+	bench_publish(b);
+	look_again(b);
+	CU_ASSERT_EQUAL(bench_logged(b, VF_1), 1);
+	CU_ASSERT_EQUAL(bench_logged(b, VF_0), 1);
+	free_both(b, &tree);
+}
+
+/* ---- another guest has the function by now ---- */
+
+/* web1 has stopped; db1 has its function, and the card this rate. */
+static void take_over(struct bench *b, const char *class_name, const char *rate)
+{
+	struct guest *g = bench_guest(b, "db1", 2, 2, 2 * GIB, class_name);
+
+	g->nnics = 0;
+	make_vf(g, VF_1);
+	bench_stop(b, "web1");
+	bench_meddle(b, "db1", TARGET_NIC, 0, KNOB_NET_OUT, rate);
+	bench_publish(b);
+	bench_settle(b);
+	bench_turn(b);
+}
+
+static const char *sent_by_db1(struct bench *b)
+{
+	return bench_value(b, "db1", TARGET_NIC, 0, KNOB_NET_OUT);
+}
+
+/* It is limited, and what it gives back later is what the first guest found. */
+static void test_taken_over(void)
+{
+	struct vf_tree tree;
+	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
+	struct guest *g = guest_ref(inventory_find(b->running, "web1"));
+
+	take_over(b, "slow", "300000000");
+	CU_ASSERT_EQUAL(left(b, g).u64, 300000000); /* nothing was written for web1 */
+	ASSERT_STR(sent_by_db1(b), "1000000");
+	CU_ASSERT_EQUAL(kept(b), 1);
+	bench_set_class(b, "db1", "silver");
+	bench_settle(b);
+	ASSERT_STR(sent_by_db1(b), "777000000");
+	guest_unref(g);
+	free_both(b, &tree);
+}
+
+static void test_taken_over_unlimited(void)
+{
+	struct vf_tree tree;
+	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
+
+	take_over(b, "silver", "300000000");
+	ASSERT_STR(sent_by_db1(b), "777000000");
+	CU_ASSERT_EQUAL(kept(b), 0);
+	free_both(b, &tree);
+}
+
+/* Somebody has set a rate for the new guest. */
+static void test_taken_over_set(void)
+{
+	struct vf_tree tree;
+	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
+
+	take_over(b, "silver", "555000000");
+	ASSERT_STR(sent_by_db1(b), "555000000");
+	bench_set_class(b, "db1", "slow");
+	bench_settle(b);
+	ASSERT_STR(sent_by_db1(b), "1000000");
+	bench_set_class(b, "db1", "silver");
+	bench_settle(b);
+	ASSERT_STR(sent_by_db1(b), "555000000");
+	free_both(b, &tree);
+}
+
+/* It could not be given back before; and the same in observe mode, or by a daemon before. */
+static void test_taken_over_late(void)
+{
+	struct vf_tree tree;
+	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
+	struct guest *g = guest_ref(inventory_find(b->running, "web1"));
+
+	bench_stop(b, "web1");
+	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = -EINVAL;
+	bench_publish(b);
+	bench_settle(b);
+	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = 0;
+	inventory_add(b->running, g); /* for take_over() */
+	take_over(b, "silver", "300000000");
+	ASSERT_STR(sent_by_db1(b), "777000000");
+	guest_unref(g);
+	free_both(b, &tree);
+}
+
+static void test_taken_over_observed(void)
+{
+	struct vf_tree tree;
+	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
+	struct qerr err = { 0 };
+
+	CU_ASSERT_EQUAL(engine_set_mode(b->e, MODE_OBSERVE, &err), 0);
+	take_over(b, "slow", "300000000");
+	ASSERT_STR(sent_by_db1(b), "300000000");
+	CU_ASSERT_EQUAL(engine_set_mode(b->e, MODE_ENFORCE, &err), 0);
+	bench_settle(b);
+	ASSERT_STR(sent_by_db1(b), "1000000");
+	bench_set_class(b, "db1", "silver");
+	bench_settle(b);
+	ASSERT_STR(sent_by_db1(b), "777000000");
+	free_both(b, &tree);
+}
+
+static void test_taken_over_unseen(void)
+{
+	struct vf_tree tree;
+	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
+
+	bench_kill(b);
+	bench_boot(b);
+	b->e->sysfs = tree.root;
+	take_over(b, "silver", "300000000");
+	ASSERT_STR(sent_by_db1(b), "777000000");
 	free_both(b, &tree);
 }
 
@@ -191,6 +382,7 @@ static void test_unplugged(void)
 	struct guest *bare = must(guest_with_class(g, "fast"));
 	unsigned int writes = b->fakes[ADAPTER_NET].writes;
 
+	g->pid = bare->pid = getpid(); /* it runs on */
 	bare->nnics = 0;
 	CU_ASSERT_EQUAL(inventory_replace(b->running, bare), 0);
 	bench_publish(b);
@@ -224,7 +416,15 @@ static const struct test tests[] = {
 	{ "observe writes nothing", test_observe },
 	{ "its guest has stopped", test_stopped },
 	{ "its guest was only not told of", test_not_told },
+	{ "its guest was not told of since the daemon began", test_not_told_yet },
 	{ "its guest stopped while no daemon ran", test_stopped_unseen },
+	{ "each trouble is told once", test_told },
+	{ "another guest has it, and a limit", test_taken_over },
+	{ "another guest has it, without a limit", test_taken_over_unlimited },
+	{ "another guest has it, and a rate by somebody", test_taken_over_set },
+	{ "another guest has it, after a failure", test_taken_over_late },
+	{ "another guest has it, in observe mode", test_taken_over_observed },
+	{ "another guest has it, after a restart", test_taken_over_unseen },
 	{ "it was unplugged", test_unplugged },
 	{ "it is no more", test_no_card },
 };
