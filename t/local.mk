@@ -131,7 +131,8 @@ t_unit_test_net_survive_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_law_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_line_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_vf_LDADD = $(HOST_TEST_LIBS)
-t_unit_test_net_vf_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=net_nl_talk -Wl,--wrap=net_nl_ask
+t_unit_test_net_vf_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=net_nl_talk -Wl,--wrap=net_nl_ask \
+	-Wl,--wrap=clock_gettime
 t_unit_test_proc_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_sensor_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_sensor_vcpu_LDADD = $(HOST_TEST_LIBS) -lpthread

@@ -13,6 +13,7 @@
 #include "qosd/daemon/overload.h"
 
 #define VERIFY_DELAY_US 100000ULL
+#define LOOK_LATER_US   1000000ULL
 #define START_US        5000000ULL
 
 int engine_read(struct engine *e, const struct target *t, enum knob_id knob, struct knob_value *ret,
@@ -85,6 +86,13 @@ static bool grown_up(struct engine *e, const struct plan_entry *entry)
 	return !row->id || now_us - row->seen_us >= START_US;
 }
 
+/* What is wanted may not hold, and the lane says so meanwhile. */
+static void look_later(struct engine *e, struct lane *lane)
+{
+	lane->unsure = true;
+	engine_mark_at(e, engine_now_us(e) + LOOK_LATER_US);
+}
+
 static void note_read_error(struct engine *e, const struct plan_entry *entry, struct lane *lane,
 			    int r, const struct qerr *err)
 {
@@ -101,6 +109,8 @@ static void note_read_error(struct engine *e, const struct plan_entry *entry, st
 		return;
 	if (r == -EAGAIN) { /* not known yet */
 		lane->dirty = true;
+		if (entry->target.kind == TARGET_NIC) /* and nobody will tell when it is */
+			look_later(e, lane);
 		return;
 	}
 	if (lane->told != r && (!entry->target.guest || grown_up(e, entry))) {

@@ -409,6 +409,90 @@ static void test_no_card(void)
 	bench_free(b);
 }
 
+/* The card leaves the function out while VFIO resets it: its rate is given back afterwards. */
+static void test_reset(void)
+{
+	struct vf_tree tree;
+	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
+	struct guest *g = guest_ref(inventory_find(b->running, "web1"));
+
+	bench_stop(b, "web1");
+	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = -EAGAIN;
+	bench_publish(b);
+	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = -ENOENT;
+	look_again(b);
+	CU_ASSERT_EQUAL(kept(b), 1);
+	CU_ASSERT_EQUAL(bench_logged(b, VF_1), 0);
+	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = 0;
+	look_again(b);
+	CU_ASSERT_EQUAL(left(b, g).u64, 777000000);
+	CU_ASSERT_EQUAL(kept(b), 0);
+	guest_unref(g);
+	free_both(b, &tree);
+}
+
+/* The write itself says that the card takes no rates: then nothing more can be done. */
+static void test_refused(void)
+{
+	struct vf_tree tree;
+	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
+
+	bench_stop(b, "web1");
+	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = -EOPNOTSUPP;
+	bench_publish(b);
+	CU_ASSERT_EQUAL(kept(b), 0);
+	free_both(b, &tree);
+}
+
+/* The card's driver was unbound: the function is there, and so may be its rate. */
+static void test_no_driver(void)
+{
+	struct vf_tree tree;
+	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
+	struct guest *g = guest_ref(inventory_find(b->running, "web1"));
+	char net[128], away[128];
+
+	snprintf(net, sizeof(net), "%s/" VF_DEVICES VF_CARD "/net", tree.root);
+	snprintf(away, sizeof(away), "%s/away", tree.root);
+	CU_ASSERT_EQUAL(rename(net, away), 0);
+	bench_stop(b, "web1");
+	bench_publish(b);
+	look_again(b);
+	CU_ASSERT_EQUAL(kept(b), 1);
+	CU_ASSERT_EQUAL(bench_logged(b, VF_1), 1);
+	CU_ASSERT_EQUAL(rename(away, net), 0);
+	look_again(b);
+	CU_ASSERT_EQUAL(left(b, g).u64, 777000000);
+	guest_unref(g);
+	free_both(b, &tree);
+}
+
+/* A guest whose function the card leaves out is limited as soon as it does not; nobody is blamed.
+ */
+static void test_absent(void)
+{
+	struct vf_tree tree;
+	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "silver");
+	struct fake *f = &b->fakes[ADAPTER_NET];
+
+	f->fail_read[KNOB_NET_OUT] = -EAGAIN;
+	bench_set_class(b, "web1", "fast");
+	bench_settle(b);
+	CU_ASSERT_FALSE(guests_quiet(bench_row(b, "web1")));
+	bench_pass(b, 1000000);
+	CU_ASSERT_PTR_NULL(guests_trouble(bench_row(b, "web1")));
+	f->fail_read[KNOB_NET_OUT] = -EIO; /* as net_vf says then */
+	bench_pass(b, 1000000);
+	CU_ASSERT_PTR_NOT_NULL(guests_trouble(bench_row(b, "web1")));
+	f->fail_read[KNOB_NET_OUT] = 0;
+	bench_pass(b, 1000000);
+	ASSERT_STR(sent(b), "300000000");
+	bench_pass(b, 1000000);
+	CU_ASSERT_PTR_NULL(guests_trouble(bench_row(b, "web1")));
+	CU_ASSERT_EQUAL(b->e->repaired, 0);
+	free_both(b, &tree);
+}
+
 static const struct test tests[] = {
 	{ "classes with and without a limit", test_classes },
 	{ "drift is repaired, rounding is none", test_drift },
@@ -427,6 +511,10 @@ static const struct test tests[] = {
 	{ "another guest has it, after a restart", test_taken_over_unseen },
 	{ "it was unplugged", test_unplugged },
 	{ "it is no more", test_no_card },
+	{ "it is being reset", test_reset },
+	{ "its card refuses", test_refused },
+	{ "its card has no driver", test_no_driver },
+	{ "a guest's function is absent", test_absent },
 };
 
 int main(void)
