@@ -28,7 +28,7 @@ static struct lane *lane_of(struct engine *e, const struct plan_entry *entry)
 {
 	struct guest_row *row = guests_find(&e->guests, entry->target.guest_id);
 
-	return row ? guests_lane(row, entry->knob) : NULL;
+	return row ? guests_lane(row, &entry->target, entry->knob) : NULL;
 }
 
 static int compare_keys(const struct plan_entry *a, const struct plan_entry *b)
@@ -290,8 +290,9 @@ void engine_settle_written(struct engine *e, const struct diff *d)
 	uint64_t now_us = engine_now_us(e);
 
 	for (size_t i = 0; i < d->count; i++) {
-		struct guest_row *row = guests_find(&e->guests, d->changes[i].target.guest_id);
-		struct lane *lane = row ? guests_lane(row, d->changes[i].knob) : NULL;
+		const struct change *c = &d->changes[i];
+		struct guest_row *row = guests_find(&e->guests, c->target.guest_id);
+		struct lane *lane = row ? guests_lane(row, &c->target, c->knob) : NULL;
 
 		if (lane && lane->touched)
 			settle_lane(e, lane, now_us);

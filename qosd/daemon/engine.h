@@ -42,6 +42,7 @@ struct inflight {          /* a change handed to a worker */
 	uint64_t ticket;   /* ascending in the array */
 	uint32_t guest_id; /* 0: a group above guests */
 	enum knob_id knob;
+	unsigned int lane; /* of its row */
 	bool done;
 };
 

@@ -81,7 +81,7 @@ static bool given_back(struct engine *e, const struct plan_entry *x)
 	struct knob_value actual;
 	int r;
 
-	if (row && guests_lane(row, x->knob)->inflight)
+	if (row && guests_lane(row, &x->target, x->knob)->inflight)
 		return false;
 	r = engine_read(e, &x->target, x->knob, &actual, NULL);
 	if (r == -ENOENT || r == -ESRCH || r == -ENODEV)

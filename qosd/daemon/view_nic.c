@@ -122,7 +122,7 @@ static void add_reading(const struct nic_view *v, bool in, const struct nic_read
 static const char *why_unshaped(const struct nic_view *v, const char *in_obstacle)
 {
 	const struct qerr *trouble =
-		v->row ? &v->row->lanes[knob_get(KNOB_NET_IN)->adapter].trouble : NULL;
+		v->row ? &v->row->lanes[v->nic->vf ? LANE_VF : ADAPTER_NET].trouble : NULL;
 
 	if (class_net_limit(v->class, true) == POLICY_NONE_U64 &&
 	    class_net_limit(v->class, false) == POLICY_NONE_U64)

@@ -87,6 +87,38 @@ static void test_drift(void)
 	free_both(b, &tree);
 }
 
+/* What the card refuses does not keep the same guest's tap back, nor is a round kept from it. */
+static void test_beside_tap(void)
+{
+	struct bench *b = bench_new(BENCH_POLICY("enforce", SLOW));
+	struct guest *g = bench_guest(b, "web1", 1, 2, 2 * GIB, "fast");
+	const struct lane *taps;
+
+	make_vf(g, VF_1);
+	b->fakes[ADAPTER_NET].only_vfs = true;
+	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = -EINVAL;
+	bench_publish(b);
+	bench_settle(b);
+	bench_pass(b, BENCH_GROWN_US);
+	taps = &bench_row(b, "web1")->lanes[ADAPTER_NET];
+	CU_ASSERT(!taps->failures && !taps->dirty && !taps->stale);
+	CU_ASSERT(bench_row(b, "web1")->lanes[LANE_VF].failures > 0);
+	CU_ASSERT_PTR_NOT_NULL(guests_trouble(bench_row(b, "web1")));
+	bench_set_class(b, "web1", "slow");
+	bench_settle(b);
+	ASSERT_STR(sent(b), "1500000"); /* at once, while the function waits for its next try */
+	ASSERT_STR(bench_value(b, "web1", TARGET_NIC, 1, KNOB_NET_OUT), "max");
+	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = 0;
+	bench_pass(b, 60000000);
+	ASSERT_STR(bench_value(b, "web1", TARGET_NIC, 1, KNOB_NET_OUT), "1000000");
+	b->fakes[ADAPTER_NET].async = true; /* and it is known whose a change in flight was */
+	bench_set_class(b, "web1", "fast");
+	bench_settle(b);
+	CU_ASSERT_EQUAL(bench_row(b, "web1")->lanes[LANE_VF].inflight, 0);
+	ASSERT_STR(bench_value(b, "web1", TARGET_NIC, 1, KNOB_NET_OUT), "300000000");
+	bench_free(b);
+}
+
 static void test_release(void)
 {
 	struct vf_tree tree;
@@ -496,6 +528,7 @@ static void test_absent(void)
 static const struct test tests[] = {
 	{ "classes with and without a limit", test_classes },
 	{ "drift is repaired, rounding is none", test_drift },
+	{ "a tap beside it does not suffer", test_beside_tap },
 	{ "release gives the card's rate back", test_release },
 	{ "observe writes nothing", test_observe },
 	{ "its guest has stopped", test_stopped },
