@@ -225,7 +225,7 @@ struct plan *engine_release_plan(struct engine *e);
 void engine_release_settle(struct engine *e, const struct plan *plan);
 /* What the plan gives back of passing knobs (baseline_plan_orphans) and holds is forgotten, too. */
 void engine_passing_settle(struct engine *e, const struct plan *wanted);
-/* Is anything being given back? */
+/* Is anything being given back? Not with --observe. */
 bool engine_releasing(const struct engine *e);
 /* The operator says enforce: nothing stays released. */
 void engine_take_back(struct engine *e);

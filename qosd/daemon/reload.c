@@ -103,7 +103,7 @@ int engine_load_policy(struct engine *e, struct qerr *err)
 
 void engine_settle_mode(struct engine *e)
 {
-	bool writing = engine_enforcing(e) || (engine_releasing(e) && !e->options.observe);
+	bool writing = engine_enforcing(e) || engine_releasing(e);
 
 	for (size_t i = 0; i < ARRAY_SIZE(e->adapters); i++) {
 		struct adapter *a = e->adapters[i];

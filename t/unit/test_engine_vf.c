@@ -405,6 +405,103 @@ static void test_taken_over_unseen(void)
 	free_both(b, &tree);
 }
 
+/* ---- releasing all ---- */
+
+/* Its guest has stopped, and the card refuses: the release goes on until it does not. */
+static void test_release_left(void)
+{
+	struct vf_tree tree;
+	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
+	struct guest *g = guest_ref(inventory_find(b->running, "web1"));
+	struct qerr err = { 0 };
+
+	bench_stop(b, "web1");
+	bench_guest(b, "db1", 2, 2, 2 * GIB, "silver");
+	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = -EINVAL;
+	bench_publish(b);
+	bench_settle(b);
+	b->fakes[ADAPTER_NET].only_vfs = true;
+	CU_ASSERT_EQUAL(engine_release(b->e, NULL, &err), 0);
+	bench_settle(b);
+	bench_pass(b, 2000000);
+	CU_ASSERT(engine_releasing(b->e));
+	CU_ASSERT_EQUAL(bench_logged(b, "every value is as it was"), 0);
+	CU_ASSERT_EQUAL(bench_logged(b, VF_1), 1);
+	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = 0;
+	bench_pass(b, 2000000);
+	CU_ASSERT(!engine_releasing(b->e));
+	CU_ASSERT_EQUAL(bench_logged(b, "every value is as it was"), 1);
+	CU_ASSERT_EQUAL(left(b, g).u64, 777000000);
+	guest_unref(g);
+	free_both(b, &tree);
+}
+
+/* In observe mode its guest stopped, and another one has it: both are of the release. */
+static void test_release_taken_over(void)
+{
+	struct vf_tree tree;
+	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
+	struct qerr err = { 0 };
+
+	CU_ASSERT_EQUAL(engine_set_mode(b->e, MODE_OBSERVE, &err), 0);
+	take_over(b, "slow", "300000000");
+	CU_ASSERT_EQUAL(engine_release(b->e, NULL, &err), 0);
+	bench_settle(b);
+	ASSERT_STR(sent_by_db1(b), "777000000");
+	CU_ASSERT(!engine_releasing(b->e));
+	CU_ASSERT_EQUAL(kept(b), 0);
+	free_both(b, &tree);
+}
+
+/* Killed in the middle of a release, and started anew with --observe: nothing is written. */
+static void test_release_observed(void)
+{
+	struct vf_tree tree;
+	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
+	struct guest *web1 = guest_ref(inventory_find(b->running, "web1"));
+	struct qerr err = { 0 };
+	unsigned int writes;
+
+	bench_guest(b, "db1", 2, 2, 2 * GIB, "slow");
+	bench_publish(b);
+	bench_settle(b);
+	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = -EINVAL;
+	b->fakes[ADAPTER_CGROUP].fail[KNOB_CPU_WEIGHT] = -EINVAL;
+	CU_ASSERT_EQUAL(engine_release(b->e, NULL, &err), 0);
+	CU_ASSERT(engine_releasing(b->e));
+	bench_kill(b);
+	b->observe = true;
+	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = 0;
+	b->fakes[ADAPTER_CGROUP].fail[KNOB_CPU_WEIGHT] = 0;
+	bench_stop(b, "web1");
+	bench_boot(b);
+	b->e->sysfs = tree.root;
+	writes = bench_writes(b);
+	bench_publish(b);
+	bench_settle(b);
+	for (int i = 0; i < 4; i++)
+		look_again(b);
+	bench_drift(b);
+	bench_pass(b, 2000000);
+	CU_ASSERT_EQUAL(bench_writes(b), writes);
+	CU_ASSERT_EQUAL(left(b, web1).u64, 300000000);
+	ASSERT_STR(bench_value(b, "db1", TARGET_NIC, 0, KNOB_NET_OUT), "1500000");
+	bench_kill(b);
+	b->observe = false; /* and the release is not forgotten */
+	bench_boot(b);
+	b->e->sysfs = tree.root;
+	bench_publish(b);
+	for (int i = 0; i < 4; i++)
+		look_again(b);
+	bench_pass(b, 2000000);
+	CU_ASSERT_EQUAL(left(b, web1).u64, 777000000);
+	ASSERT_STR(bench_value(b, "db1", TARGET_NIC, 0, KNOB_NET_OUT), "max");
+	guest_unref(web1);
+	free_both(b, &tree);
+}
+
+/* ---- it goes ---- */
+
 /* Unplugged, or the whole function is no more: then there is nothing to write. */
 static void test_unplugged(void)
 {
@@ -528,6 +625,9 @@ static void test_absent(void)
 static const struct test tests[] = {
 	{ "classes with and without a limit", test_classes },
 	{ "drift is repaired, rounding is none", test_drift },
+	{ "release of what a guest left", test_release_left },
+	{ "release when another guest has it", test_release_taken_over },
+	{ "release, killed, and --observe", test_release_observed },
 	{ "a tap beside it does not suffer", test_beside_tap },
 	{ "release gives the card's rate back", test_release },
 	{ "observe writes nothing", test_observe },
