@@ -102,6 +102,7 @@ SCRIPT_TESTS = \
 	t/check-layering \
 	t/conf/check-man.sh \
 	t/unit/test_exporter.sh \
+	t/unit/test_lab_kernel.sh \
 	t/unit/test_qosctl.sh
 
 if HAVE_CUNIT
