@@ -81,6 +81,7 @@ DAEMON_TESTS = \
 	t/unit/test_engine_luck \
 	t/unit/test_engine_trial \
 	t/unit/test_engine_vf \
+	t/unit/test_engine_vf_left \
 	t/unit/test_hook \
 	t/unit/test_methods \
 	t/unit/test_replay \
@@ -188,6 +189,7 @@ t_unit_test_engine_state_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_luck_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_trial_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_vf_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_vf_left_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_lease_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_hook_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_methods_LDADD = $(DAEMON_TEST_LIBS)

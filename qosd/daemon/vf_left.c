@@ -9,8 +9,8 @@
  * - Another guest has the function: it takes the value of before over as its own, and the plan sees
  *   to it, which limits that guest or gives the value back. But if the card shows another rate than
  *   the one that qosd set last, somebody else has set it, for that guest: then it is left alone.
- *   What qosd set is not known after a restart; then the rate is taken for qosd's, which it was
- *   when the entry was made.
+ *   Where one of the two is not known (after a restart, or while the function is reset) the rate is
+ *   taken for qosd's: that it was, since there is an entry.
  *
  * Nothing is given back while the guest may only not have been told of by libvirt: while its
  * process lives, or, if that is not known (after a restart), until two drift checks have missed it.
@@ -95,12 +95,13 @@ static enum outcome hand_on(struct engine *e, const struct baseline_entry *entry
 	if (set.u64 && engine_read(e, to, KNOB_NET_OUT, &is, NULL) == 0 && is.u64 != set.u64)
 		return DONE;
 	r = baseline_put(e->baseline, to, KNOB_NET_OUT, &value);
-	if (r < 0)
-		return WAITS;
-	e->baseline_unsaved |= r > 0;
+	if (r > 0 && state_save_baseline(e, NULL) < 0) {
+		(void)baseline_drop(e->baseline, to, KNOB_NET_OUT);
+		r = -EIO; /* or neither of the two would be on disk */
+	}
 	if (r > 0)
 		baseline_note_set(e->baseline, to, KNOB_NET_OUT, &set);
-	return HANDED_ON;
+	return r < 0 ? WAITS : HANDED_ON;
 }
 
 static enum outcome give_back(struct engine *e, struct guest *g, const struct knob_value *value,
