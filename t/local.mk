@@ -81,6 +81,7 @@ DAEMON_TESTS = \
 	t/unit/test_engine_luck \
 	t/unit/test_engine_trial \
 	t/unit/test_engine_vf \
+	t/unit/test_engine_vf_left \
 	t/unit/test_hook \
 	t/unit/test_methods \
 	t/unit/test_replay \
@@ -102,6 +103,7 @@ SCRIPT_TESTS = \
 	t/check-layering \
 	t/conf/check-man.sh \
 	t/unit/test_exporter.sh \
+	t/unit/test_lab_kernel.sh \
 	t/unit/test_qosctl.sh
 
 if HAVE_CUNIT
@@ -131,7 +133,8 @@ t_unit_test_net_survive_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_law_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_line_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_vf_LDADD = $(HOST_TEST_LIBS)
-t_unit_test_net_vf_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=net_nl_talk -Wl,--wrap=net_nl_ask
+t_unit_test_net_vf_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=net_nl_talk -Wl,--wrap=net_nl_ask \
+	-Wl,--wrap=clock_gettime
 t_unit_test_proc_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_sensor_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_sensor_vcpu_LDADD = $(HOST_TEST_LIBS) -lpthread
@@ -186,6 +189,7 @@ t_unit_test_engine_state_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_luck_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_trial_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_engine_vf_LDADD = $(DAEMON_TEST_LIBS)
+t_unit_test_engine_vf_left_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_lease_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_hook_LDADD = $(DAEMON_TEST_LIBS)
 t_unit_test_methods_LDADD = $(DAEMON_TEST_LIBS)

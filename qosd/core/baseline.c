@@ -164,6 +164,24 @@ const struct baseline_entry *baseline_at(const struct baseline *b, size_t i)
 	return i < b->count ? &b->entries[i] : NULL;
 }
 
+struct baseline_entry *baseline_entry_at(struct baseline *b, size_t i)
+{
+	return i < b->count ? &b->entries[i] : NULL;
+}
+
+void baseline_note_set(struct baseline *b, const struct target *t, enum knob_id knob,
+		       const struct knob_value *value)
+{
+	char key[BASELINE_KEY_MAX];
+	size_t slot;
+
+	if (t->kind != TARGET_NIC || !knob_passes(t, knob) || !b->count || key_of(t, key) < 0)
+		return;
+	slot = find_slot(b, key, knob);
+	if (b->slots[slot])
+		b->entries[b->slots[slot] - 1].vf.set_bps = value->u64;
+}
+
 /* ---- dropping ---- */
 
 /* Drop all entries that `gone` names; the others keep their order. */

@@ -32,12 +32,24 @@
 
 struct baseline;
 
+/*
+ * What the daemon knows of a virtual function's rate, all 0: nothing. In memory alone, so that it
+ * is not known of entries of a daemon before.
+ */
+struct baseline_vf {
+	uint64_t set_bps;    /* what qosd set last, or found set as it wants it */
+	uint32_t left_since; /* drift check when it was first seen to be left; 0: it is not */
+	int pid;             /* of the guest that it is left of */
+	int told;            /* the last error of giving it back that was logged */
+};
+
 struct baseline_entry {
 	const char *key;
 	enum knob_id knob;
 	bool marked; /* to be forgotten */
 	bool stored; /* it is on disk */
 	struct knob_value value;
+	struct baseline_vf vf;
 };
 
 struct baseline *baseline_new(void); /* NULL when out of memory */
@@ -52,6 +64,10 @@ int baseline_put(struct baseline *b, const struct target *t, enum knob_id knob,
 /* NULL: never touched. Valid, with its CPU set, until the next change of the store. */
 const struct knob_value *baseline_get(const struct baseline *b, const struct target *t,
 				      enum knob_id knob);
+
+/* qosd set this value, if the target is a virtual function and has an entry. */
+void baseline_note_set(struct baseline *b, const struct target *t, enum knob_id knob,
+		       const struct knob_value *value);
 
 /* What has been given back, or has gone, is forgotten; how many entries were dropped. */
 size_t baseline_drop(struct baseline *b, const struct target *t, enum knob_id knob);
@@ -89,11 +105,11 @@ struct plan *baseline_plan(const struct baseline *b, const struct inventory *inv
 /*
  * The next entry, from place *at on, of a virtual function that no guest of the inventory has: its
  * limit would stay with the card. NULL: there is none. Fills ret with the guest's uuid, for a name
- * too, and a NIC with the PCI address (borrowed from *nic), and the card's part left out.
+ * too, and a NIC with the PCI address (borrowed from *nic), and the card's part left out. It may
+ * change the entry's `vf`; those that are passed over are left no more.
  */
-const struct baseline_entry *baseline_next_left(const struct baseline *b,
-						const struct inventory *inv, size_t *at,
-						struct guest *ret, struct guest_nic *nic);
+struct baseline_entry *baseline_next_left(struct baseline *b, const struct inventory *inv,
+					  size_t *at, struct guest *ret, struct guest_nic *nic);
 /*
  * Knobs that pass (knob_passes()), were touched once, and of which `plan` wants nothing of a
  * managed guest get entries (WHY_BASELINE) that give them back; drop them from the store when they

@@ -160,16 +160,19 @@ static bool is_left(const struct inventory *inv, const struct identity *id)
 	return true;
 }
 
-const struct baseline_entry *baseline_next_left(const struct baseline *b,
-						const struct inventory *inv, size_t *at,
-						struct guest *ret, struct guest_nic *nic)
+struct baseline_entry *baseline_next_left(struct baseline *b, const struct inventory *inv,
+					  size_t *at, struct guest *ret, struct guest_nic *nic)
 {
 	while (*at < baseline_count(b)) {
-		const struct baseline_entry *e = baseline_at(b, (*at)++);
+		struct baseline_entry *e = baseline_entry_at(b, (*at)++);
 		struct identity id;
 
-		if (!entry_is_vf(e) || identity_parse(e->key, &id) < 0 || !is_left(inv, &id))
+		if (!entry_is_vf(e) || identity_parse(e->key, &id) < 0)
 			continue;
+		if (!is_left(inv, &id)) {
+			e->vf = (struct baseline_vf){ .set_bps = e->vf.set_bps };
+			continue;
+		}
 		*nic = (struct guest_nic){ .type = "hostdev", .vf = true };
 		memcpy(nic->pci, id.device, sizeof(nic->pci));
 		*ret = (struct guest){ .start_ticks = id.start_ticks, .nics = nic, .nnics = 1 };

@@ -33,6 +33,8 @@ bool entry_is_vf(const struct baseline_entry *e);
 /* Length of the path of the scope that is only this guest's; 0 if it has none. */
 size_t guest_scope_len(const struct guest *g);
 
+struct baseline_entry *baseline_entry_at(struct baseline *b, size_t i); /* NULL: no more */
+
 /* 1 stored, 0 there already, -ENOMEM. `key` is valid. */
 int baseline_insert(struct baseline *b, const char *key, enum knob_id knob,
 		    const struct knob_value *value);

@@ -74,7 +74,8 @@ static int add_inflight(struct inflight_queue *q, const struct change *c, uint64
 		return r;
 	q->items[q->count++] = (struct inflight){ .ticket = ticket,
 						  .guest_id = c->target.guest_id,
-						  .knob = c->knob };
+						  .knob = c->knob,
+						  .lane = guests_lane_id(&c->target, c->knob) };
 	q->open++;
 	return 0;
 }
@@ -167,7 +168,7 @@ static void apply_change(struct engine *e, const struct change *c)
 	struct guest_row *row = guests_find(&e->guests, c->target.guest_id);
 	uint64_t ticket = ++e->next_ticket;
 	struct qerr err = { 0 };
-	struct lane *lane = row ? guests_lane(row, c->knob) : NULL;
+	struct lane *lane = row ? guests_lane(row, &c->target, c->knob) : NULL;
 	int r;
 
 	if (!lane)
@@ -177,7 +178,9 @@ static void apply_change(struct engine *e, const struct change *c)
 	e->written++;
 	if (r == -EINPROGRESS)
 		hand_over(e, c, lane, ticket);
-	else if (r < 0)
+	else if (r == 0)
+		baseline_note_set(e->baseline, &c->target, c->knob, &c->to);
+	else
 		note_failure(e, c->target.guest ? c->target.guest->name : c->target.path,
 			     c->target.guest != NULL, lane, c->knob, r, &err);
 }
@@ -253,7 +256,7 @@ void engine_change_done(void *user, uint64_t ticket, int result, const struct qe
 	row = guests_find(&e->guests, done.guest_id);
 	if (!row)
 		return; /* its guest has gone meanwhile */
-	lane = guests_lane(row, done.knob);
+	lane = &row->lanes[done.lane];
 	if (lane->inflight)
 		lane->inflight--;
 	if (result < 0)

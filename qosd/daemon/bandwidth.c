@@ -226,7 +226,7 @@ static bool knows_all(const struct engine *e)
 static bool is_ready(struct engine *e, const struct guest *g)
 {
 	struct guest_row *row = guests_find(&e->guests, g->id);
-	struct lane *lane = row ? guests_lane(row, KNOB_NET_IN) : NULL;
+	struct lane *lane = row ? &row->lanes[ADAPTER_NET] : NULL;
 	bool ready = lane && !lane->dirty && !lane->stale && !lane->failures && !lane->inflight &&
 		     g->start_ticks;
 

@@ -13,6 +13,7 @@
 #include "qosd/daemon/overload.h"
 
 #define VERIFY_DELAY_US 100000ULL
+#define LOOK_LATER_US   1000000ULL
 #define START_US        5000000ULL
 
 int engine_read(struct engine *e, const struct target *t, enum knob_id knob, struct knob_value *ret,
@@ -27,7 +28,7 @@ static struct lane *lane_of(struct engine *e, const struct plan_entry *entry)
 {
 	struct guest_row *row = guests_find(&e->guests, entry->target.guest_id);
 
-	return row ? guests_lane(row, entry->knob) : NULL;
+	return row ? guests_lane(row, &entry->target, entry->knob) : NULL;
 }
 
 static int compare_keys(const struct plan_entry *a, const struct plan_entry *b)
@@ -85,6 +86,13 @@ static bool grown_up(struct engine *e, const struct plan_entry *entry)
 	return !row->id || now_us - row->seen_us >= START_US;
 }
 
+/* What is wanted may not hold, and the lane says so meanwhile. */
+static void look_later(struct engine *e, struct lane *lane)
+{
+	lane->unsure = true;
+	engine_mark_at(e, engine_now_us(e) + LOOK_LATER_US);
+}
+
 static void note_read_error(struct engine *e, const struct plan_entry *entry, struct lane *lane,
 			    int r, const struct qerr *err)
 {
@@ -101,6 +109,8 @@ static void note_read_error(struct engine *e, const struct plan_entry *entry, st
 		return;
 	if (r == -EAGAIN) { /* not known yet */
 		lane->dirty = true;
+		if (entry->target.kind == TARGET_NIC) /* and nobody will tell when it is */
+			look_later(e, lane);
 		return;
 	}
 	if (lane->told != r && (!entry->target.guest || grown_up(e, entry))) {
@@ -157,8 +167,10 @@ static int compare_entry(struct engine *e, const struct plan_entry *entry, bool 
 		note_read_error(e, entry, lane, r, &err);
 		return 0;
 	}
-	if (knob_holds(entry->knob, &entry->want, &actual))
+	if (knob_holds(entry->knob, &entry->want, &actual)) {
+		baseline_note_set(e->baseline, &entry->target, entry->knob, &actual);
 		return 0;
+	}
 	if (lane->verify && settled_before) {
 		note_not_held(e, entry, lane, &actual);
 		return 0;
@@ -278,8 +290,9 @@ void engine_settle_written(struct engine *e, const struct diff *d)
 	uint64_t now_us = engine_now_us(e);
 
 	for (size_t i = 0; i < d->count; i++) {
-		struct guest_row *row = guests_find(&e->guests, d->changes[i].target.guest_id);
-		struct lane *lane = row ? guests_lane(row, d->changes[i].knob) : NULL;
+		const struct change *c = &d->changes[i];
+		struct guest_row *row = guests_find(&e->guests, c->target.guest_id);
+		struct lane *lane = row ? guests_lane(row, &c->target, c->knob) : NULL;
 
 		if (lane && lane->touched)
 			settle_lane(e, lane, now_us);

@@ -320,7 +320,7 @@ static int start_loop(struct engine *e, struct qerr *err)
 static int start_adapters(struct engine *e, struct qerr *err)
 {
 	struct cgroup_config cgroup = { 0 };
-	struct net_config net = { .readonly = !engine_enforcing(e) && !e->giving_back,
+	struct net_config net = { .readonly = !engine_enforcing(e) && !engine_releasing(e),
 				  .way = (enum net_way)e->policy->host.shaper };
 	struct virt_config virt = { .uri = e->options.libvirt_uri, .bind = cgroup_bind_guest };
 	int r = worker_new("qosd-systemd", WORKER_QUEUE_MAX, &e->systemd_worker);

@@ -42,6 +42,7 @@ struct inflight {          /* a change handed to a worker */
 	uint64_t ticket;   /* ascending in the array */
 	uint32_t guest_id; /* 0: a group above guests */
 	enum knob_id knob;
+	unsigned int lane; /* of its row */
 	bool done;
 };
 
@@ -146,7 +147,6 @@ struct engine {
 	uint64_t repaired;   /* foreign changes put right since start */
 	unsigned int drifts; /* drift checks since start */
 	const char *sysfs;   /* NULL: /sys; another in tests */
-	int left_told;       /* the last error of engine_give_back_vfs() that was logged */
 };
 
 /* ---- life (engine.c) ---- */
@@ -162,8 +162,6 @@ int engine_run(struct engine *e);               /* until SIGTERM or SIGINT; exit
 uint64_t engine_now_us(const struct engine *e); /* CLOCK_MONOTONIC of this turn of the loop */
 /* Takes over the guests of now; a turn follows. */
 void engine_take_inventory(struct engine *e, struct inventory *fresh);
-/* Limits of virtual functions outlive their guests: those that no guest of `now` has. */
-void engine_give_back_vfs(struct engine *e, const struct inventory *now);
 /* From now on a vCPU that comes or goes has its guest looked at. 0 or negative errno. */
 int engine_watch_vcpus(struct engine *e);
 /* Something changed: make a turn soon. */
@@ -227,10 +225,14 @@ struct plan *engine_release_plan(struct engine *e);
 void engine_release_settle(struct engine *e, const struct plan *plan);
 /* What the plan gives back of passing knobs (baseline_plan_orphans) and holds is forgotten, too. */
 void engine_passing_settle(struct engine *e, const struct plan *wanted);
-/* Is anything being given back? */
+/* Is anything being given back? Not with --observe. */
 bool engine_releasing(const struct engine *e);
 /* The operator says enforce: nothing stays released. */
 void engine_take_back(struct engine *e);
+
+/* ---- rates of virtual functions that their guests left behind (vf_left.c) ---- */
+/* Give back those that no guest of `now` has; how many could not be yet, but may be later. */
+size_t engine_give_back_vfs(struct engine *e, const struct inventory *now);
 
 /* ---- policy (reload.c) ---- */
 /* First load at start: findings are logged. */

@@ -117,18 +117,29 @@ void guests_done(struct guest_table *t)
 	memset(t, 0, sizeof(*t));
 }
 
-struct lane *guests_lane(struct guest_row *row, enum knob_id knob)
+static bool is_vf(const struct target *t)
+{
+	return t->kind == TARGET_NIC && t->guest && t->index < t->guest->nnics &&
+	       t->guest->nics[t->index].vf;
+}
+
+unsigned int guests_lane_id(const struct target *t, enum knob_id knob)
 {
 	switch (knob) {
 	case KNOB_CPU_MAX:
-		return &row->lanes[LANE_QUOTA];
+		return LANE_QUOTA;
 	case KNOB_CPU_MAX_BURST:
-		return &row->lanes[LANE_BURST];
+		return LANE_BURST;
 	case KNOB_CPU_WEIGHT:
-		return &row->lanes[LANE_WEIGHT];
+		return LANE_WEIGHT;
 	default:
-		return &row->lanes[knob_get(knob)->adapter];
+		return is_vf(t) ? LANE_VF : knob_get(knob)->adapter;
 	}
+}
+
+struct lane *guests_lane(struct guest_row *row, const struct target *t, enum knob_id knob)
+{
+	return &row->lanes[guests_lane_id(t, knob)];
 }
 
 void guests_mark(struct guest_row *row)

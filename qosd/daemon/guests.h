@@ -8,7 +8,8 @@
  *
  * A lane is one adapter's part of a row: libvirt that hangs must not keep back a cgroup write of
  * the same guest. The CPU quota, by which a guest is throttled, has a lane of its own: it waits
- * neither for systemd, which writes the weight, nor for a reservation that cannot be set.
+ * neither for systemd, which writes the weight, nor for a reservation that cannot be set. Virtual
+ * functions have one, too: what their card refuses is no reason to leave taps alone.
  */
 #ifndef QOSD_DAEMON_GUESTS_H
 #define QOSD_DAEMON_GUESTS_H
@@ -62,7 +63,7 @@ struct lane {
 };
 
 /* Beside enum adapter_id: what throttles a CPU must not wait because something else fails. */
-enum lane_id { LANE_QUOTA = ADAPTER_COUNT, LANE_BURST, LANE_WEIGHT, LANE_COUNT };
+enum lane_id { LANE_QUOTA = ADAPTER_COUNT, LANE_BURST, LANE_WEIGHT, LANE_VF, LANE_COUNT };
 
 struct guest_row {
 	uint32_t id;
@@ -103,8 +104,9 @@ int guests_sync(struct guest_table *t, const struct inventory *inv,
 		void (*gone)(void *user, const struct guest_row *row), void *user);
 void guests_done(struct guest_table *t);
 
-/* The lane of a knob. */
-struct lane *guests_lane(struct guest_row *row, enum knob_id knob);
+/* The lane of a target's knob: its place in row->lanes. */
+unsigned int guests_lane_id(const struct target *t, enum knob_id knob);
+struct lane *guests_lane(struct guest_row *row, const struct target *t, enum knob_id knob);
 /* Read everything of the row back at the next turn. */
 void guests_mark(struct guest_row *row);
 /* The operator or the world moved: forget back-offs, try at once. */

@@ -97,59 +97,6 @@ static void mark_changed_guests(struct engine *e, const struct inventory *before
 		e->guests.rows[i].lanes[ADAPTER_LIBVIRT].dirty = true;
 }
 
-/* libvirt was only unable to tell of it this time. */
-static bool still_lives(const struct engine *e, const struct guest *g)
-{
-	const struct guest *known =
-		e->picture ? inventory_find(e->picture->inventory, g->uuid) : NULL;
-
-	return known && known->start_ticks == g->start_ticks && strcmp(known->uuid, g->uuid) == 0 &&
-	       process_lives(known);
-}
-
-/* 0: given back, or there is nothing any more that could have it. */
-static int give_back_vf(struct engine *e, struct guest *g, const struct knob_value *value,
-			struct qerr *err)
-{
-	struct adapter *net = e->adapters[ADAPTER_NET];
-	struct change c = { .target = { .kind = TARGET_NIC, .guest = g },
-			    .knob = KNOB_NET_OUT,
-			    .to = *value,
-			    .why = { .kind = WHY_BASELINE } };
-	int r;
-
-	virt_find_vf(e->sysfs, &g->nics[0]);
-	r = guest_nic_is_vf(&g->nics[0]) ? net->ops->apply(net, &c, ++e->next_ticket, err) : 0;
-	return r == -ENOENT || r == -ENODEV || r == -EOPNOTSUPP ? 0 : r;
-}
-
-void engine_give_back_vfs(struct engine *e, const struct inventory *now)
-{
-	const struct baseline_entry *entry;
-	struct guest_nic nic;
-	struct guest g;
-	size_t at = 0;
-	int told = 0;
-
-	while ((engine_enforcing(e) || e->giving_back) &&
-	       (entry = baseline_next_left(e->baseline, now, &at, &g, &nic))) {
-		struct target t = { .kind = TARGET_NIC, .guest = &g };
-		struct qerr err = { 0 };
-		int r = still_lives(e, &g) ? -EBUSY : give_back_vf(e, &g, &entry->value, &err);
-
-		nic.vf = true; /* its name in the store, also when it is none any more */
-		if (r == 0)
-			baseline_mark(e->baseline, &t, KNOB_NET_OUT);
-		else if (r != -EBUSY && e->left_told != r)
-			log_error(&e->log, LOG_WARNING, &(struct log_about){ .error = r }, nic.pci,
-				  &err);
-		told = r == 0 || r == -EBUSY ? told : r;
-	}
-	e->left_told = told;
-	if (baseline_sweep(e->baseline))
-		e->baseline_rewrite = true;
-}
-
 void engine_take_inventory(struct engine *e, struct inventory *fresh)
 {
 	struct inventory *before = e->inventory;

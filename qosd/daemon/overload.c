@@ -380,7 +380,7 @@ static bool is_lifted(struct engine *e, const struct plan_entry *x, struct guest
 
 	if (!lease_lapses(x->knob))
 		return true;
-	if (guests_lane(row, x->knob)->inflight)
+	if (guests_lane(row, &x->target, x->knob)->inflight)
 		return false;
 	r = engine_read(e, &x->target, x->knob, &actual, NULL);
 	return r == -EOPNOTSUPP || (r == 0 && knob_holds(x->knob, &x->want, &actual));

@@ -4,7 +4,8 @@
  *
  * Releasing is a state, not an act: while something is released, each turn writes the plan that the
  * baseline store makes, with the same order, back-off and verification as any other; a value that
- * was read back as it was before is forgotten; the release is over when the store has none left.
+ * was read back as it was before is forgotten; the release is over when the store has none left,
+ * nor a rate that a guest which has stopped left with a card (vf_left.c).
  *
  * A released guest is left alone until it starts anew, gets a class by `qosctl class`, or `qosctl
  * mode enforce` takes all back. Releasing all also turns the mode to observe.
@@ -19,6 +20,8 @@
 
 bool engine_releasing(const struct engine *e)
 {
+	if (e->options.observe) /* what a daemon before began waits for one that may write */
+		return false;
 	if (e->giving_back)
 		return true;
 	for (size_t i = 0; i < e->guests.count; i++)
@@ -81,7 +84,7 @@ static bool given_back(struct engine *e, const struct plan_entry *x)
 	struct knob_value actual;
 	int r;
 
-	if (row && guests_lane(row, x->knob)->inflight)
+	if (row && guests_lane(row, &x->target, x->knob)->inflight)
 		return false;
 	r = engine_read(e, &x->target, x->knob, &actual, NULL);
 	if (r == -ENOENT || r == -ESRCH || r == -ENODEV)
@@ -142,7 +145,11 @@ static void release_is_over(struct engine *e)
 
 void engine_release_settle(struct engine *e, const struct plan *plan)
 {
-	if (drop_held(e, plan) == 0 && e->inflight.open == 0)
+	size_t left = drop_held(e, plan);
+
+	if (e->giving_back)
+		left += engine_give_back_vfs(e, e->inventory);
+	if (left == 0 && e->inflight.open == 0)
 		release_is_over(e);
 	else
 		engine_mark_at(e, engine_now_us(e) + LOOK_AGAIN_US);
@@ -155,7 +162,6 @@ int engine_release(struct engine *e, const struct guest *only, struct qerr *err)
 	if (!e->inventory)
 		return qerr_set(err, -EAGAIN, "libvirt has not answered yet; try again");
 	if (!only) {
-		engine_give_back_vfs(e, e->inventory);
 		overload_forget(e);
 		e->mode = MODE_OBSERVE;
 		e->mode_overridden = e->mode != e->policy->mode;
@@ -173,6 +179,7 @@ int engine_release(struct engine *e, const struct guest *only, struct qerr *err)
 	log_message(&e->log, LOG_INFO, only ? &(struct log_about){ .guest = only->name } : NULL,
 		    "giving %s the values of before qosd back", only ? only->name : "all guests");
 	engine_settle_mode(e);
+	engine_give_back_vfs(e, e->inventory);
 	state_save_runtime(e); /* should it be killed in this turn, the next daemon goes on */
 	engine_turn(e);
 	state_save_runtime(e);

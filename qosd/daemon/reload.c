@@ -103,7 +103,7 @@ int engine_load_policy(struct engine *e, struct qerr *err)
 
 void engine_settle_mode(struct engine *e)
 {
-	bool writing = engine_enforcing(e) || (engine_releasing(e) && !e->options.observe);
+	bool writing = engine_enforcing(e) || engine_releasing(e);
 
 	for (size_t i = 0; i < ARRAY_SIZE(e->adapters); i++) {
 		struct adapter *a = e->adapters[i];
@@ -125,6 +125,8 @@ static void set_mode(struct engine *e, enum policy_mode mode)
 	if (mode == MODE_ENFORCE)
 		engine_take_back(e);
 	engine_settle_mode(e);
+	if (e->inventory)
+		engine_give_back_vfs(e, e->inventory); /* before anything is set for others */
 }
 
 /* From here nothing fails: the new policy is in force. */

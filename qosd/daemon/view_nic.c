@@ -118,17 +118,20 @@ static void add_reading(const struct nic_view *v, bool in, const struct nic_read
 	add(v, in, QUEUE, counter(c->queue_ns_max / 1000));
 }
 
-/* Why no limit is in force, for people. in_obstacle: why there is none towards the guest. */
+/*
+ * Why no limit is in force, for people; NULL: none is wanted. in_obstacle: why there is none
+ * towards the guest, which is told of that direction.
+ */
 static const char *why_unshaped(const struct nic_view *v, const char *in_obstacle)
 {
 	const struct qerr *trouble =
-		v->row ? &v->row->lanes[knob_get(KNOB_NET_IN)->adapter].trouble : NULL;
+		v->row ? &v->row->lanes[v->nic->vf ? LANE_VF : ADAPTER_NET].trouble : NULL;
 
 	if (class_net_limit(v->class, true) == POLICY_NONE_U64 &&
 	    class_net_limit(v->class, false) == POLICY_NONE_U64)
 		return "its class has no net.limit";
 	if (in_obstacle && class_net_limit(v->class, false) == POLICY_NONE_U64)
-		return in_obstacle;
+		return NULL;
 	if (!engine_enforcing(v->e))
 		return "mode observe: nothing is set";
 	if (v->row && (v->row->released || guests_held(v->row, (uint64_t)time(NULL))))

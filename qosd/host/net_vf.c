@@ -16,14 +16,18 @@
 #include "qosd/host/net_ask.h"
 #include "qosd/host/net_shape.h"
 
-#define CARD_FRESH_NS 50000000ULL
-#define REFUSED_NS    60000000000ULL
-#define MBIT_BPS      1000000ULL
+#define CARD_FRESH_NS    50000000ULL
+#define CARD_FRESH_TIMES 10
+#define REFUSED_NS       60000000000ULL
+#define MISSING_NS       10000000000ULL
+#define MBIT_BPS         1000000ULL
 
 void net_vfs_done(struct net_vfs *v)
 {
-	for (size_t i = 0; i < v->count; i++)
+	for (size_t i = 0; i < v->count; i++) {
 		free(v->cards[i].rates);
+		free(v->cards[i].past);
+	}
 	free(v->cards);
 	*v = (struct net_vfs){ 0 };
 }
@@ -98,34 +102,57 @@ static struct net_card *card_of(struct net_vfs *v, uint32_t ifindex)
 	return &v->cards[v->count++];
 }
 
-static int ask(struct net *n, struct net_card *card, const char *name, struct qerr *err)
+static int ask_driver(struct net *n, struct net_card *card, const char *name, struct qerr *err)
 {
 	struct asking a = { .card = card };
-	uint64_t now_ns = monotonic_ns();
 	int r;
 
-	if (card->asked_ns && now_ns - card->asked_ns < CARD_FRESH_NS)
-		return 0;
-	card->asked_ns = 0;
 	card->count = 0;
 	r = net_ask_card(n->nl, card->ifindex, on_card, &a);
 	if (r == 0)
 		r = a.r;
 	if (r == -ENODEV)
 		return qerr_set(err, -ENOENT, "%s has gone", name);
-	if (r < 0)
-		return qerr_set(err, r, "cannot ask %s for its virtual functions: %s", name,
-				net_nl_why(n->nl));
-	card->asked_ns = now_ns;
-	return 0;
+	return r < 0 ? qerr_set(err, r, "cannot ask %s for its virtual functions: %s", name,
+				net_nl_why(n->nl))
+		     : 0;
 }
 
-static const struct ifla_vf_rate *rate_of(const struct net_card *card, uint32_t vf)
+static int ask(struct net *n, struct net_card *card, const char *name, struct qerr *err)
+{
+	uint64_t begun_ns = monotonic_ns();
+
+	if (!card->asked_ns || begun_ns - card->asked_ns >= card->fresh_ns) {
+		card->trouble.code = 0;
+		(void)ask_driver(n, card, name, &card->trouble);
+		card->asked_ns = monotonic_ns();
+		card->fresh_ns = (card->asked_ns - begun_ns) * CARD_FRESH_TIMES;
+		if (card->fresh_ns < CARD_FRESH_NS)
+			card->fresh_ns = CARD_FRESH_NS;
+	}
+	if (card->trouble.code && err)
+		*err = card->trouble;
+	return card->trouble.code;
+}
+
+static struct ifla_vf_rate *rate_of(const struct net_card *card, uint32_t vf)
 {
 	for (size_t i = 0; i < card->count; i++)
 		if (card->rates[i].vf == vf)
 			return &card->rates[i];
 	return NULL;
+}
+
+/* NULL: out of memory. */
+static struct net_vf_past *past_of(struct net_card *card, uint32_t vf)
+{
+	for (size_t i = 0; i < card->npast; i++)
+		if (card->past[i].vf == vf)
+			return &card->past[i];
+	if (mem_grow(&card->past, &card->past_capacity, card->npast + 1, sizeof(*card->past)) < 0)
+		return NULL;
+	card->past[card->npast] = (struct net_vf_past){ .vf = vf };
+	return &card->past[card->npast++];
 }
 
 static int refused(const char *name, struct qerr *err)
@@ -137,26 +164,38 @@ static int refused(const char *name, struct qerr *err)
 		name);
 }
 
-static bool refused_lately(const struct net_card *card)
+static int missing(struct net_vf_past *past, const struct net_dev *dev, struct qerr *err)
 {
-	return card->refused_ns && monotonic_ns() - card->refused_ns < REFUSED_NS;
+	uint64_t now_ns = monotonic_ns();
+
+	if (!past->missing_ns)
+		past->missing_ns = now_ns;
+	if (now_ns - past->missing_ns < MISSING_NS)
+		return qerr_set(err, -EAGAIN,
+				"the driver of %s tells nothing of virtual function %u now",
+				dev->name, dev->vf);
+	return qerr_set(err, -EIO,
+			"the driver of %s has told nothing of virtual function %u for %llu s or "
+			"more, so its rate is not known; is it in `ip link show %s`?",
+			dev->name, dev->vf, MISSING_NS / 1000000000, dev->name);
 }
 
 /* Rates and refusals of one function into dev. */
 static int look(struct net *n, struct net_dev *dev, struct qerr *err)
 {
 	struct net_card *card = card_of(&n->vfs, dev->ifindex);
+	struct net_vf_past *past = card ? past_of(card, dev->vf) : NULL;
 	const struct ifla_vf_rate *rate;
-	int r = card ? ask(n, card, dev->name, err) : qerr_set(err, -ENOMEM, "out of memory");
+	int r = past ? ask(n, card, dev->name, err) : qerr_set(err, -ENOMEM, "out of memory");
 
 	if (r < 0)
 		return r;
-	if (!card->tells || refused_lately(card))
+	if (!card->tells || (past->refused_ns && monotonic_ns() - past->refused_ns < REFUSED_NS))
 		return refused(dev->name, err);
 	rate = rate_of(card, dev->vf);
 	if (!rate)
-		return qerr_set(err, -ENOENT, "virtual function %u of %s has gone", dev->vf,
-				dev->name);
+		return missing(past, dev, err);
+	past->missing_ns = 0;
 	dev->vf_min_mbit = rate->min_tx_rate;
 	dev->vf_max_mbit = rate->max_tx_rate;
 	return 0;
@@ -205,8 +244,11 @@ static int write_rate(struct net *n, struct net_dev *dev, uint32_t mbit, struct 
 				"min_tx_rate 0",
 				dev->vf, dev->name, dev->vf_min_mbit, mbit, dev->name, dev->vf);
 	r = net_link_set_vf_rate(n->nl, dev->ifindex, dev->vf, dev->vf_min_mbit, mbit, err);
-	card->asked_ns = 0;
-	card->refused_ns = r == -EOPNOTSUPP ? monotonic_ns() : 0;
+	past_of(card, dev->vf)->refused_ns = r == -EOPNOTSUPP ? monotonic_ns() : 0;
+	if (r == 0)
+		rate_of(card, dev->vf)->max_tx_rate = mbit;
+	else
+		card->asked_ns = 0;
 	return r == -EOPNOTSUPP ? refused(dev->name, err) : r;
 }
 

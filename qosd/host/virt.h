@@ -95,6 +95,8 @@ int virt_disk_count(struct virt *v, const struct guest *g, uint32_t disk, uint64
  * /sys). An address that is not sound is none. Reads few small files.
  */
 void virt_find_vf(const char *sysfs, struct guest_nic *nic);
+/* When this process began, as struct guest has it; 0: it has gone. */
+uint64_t virt_process_start_ticks(int pid);
 
 /*
  * Parse a domain XML into a guest (no pid, no cgroup): shared by the inventory and the hook.

@@ -190,7 +190,6 @@ void virt_records_free(struct virt *v);
 
 /* virt_process.c: what the host knows of a guest's process and devices, without libvirt */
 int virt_process_find(const char *run_dir, const char *name); /* pid or 0 */
-uint64_t virt_process_start_ticks(int pid);                   /* 0: gone */
 uint32_t virt_device_ifindex(const char *device);             /* 0: none */
 /* Its threads stand still (cgroup v2's freezer), so QEMU would answer nothing. */
 bool virt_process_frozen(const struct guest *g);

@@ -174,6 +174,7 @@ struct fake {
 	int fail[KNOB_COUNT]; /* negative errno: writes of this knob fail */
 	int fail_read[KNOB_COUNT];
 	const char *only; /* failures are this guest's alone; NULL: everybody's */
+	bool only_vfs;    /* ... and virtual functions' alone */
 	bool async;       /* writes are done by bench_deliver() */
 	bool refuse;      /* done, says the worker, and nothing has changed */
 	struct job *jobs;
@@ -182,6 +183,8 @@ struct fake {
 
 static inline bool fake_concerns(const struct fake *f, const struct target *t)
 {
+	if (f->only_vfs && !(t->kind == TARGET_NIC && t->guest->nics[t->index].vf))
+		return false;
 	return !f->only || (t->guest && strcmp(t->guest->name, f->only) == 0);
 }
 

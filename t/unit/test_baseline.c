@@ -410,7 +410,7 @@ static void test_vf(void)
 	struct inventory *inv = inventory_new(0);
 	struct guest *a = add_guest(inv, make_guest("a", 1, 2, GIB)), left;
 	struct target t = on(a, TARGET_NIC, 0);
-	const struct baseline_entry *e;
+	struct baseline_entry *e;
 	char line[BASELINE_LINE_MAX];
 	struct guest_nic nic;
 	struct plan *p;
@@ -436,9 +436,14 @@ static void test_vf(void)
 	t = on(&left, TARGET_NIC, 0);
 	CU_ASSERT_PTR_EQUAL(baseline_get(b, &t, KNOB_NET_OUT), &e->value);
 	CU_ASSERT_PTR_NULL(baseline_next_left(b, inv, &at, &left, &nic));
+	e->vf.left_since = 7;
+	baseline_note_set(b, &t, KNOB_NET_OUT, &e->value);
+	CU_ASSERT_EQUAL(e->vf.set_bps, 300000000);
 	a->start_ticks = 0; /* runs, but was not looked at */
 	at = 0;
 	CU_ASSERT_PTR_NULL(baseline_next_left(b, inv, &at, &left, &nic));
+	CU_ASSERT_EQUAL(e->vf.left_since, 0); /* it is left no more */
+	CU_ASSERT_EQUAL(e->vf.set_bps, 300000000);
 	inventory_free(inv);
 	inv = inventory_new(0);
 	CU_ASSERT_EQUAL(baseline_retain(b, inv), 0);

@@ -112,7 +112,7 @@ static unsigned int entries_of(struct bench *b, const char *name, unsigned int l
 
 	for (size_t i = 0; i < p->count; i++)
 		n += p->entries[i].target.guest_id == row->id &&
-		     guests_lane(row, p->entries[i].knob) == &row->lanes[lane];
+		     guests_lane_id(&p->entries[i].target, p->entries[i].knob) == lane;
 	return n;
 }
 

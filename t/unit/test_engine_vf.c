@@ -1,42 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * test_engine_vf - limits of virtual functions: only where the class has one, given back to the
- * card also when the guest has gone.
+ * test_engine_vf - limits of virtual functions while their guests run: only where the class has
+ * one.
  */
-#include "t/unit/engine_bench.h"
-#include "t/unit/vf_tree.h"
-
-#define SLOW                                                                                       \
-	"{ name = \"slow\"; rank = 2; net = { limit = \"1500kbit\"; }; }, "                        \
-	"{ name = \"fast\"; rank = 2; net = { limit = \"300Mbit\"; }; }"
-
-/* A guest with nothing but function 1 of the card, which somebody has held to 777 Mbit/s. */
-static struct bench *bench_vf(struct vf_tree *t, const char *mode, const char *class_name)
-{
-	struct bench *b = bench_new(mode);
-	struct guest *g = bench_guest(b, "web1", 1, 2, 2 * GIB, class_name);
-
-	vf_tree_make(t);
-	b->e->sysfs = t->root;
-	g->nnics = 0;
-	make_vf(g, VF_1);
-	bench_meddle(b, "web1", TARGET_NIC, 0, KNOB_NET_OUT, "777000000");
-	bench_publish(b);
-	bench_settle(b);
-	bench_pass(b, BENCH_GROWN_US);
-	return b;
-}
-
-static void free_both(struct bench *b, struct vf_tree *t)
-{
-	bench_free(b);
-	vf_tree_free(t);
-}
-
-static const char *sent(struct bench *b)
-{
-	return bench_value(b, "web1", TARGET_NIC, 0, KNOB_NET_OUT);
-}
+#include "t/unit/vf_bench.h"
 
 static size_t entries_of(struct bench *b, enum knob_id knob)
 {
@@ -86,6 +53,38 @@ static void test_drift(void)
 	free_both(b, &tree);
 }
 
+/* What the card refuses does not keep the same guest's tap back, nor is a round kept from it. */
+static void test_beside_tap(void)
+{
+	struct bench *b = bench_new(BENCH_POLICY("enforce", SLOW));
+	struct guest *g = bench_guest(b, "web1", 1, 2, 2 * GIB, "fast");
+	const struct lane *taps;
+
+	make_vf(g, VF_1);
+	b->fakes[ADAPTER_NET].only_vfs = true;
+	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = -EINVAL;
+	bench_publish(b);
+	bench_settle(b);
+	bench_pass(b, BENCH_GROWN_US);
+	taps = &bench_row(b, "web1")->lanes[ADAPTER_NET];
+	CU_ASSERT(!taps->failures && !taps->dirty && !taps->stale);
+	CU_ASSERT(bench_row(b, "web1")->lanes[LANE_VF].failures > 0);
+	CU_ASSERT_PTR_NOT_NULL(guests_trouble(bench_row(b, "web1")));
+	bench_set_class(b, "web1", "slow");
+	bench_settle(b);
+	ASSERT_STR(sent(b), "1500000"); /* at once, while the function waits for its next try */
+	ASSERT_STR(bench_value(b, "web1", TARGET_NIC, 1, KNOB_NET_OUT), "max");
+	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = 0;
+	bench_pass(b, 60000000);
+	ASSERT_STR(bench_value(b, "web1", TARGET_NIC, 1, KNOB_NET_OUT), "1000000");
+	b->fakes[ADAPTER_NET].async = true; /* and it is known whose a change in flight was */
+	bench_set_class(b, "web1", "fast");
+	bench_settle(b);
+	CU_ASSERT_EQUAL(bench_row(b, "web1")->lanes[LANE_VF].inflight, 0);
+	ASSERT_STR(bench_value(b, "web1", TARGET_NIC, 1, KNOB_NET_OUT), "300000000");
+	bench_free(b);
+}
+
 static void test_release(void)
 {
 	struct vf_tree tree;
@@ -113,120 +112,39 @@ static void test_observe(void)
 	free_both(b, &tree);
 }
 
-/* What the card has of a guest that is not in the inventory any more. */
-static struct knob_value left(struct bench *b, const struct guest *g)
-{
-	struct target t = { .kind = TARGET_NIC, .guest_id = g->id, .guest = g };
-
-	return world_get(&b->world, &t, KNOB_NET_OUT);
-}
-
-static void test_stopped(void)
-{
-	struct vf_tree tree;
-	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
-	struct guest *g = guest_ref(inventory_find(b->running, "web1"));
-
-	bench_stop(b, "web1");
-	bench_publish(b);
-	bench_settle(b);
-	CU_ASSERT_EQUAL(left(b, g).u64, 777000000);
-	CU_ASSERT_EQUAL(baseline_count(b->e->baseline), 0);
-	guest_unref(g);
-	free_both(b, &tree);
-}
-
-/* Another reading of libvirt's: the guest could not be told of, but its process is there. */
-static void test_not_told(void)
+/* A guest whose function the card leaves out is limited as soon as it does not; nobody is blamed.
+ */
+static void test_absent(void)
 {
 	struct vf_tree tree;
 	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "silver");
-	struct guest *g = guest_ref(inventory_find(b->running, "web1"));
+	struct fake *f = &b->fakes[ADAPTER_NET];
 
-	g->pid = getpid();
+	f->fail_read[KNOB_NET_OUT] = -EAGAIN;
 	bench_set_class(b, "web1", "fast");
 	bench_settle(b);
-	bench_stop(b, "web1");
-	bench_publish(b);
-	CU_ASSERT_EQUAL(left(b, g).u64, 300000000);
-	bench_settle(b);
-	guest_unref(g);
+	CU_ASSERT_FALSE(guests_quiet(bench_row(b, "web1")));
+	bench_pass(b, 1000000);
+	CU_ASSERT_PTR_NULL(guests_trouble(bench_row(b, "web1")));
+	f->fail_read[KNOB_NET_OUT] = -EIO; /* as net_vf says then */
+	bench_pass(b, 1000000);
+	CU_ASSERT_PTR_NOT_NULL(guests_trouble(bench_row(b, "web1")));
+	f->fail_read[KNOB_NET_OUT] = 0;
+	bench_pass(b, 1000000);
+	ASSERT_STR(sent(b), "300000000");
+	bench_pass(b, 1000000);
+	CU_ASSERT_PTR_NULL(guests_trouble(bench_row(b, "web1")));
+	CU_ASSERT_EQUAL(b->e->repaired, 0);
 	free_both(b, &tree);
-}
-
-/* It stopped while no daemon ran; the card is busy at first, then gives way. */
-static void test_stopped_unseen(void)
-{
-	struct vf_tree tree;
-	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
-	struct guest *g = guest_ref(inventory_find(b->running, "web1"));
-
-	bench_kill(b);
-	bench_stop(b, "web1");
-	bench_guest(b, "db1", 2, 2, 2 * GIB, "silver");
-	bench_boot(b);
-	b->e->sysfs = tree.root;
-	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = -EINVAL;
-	bench_publish(b);
-	bench_settle(b);
-	CU_ASSERT_EQUAL(left(b, g).u64, 300000000);
-	engine_give_back_vfs(b->e, b->e->inventory);
-	CU_ASSERT_EQUAL(bench_logged(b, VF_1), 1); /* once */
-	(void)baseline_retain(b->e->baseline, b->e->inventory);
-	b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = 0;
-	engine_give_back_vfs(b->e, b->e->inventory); /* as the drift check does */
-	CU_ASSERT_EQUAL(left(b, g).u64, 777000000);
-	engine_give_back_vfs(b->e, b->e->inventory);
-	CU_ASSERT_EQUAL(left(b, g).u64, 777000000);
-	guest_unref(g);
-	free_both(b, &tree);
-}
-
-/* Unplugged, or the whole function is no more: then there is nothing to write. */
-static void test_unplugged(void)
-{
-	struct vf_tree tree;
-	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
-	struct guest *g = guest_ref(inventory_find(b->running, "web1"));
-	struct guest *bare = must(guest_with_class(g, "fast"));
-	unsigned int writes = b->fakes[ADAPTER_NET].writes;
-
-	bare->nnics = 0;
-	CU_ASSERT_EQUAL(inventory_replace(b->running, bare), 0);
-	bench_publish(b);
-	bench_settle(b);
-	CU_ASSERT_EQUAL(left(b, g).u64, 777000000);
-	CU_ASSERT_EQUAL(b->fakes[ADAPTER_NET].writes, writes + 1);
-	guest_unref(bare);
-	guest_unref(g);
-	free_both(b, &tree);
-}
-
-static void test_no_card(void)
-{
-	struct vf_tree tree;
-	struct bench *b = bench_vf(&tree, BENCH_POLICY("enforce", SLOW), "fast");
-	unsigned int writes = b->fakes[ADAPTER_NET].writes;
-
-	vf_tree_free(&tree);
-	bench_stop(b, "web1");
-	bench_publish(b);
-	bench_settle(b);
-	CU_ASSERT_EQUAL(b->fakes[ADAPTER_NET].writes, writes);
-	CU_ASSERT_EQUAL(baseline_count(b->e->baseline), 0);
-	bench_free(b);
 }
 
 static const struct test tests[] = {
 	{ "classes with and without a limit", test_classes },
 	{ "drift is repaired, rounding is none", test_drift },
+	{ "a tap beside it does not suffer", test_beside_tap },
 	{ "release gives the card's rate back", test_release },
 	{ "observe writes nothing", test_observe },
-	{ "its guest has stopped", test_stopped },
-	{ "its guest was only not told of", test_not_told },
-	{ "its guest stopped while no daemon ran", test_stopped_unseen },
-	{ "it was unplugged", test_unplugged },
-	{ "it is no more", test_no_card },
+	{ "a guest's function is absent", test_absent },
 };
 
 int main(void)

@@ -201,8 +201,27 @@ static struct {
 	bool on;
 	struct ifla_vf_rate rates[3];
 	unsigned int asked, set;
-	int error; /* of its driver, when a rate is set */
+	int error;         /* of its driver, when a rate is set */
+	int silent;        /* ... and when it is asked */
+	bool absent;       /* function 1 is not in the answer */
+	uint64_t takes_ns; /* each answer */
+	uint64_t passed_ns;
 } card;
+
+int __real_clock_gettime(clockid_t id, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret);
+
+/* Time stands still but for what passes here. */
+int __wrap_clock_gettime(clockid_t id, struct timespec *ret)
+{
+	uint64_t now_ns = 1000000000 + card.passed_ns;
+
+	if (!card.on)
+		return __real_clock_gettime(id, ret);
+	*ret = (struct timespec){ .tv_sec = (time_t)(now_ns / 1000000000),
+				  .tv_nsec = (long)(now_ns % 1000000000) };
+	return 0;
+}
 
 int __real_net_nl_ask(struct net_nl *nl, struct nl_msg *msg,
 		      void (*seen)(void *user, struct nlmsghdr *h), void *user);
@@ -231,10 +250,14 @@ int __wrap_net_nl_ask(struct net_nl *nl, struct nl_msg *msg,
 	CU_ASSERT(nla_get_u32(mask) & RTEXT_FILTER_VF);
 	nlmsg_free(msg);
 	card.asked++;
+	card.passed_ns += card.takes_ns;
+	if (card.silent)
+		return card.silent;
 	answer = card_message();
 	list = nla_nest_start(answer, IFLA_VFINFO_LIST);
 	for (uint32_t i = 0; i < ARRAY_SIZE(card.rates); i++)
-		put_vf(answer, &card.rates[i], sizeof(card.rates[i]));
+		if (i != 1 || !card.absent)
+			put_vf(answer, &card.rates[i], sizeof(card.rates[i]));
 	nla_nest_end(answer, list);
 	seen(user, nlmsg_hdr(answer));
 	nlmsg_free(answer);
@@ -307,7 +330,9 @@ static void test_card(void)
 	card.rates[1].min_tx_rate = 30; /* since the last look */
 	CU_ASSERT_EQUAL(set_rate(&f, 100000000, &err), 0);
 	check_card(1, 30, 100);
+	CU_ASSERT_EQUAL(card.asked, 2); /* what is written next to it is of now */
 	CU_ASSERT_EQUAL(rate_read(&f, KNOB_NET_OUT), 100000000); /* not the answer of before */
+	CU_ASSERT_EQUAL(card.asked, 2);
 	net_look(f.a, &f.nic, &about);
 	ASSERT_STR(about.obstacle, "");
 	ASSERT_STR(about.way[1], "vf");
@@ -362,6 +387,82 @@ static void test_refused_write(void)
 	CU_ASSERT_EQUAL(f.a->ops->read(f.a, &f.t, KNOB_NET_OUT, &v, &err), -EOPNOTSUPP);
 	CU_ASSERT_EQUAL(set_rate(&f, 100000000, &err), -EOPNOTSUPP);
 	CU_ASSERT_EQUAL(card.set, 2);
+	card.error = 0;
+	f.nic.vf_number = 2; /* of another one nothing is known */
+	CU_ASSERT_EQUAL(set_rate(&f, 100000000, &err), 0);
+	check_card(2, 0, 100);
+	f.nic.vf_number = 1;
+	card.passed_ns += 61000000000; /* and it is asked anew */
+	CU_ASSERT_EQUAL(set_rate(&f, 100000000, &err), 0);
+	check_card(1, 20, 100);
+	net_free(f.a);
+}
+
+/* An answer that takes long is no less worth for that; nor is one that does not come. */
+static void test_slow(void)
+{
+	struct knob_value v = { 0 };
+	struct qerr err = { 0 };
+	struct fixture f;
+
+	if (!fixture_on_card(&f, false))
+		return;
+	card.takes_ns = 200000000;
+	rate_read(&f, KNOB_NET_OUT);
+	card.passed_ns += 1999999999;
+	rate_read(&f, KNOB_NET_OUT);
+	CU_ASSERT_EQUAL(card.asked, 1);
+	card.passed_ns += 1;
+	card.takes_ns = 0;
+	rate_read(&f, KNOB_NET_OUT);
+	card.passed_ns += 49999999;
+	rate_read(&f, KNOB_NET_OUT);
+	CU_ASSERT_EQUAL(card.asked, 2);
+	card.silent = -ETIMEDOUT;
+	card.takes_ns = 1000000000;
+	card.passed_ns += 1;
+	for (int i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(f.a->ops->read(f.a, &f.t, KNOB_NET_OUT, &v, &err), -ETIMEDOUT);
+		CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "cannot ask lo for its virtual"));
+		err.text[0] = '\0';
+		card.passed_ns += 3000000000;
+	}
+	CU_ASSERT_EQUAL(card.asked, 3);
+	card.silent = 0;
+	card.takes_ns = 0;
+	card.passed_ns += 1000000000;
+	CU_ASSERT_EQUAL(rate_read(&f, KNOB_NET_OUT), 300000000);
+	net_free(f.a);
+}
+
+/* The driver leaves a function out while it is reset: it has not gone, but not for ever. */
+static void test_missing(void)
+{
+	struct knob_value v = { 0 };
+	struct qerr err = { 0 };
+	struct net_about about;
+	struct fixture f;
+
+	if (!fixture_on_card(&f, false))
+		return;
+	card.absent = true;
+	CU_ASSERT_EQUAL(f.a->ops->read(f.a, &f.t, KNOB_NET_OUT, &v, &err), -EAGAIN);
+	ASSERT_STR(err.text, "the driver of lo tells nothing of virtual function 1 now");
+	CU_ASSERT_EQUAL(set_rate(&f, 100000000, &err), -EAGAIN);
+	net_look(f.a, &f.nic, &about);
+	ASSERT_STR(about.obstacle, "");
+	card.passed_ns += 9999999999;
+	CU_ASSERT_EQUAL(set_rate(&f, 100000000, &err), -EAGAIN);
+	card.passed_ns += 1;
+	CU_ASSERT_EQUAL(f.a->ops->read(f.a, &f.t, KNOB_NET_OUT, &v, &err), -EIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "nothing of virtual function 1 for 10 s"));
+	CU_ASSERT_EQUAL(card.set, 0);
+	card.absent = false;
+	card.passed_ns += 1000000000;
+	CU_ASSERT_EQUAL(set_rate(&f, 100000000, &err), 0);
+	card.absent = true;
+	card.passed_ns += 1000000000;
+	CU_ASSERT_EQUAL(set_rate(&f, 100000000, &err), -EAGAIN); /* counted from now */
 	net_free(f.a);
 }
 
@@ -377,8 +478,7 @@ static void test_no_function(void)
 	CU_ASSERT_EQUAL(set_rate(&f, 100000000, &err), -EROFS);
 	CU_ASSERT_EQUAL(card.set, 0);
 	f.nic.vf_number = 3;
-	CU_ASSERT_EQUAL(f.a->ops->read(f.a, &f.t, KNOB_NET_OUT, &v, &err), -ENOENT);
-	ASSERT_STR(err.text, "virtual function 3 of lo has gone");
+	CU_ASSERT_EQUAL(f.a->ops->read(f.a, &f.t, KNOB_NET_OUT, &v, &err), -EAGAIN);
 	net_free(f.a);
 }
 
@@ -412,7 +512,9 @@ static const struct test tests[] = {
 	{ "a card: read, set, take off", test_card },
 	{ "no limit below what is guaranteed", test_guaranteed },
 	{ "a card that refuses when written to", test_refused_write },
-	{ "a function that has gone, and observe", test_no_function },
+	{ "a function that is not there, and observe", test_no_function },
+	{ "a driver that answers slowly, or not", test_slow },
+	{ "a function that its driver leaves out", test_missing },
 };
 
 int main(void)

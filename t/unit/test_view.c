@@ -283,6 +283,36 @@ static void test_vf(void)
 	close_stage();
 }
 
+#define DEAF "{ name = \"deaf\"; rank = 2; net = { in_limit = \"20Mbit\"; }; }"
+
+/* A class that limits only what no card can, and a card that refuses. */
+static void test_vf_in_only(void)
+{
+	struct guest *g;
+	const json_t *nic;
+	json_t *list;
+
+	open_stage(BENCH_POLICY("enforce", BENCH_BRONZE ", " DEAF));
+	g = must(inventory_find(stage->s->b->running, "batch1"));
+	g->nnics = 0;
+	make_vf(g, "0000:3b:10.2");
+	bench_meddle(stage->s->b, "batch1", TARGET_NIC, 0, KNOB_NET_IN, "max");
+	bench_meddle(stage->s->b, "batch1", TARGET_NIC, 0, KNOB_NET_OUT, "max");
+	bench_set_class(stage->s->b, "batch1", "deaf");
+	bench_settle(stage->s->b);
+	nic = nic_of(look("batch1", &list));
+	CU_ASSERT(is_null(nic, "unshaped")); /* out: no limit */
+	CU_ASSERT(strstr(text(nic, "in_unshaped"), "only what a virtual function sends") != NULL);
+	json_decref(list);
+	stage->s->b->fakes[ADAPTER_NET].fail[KNOB_NET_OUT] = -EINVAL;
+	bench_set_class(stage->s->b, "batch1", "bronze");
+	bench_settle(stage->s->b);
+	nic = nic_of(look("batch1", &list));
+	CU_ASSERT(strstr(text(nic, "unshaped"), "the host says Invalid argument") != NULL);
+	json_decref(list);
+	close_stage();
+}
+
 /* ---- capacity ---- */
 
 #define UPLINKS                                                                                    \
@@ -396,6 +426,7 @@ int main(void)
 		{ "why a card is not shaped", test_why_unshaped },
 		{ "why a card is not shaped: the host", test_why_unshaped_trouble },
 		{ "a virtual function", test_vf },
+		{ "a virtual function, limited only the other way", test_vf_in_only },
 		{ "capacity of shared uplinks", test_capacity_of_uplinks },
 		{ "counters since the start", test_status },
 		{ "overloads that began", test_episodes_begun },

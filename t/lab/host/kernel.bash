@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 #
-# The lab's kernel: Debian's own package, unpacked once into $CACHE/kernel-VERSION.
-#
+# The lab's kernel: Debian's own package, unpacked once into $CACHE/kernel-VERSION (see kernel_prepare).
 # kernel_prepare LINE (6.1 or 6.12) leaves in $KERNEL_DIR:
 #   vmlinux               uncompressed: QEMU boots it by PVH, which saves the guest the unpacking
 #   lib/modules/RELEASE   with modules.dep
@@ -95,7 +94,7 @@ kernel_unpack() { # DEB DIR
 	mkdir -p "$2"
 	dpkg-deb --fsys-tarfile "$1" > "$2/tar" || die "cannot unpack $1 (is the disk full?)"
 	{
-		tar -C "$2" -xf "$2/tar" "${out[@]}" --wildcards './boot/vmlinuz-*' './lib/modules/*'
+		tar -C "$2" -xf "$2/tar" "${out[@]}" --wildcards './boot/vmlinuz-*' './lib/modules/*' &&
 		tar -C "$2" -xf "$2/tar" --wildcards "${MODULES_TAKEN_IN[@]/#/./lib/modules/*/kernel/}"
 	} || die "cannot unpack $1 (is the disk full?)"
 	rm "$2/tar"
@@ -107,24 +106,51 @@ kernel_unpack() { # DEB DIR
 }
 
 # One that was unpacked before the card's driver was taken in does for all other hosts.
-kernel_complete() {
-	[ -f "$KERNEL_DIR/release" ] || return 1
-	[ "${LAB_SRIOV:-}" != 1 ] || [ -d "$(echo "$KERNEL_DIR"/lib/modules/*)/kernel/${MODULES_TAKEN_IN[0]}" ]
+kernel_complete() { # DIR
+	local part
+	[ -f "$1/release" ] || return 1
+	[ "${LAB_SRIOV:-}" = 1 ] || return 0
+	for part in "${MODULES_TAKEN_IN[@]}"; do
+		grep -q "^kernel/$part/" "$1/lib/modules/$(< "$1/release")/modules.dep" || return 1
+	done
 }
 
+# Takes the modules that TREE lacks out of one of the same release. Other labs run on it: nothing of it
+# goes or changes, and depmod puts each of its files in place whole.
+kernel_add_modules() { # FROM TREE
+	local release part from to
+	release=$(< "$2/release")
+	for part in "${MODULES_TAKEN_IN[@]}"; do
+		from=$1/lib/modules/$release/kernel/$part to=$2/lib/modules/$release/kernel/$part
+		[ -d "$to" ] && continue
+		{ mkdir -p "$(dirname "$to")" && mv "$from" "$to"; } || die "cannot put modules into $to"
+	done
+	depmod -b "$2" "$release" 2>/dev/null || die "depmod failed below $2"
+}
+
+# The tree of before is never removed, for other labs may run on it: it gets what it lacks, or one of
+# another release takes a place of its own.
 kernel_prepare() { # LINE
-	local line=$1 work
+	local line=$1 work own
 	KERNEL_DIR=$CACHE/kernel-$line
+	own=$KERNEL_DIR-sriov
 	exec 8> "$CACHE/kernel-$line.lock"
 	flock 8
-	if ! kernel_complete; then
+	if ! kernel_complete "$KERNEL_DIR" && kernel_complete "$own"; then
+		KERNEL_DIR=$own
+	elif ! kernel_complete "$KERNEL_DIR"; then
 		work=$CACHE/kernel-$line.new
 		rm -rf "$work"
 		mkdir -p "$work"
 		kernel_download "$line" "$work"
 		kernel_unpack "$(echo "$work"/linux-image-*.deb)" "$work/tree"
-		rm -rf "$KERNEL_DIR"
-		mv "$work/tree" "$KERNEL_DIR"
+		if cmp -s "$work/tree/release" "$KERNEL_DIR/release"; then
+			kernel_add_modules "$work/tree" "$KERNEL_DIR"
+		else
+			[ ! -f "$KERNEL_DIR/release" ] || KERNEL_DIR=$own
+			rm -rf "$KERNEL_DIR" # at most a part of one
+			mv "$work/tree" "$KERNEL_DIR"
+		fi
 		rm -rf "$work"
 	fi
 	exec 8>&-
