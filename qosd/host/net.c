@@ -13,8 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "qosd/host/clock.h"
 #include "qosd/host/net_found.h"
 #include "qosd/host/net_htb.h"
 #include "qosd/host/net_ifb.h"
@@ -292,17 +292,9 @@ int net_read_host_bytes(struct adapter *a, uint32_t number, uint64_t *ret_in, ui
 
 /* ---- counters ---- */
 
-static uint64_t monotonic_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
-}
-
 static uint64_t queue_ns_now(const struct edt_state *s)
 {
-	uint64_t window = monotonic_ns() >> EDT_WINDOW_SHIFT;
+	uint64_t window = clock_now_ns() >> EDT_WINDOW_SHIFT;
 
 	if (window == s->window)
 		return s->queue_ns > s->queue_old_ns ? s->queue_ns : s->queue_old_ns;
@@ -335,7 +327,7 @@ static int read_htb(struct net *n, struct net_dev *dev, enum edt_direction direc
 {
 	uint64_t rate_bps, dropped_bytes;
 	struct net_queue q;
-	int r = net_htb_queue(n, dev, direction, monotonic_ns(), &q, &rate_bps);
+	int r = net_htb_queue(n, dev, direction, clock_now_ns(), &q, &rate_bps);
 
 	if (r < 0)
 		return r;

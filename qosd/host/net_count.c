@@ -9,9 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <time.h>
 
 #include "qosd/core/mem.h"
+#include "qosd/host/clock.h"
 #include "qosd/host/net_count_place.h"
 
 #define CGROUP        "/sys/fs/cgroup"
@@ -281,14 +281,6 @@ static int bring_about(struct net *n, const struct net_host_rule *rules, size_t 
 	return r < 0 ? r : place(n, err);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
-}
-
 int net_count_set(struct net *n, const struct net_host_rule *rules, size_t count, struct qerr *err)
 {
 	struct net_count *c = &n->count;
@@ -299,7 +291,7 @@ int net_count_set(struct net *n, const struct net_host_rule *rules, size_t count
 		return 0;
 	if (count > HOSTCOUNT_RULES)
 		return qerr_set(err, -EINVAL, "too many rules for the host's traffic");
-	if (count && c->lack.code && now_ns() < c->retry_ns && asks_same(c, rules, count)) {
+	if (count && c->lack.code && clock_now_ns() < c->retry_ns && asks_same(c, rules, count)) {
 		if (err)
 			*err = c->lack;
 		return c->lack.code;
@@ -308,7 +300,7 @@ int net_count_set(struct net *n, const struct net_host_rule *rules, size_t count
 	if (r == 0)
 		r = count ? bring_about(n, rules, count, &why) : net_count_remove(n, &why);
 	c->lack = why;
-	c->retry_ns = now_ns() + RETRY_NS;
+	c->retry_ns = clock_now_ns() + RETRY_NS;
 	if (r < 0 && err)
 		*err = why;
 	return r;

@@ -5,8 +5,8 @@
 #include "qosd/host/net_hook.h"
 
 #include <errno.h>
-#include <time.h>
 
+#include "qosd/host/clock.h"
 #include "qosd/host/net_htb.h"
 
 #define FRESH_NS         5000000000ULL
@@ -16,19 +16,11 @@ static const char *const filter_names[] = {
 	[NET_PROG_IN] = "qosd:in", [NET_PROG_OUT] = "qosd:out"
 };
 
-static uint64_t coarse_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
-}
-
 /* ---- what is there ---- */
 
 int net_hook_look(struct net *n, struct net_dev *dev, struct qerr *err)
 {
-	uint64_t now = coarse_ns(), fresh = n->tcx.watched < 0 ? FRESH_NS : FRESH_WATCHED_NS;
+	uint64_t now = clock_now_ns(), fresh = n->tcx.watched < 0 ? FRESH_NS : FRESH_WATCHED_NS;
 
 	if (!dev->links_ns || now - dev->links_ns > fresh) {
 		for (int prog = 0; prog < NET_LINKS; prog++)

@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "qosd/core/mem.h"
+#include "qosd/host/clock.h"
 #include "qosd/host/net_ask.h"
 #include "qosd/host/net_shape.h"
 
@@ -83,14 +83,6 @@ static void on_card(void *user, struct nlmsghdr *h)
 		a->r = net_vf_parse(a->card, h);
 }
 
-static uint64_t monotonic_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
-}
-
 static struct net_card *card_of(struct net_vfs *v, uint32_t ifindex)
 {
 	for (size_t i = 0; i < v->count; i++)
@@ -120,12 +112,12 @@ static int ask_driver(struct net *n, struct net_card *card, const char *name, st
 
 static int ask(struct net *n, struct net_card *card, const char *name, struct qerr *err)
 {
-	uint64_t begun_ns = monotonic_ns();
+	uint64_t begun_ns = clock_now_ns();
 
 	if (!card->asked_ns || begun_ns - card->asked_ns >= card->fresh_ns) {
 		card->trouble.code = 0;
 		(void)ask_driver(n, card, name, &card->trouble);
-		card->asked_ns = monotonic_ns();
+		card->asked_ns = clock_now_ns();
 		card->fresh_ns = (card->asked_ns - begun_ns) * CARD_FRESH_TIMES;
 		if (card->fresh_ns < CARD_FRESH_NS)
 			card->fresh_ns = CARD_FRESH_NS;
@@ -166,7 +158,7 @@ static int refused(const char *name, struct qerr *err)
 
 static int missing(struct net_vf_past *past, const struct net_dev *dev, struct qerr *err)
 {
-	uint64_t now_ns = monotonic_ns();
+	uint64_t now_ns = clock_now_ns();
 
 	if (!past->missing_ns)
 		past->missing_ns = now_ns;
@@ -190,7 +182,7 @@ static int look(struct net *n, struct net_dev *dev, struct qerr *err)
 
 	if (r < 0)
 		return r;
-	if (!card->tells || (past->refused_ns && monotonic_ns() - past->refused_ns < REFUSED_NS))
+	if (!card->tells || (past->refused_ns && clock_now_ns() - past->refused_ns < REFUSED_NS))
 		return refused(dev->name, err);
 	rate = rate_of(card, dev->vf);
 	if (!rate)
@@ -244,7 +236,7 @@ static int write_rate(struct net *n, struct net_dev *dev, uint32_t mbit, struct 
 				"min_tx_rate 0",
 				dev->vf, dev->name, dev->vf_min_mbit, mbit, dev->name, dev->vf);
 	r = net_link_set_vf_rate(n->nl, dev->ifindex, dev->vf, dev->vf_min_mbit, mbit, err);
-	past_of(card, dev->vf)->refused_ns = r == -EOPNOTSUPP ? monotonic_ns() : 0;
+	past_of(card, dev->vf)->refused_ns = r == -EOPNOTSUPP ? clock_now_ns() : 0;
 	if (r == 0)
 		rate_of(card, dev->vf)->max_tx_rate = mbit;
 	else
