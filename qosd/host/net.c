@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "qosd/host/clock.h"
+#include "qosd/host/net_clock.h"
 #include "qosd/host/net_found.h"
 #include "qosd/host/net_htb.h"
 #include "qosd/host/net_ifb.h"
@@ -414,6 +414,8 @@ void net_watch_handle(struct adapter *a, void (*lost)(void *user, uint32_t ifind
 	}
 	if (any_gone)
 		net_ifb_drop(n);
+	if (!n->readonly && !net_watch_ifb(n->watch)->ifindex)
+		net_bpf_set_ifb(&n->bpf, 0, NULL); /* rather without a limit than into the void */
 	l.ifb_broken = !net_ifb_holds(n);
 	net_watch_each(n->watch, check, &l);
 }

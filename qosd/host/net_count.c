@@ -11,7 +11,7 @@
 #include <sys/vfs.h>
 
 #include "qosd/core/mem.h"
-#include "qosd/host/clock.h"
+#include "qosd/host/net_clock.h"
 #include "qosd/host/net_count_place.h"
 
 #define CGROUP        "/sys/fs/cgroup"
@@ -348,26 +348,35 @@ int net_count_read(const struct net_count *c, uint32_t number, uint64_t *ret_in,
 struct orphans {
 	struct net *n;
 	uint32_t ifindex[HOSTCOUNT_UPLINKS];
+	bool filters[HOSTCOUNT_UPLINKS];
 	size_t count;
 };
+
+static void add_orphan(struct orphans *o, uint32_t ifindex, bool filters)
+{
+	for (size_t i = 0; i < o->count; i++)
+		if (o->ifindex[i] == ifindex)
+			return;
+	if (o->count == ARRAY_SIZE(o->ifindex))
+		return;
+	o->filters[o->count] = filters;
+	o->ifindex[o->count++] = ifindex;
+}
 
 /* Counters whose entry has gone with its map. */
 static void find_orphan(void *user, struct net_dev *dev)
 {
 	struct orphans *o = user;
 
-	if (net_count_there(o->n, dev) && o->count < ARRAY_SIZE(o->ifindex))
-		o->ifindex[o->count++] = dev->ifindex;
+	if (net_count_there(o->n, dev))
+		add_orphan(o, dev->ifindex, dev->counter_id[0] || dev->counter_id[1]);
 }
 
 /* ... a link on an uplink that nobody has looked at. */
 static bool find_link(void *user, uint32_t ifindex, const char *path)
 {
-	struct orphans *o = user;
-
 	(void)path;
-	if (o->count < ARRAY_SIZE(o->ifindex))
-		o->ifindex[o->count++] = ifindex;
+	add_orphan(user, ifindex, false);
 	return false;
 }
 
@@ -386,7 +395,7 @@ int net_count_remove(struct net *n, struct qerr *err)
 	net_tcx_each(&n->tcx, NET_PROG_COUNT_IN, find_link, &o);
 	net_tcx_each(&n->tcx, NET_PROG_COUNT_OUT, find_link, &o);
 	for (size_t i = 0; r == 0 && i < o.count; i++) /* a clsact goes if nothing else is on it */
-		r = net_count_detach(n, o.ifindex[i], true, err);
+		r = net_count_detach(n, o.ifindex[i], o.filters[i], err);
 	if (r == 0)
 		r = net_count_maps_unpin(&c->maps, err);
 	c->removed = r == 0;

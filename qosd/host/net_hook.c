@@ -5,8 +5,9 @@
 #include "qosd/host/net_hook.h"
 
 #include <errno.h>
+#include <string.h>
 
-#include "qosd/host/clock.h"
+#include "qosd/host/net_clock.h"
 #include "qosd/host/net_htb.h"
 
 #define FRESH_NS         5000000000ULL
@@ -18,6 +19,22 @@ static const char *const filter_names[] = {
 
 /* ---- what is there ---- */
 
+/* A link of ours whose pin has gone is about to go: it is none of others. */
+static uint32_t count_others(struct net *n, const struct net_dev *dev)
+{
+	uint32_t ours[NET_LINKS];
+
+	if (!net_tcx_there(&n->tcx))
+		return 0;
+	memcpy(ours, dev->links, sizeof(ours));
+	for (int prog = 0; prog < NET_PROGS; prog++)
+		ours[prog] = ours[prog] ? ours[prog] : n->bpf.prog_id[prog];
+	for (int d = 0; d < 2; d++)
+		if (!ours[NET_PROG_COUNT_IN + d])
+			ours[NET_PROG_COUNT_IN + d] = n->count.maps.prog_id[d];
+	return net_tcx_others(dev->ifindex, ours);
+}
+
 int net_hook_look(struct net *n, struct net_dev *dev, struct qerr *err)
 {
 	uint64_t now = clock_now_ns(), fresh = n->tcx.watched < 0 ? FRESH_NS : FRESH_WATCHED_NS;
@@ -25,7 +42,7 @@ int net_hook_look(struct net *n, struct net_dev *dev, struct qerr *err)
 	if (!dev->links_ns || now - dev->links_ns > fresh) {
 		for (int prog = 0; prog < NET_LINKS; prog++)
 			dev->links[prog] = net_tcx_program(&n->tcx, dev->ifindex, prog);
-		dev->others = net_tcx_there(&n->tcx) ? net_tcx_others(dev->ifindex, dev->links) : 0;
+		dev->others = count_others(n, dev);
 		dev->links_ns = now;
 	}
 	return net_watch_filters(n->watch, dev, err);
@@ -41,14 +58,20 @@ static bool filtered(struct net *n, const struct net_dev *dev, enum net_prog pro
 	return prog == NET_PROG_DIVERT ? diverts_by_filter(n, dev) : dev->program_id != 0;
 }
 
-bool net_hook_by_link(struct net *n, const struct net_dev *dev)
+bool net_hook_by_link(struct net *n, const struct net_dev *dev, enum net_prog prog)
 {
-	if (!net_tcx_there(&n->tcx))
-		return false;
-	for (int prog = 0; prog < NET_PROGS; prog++)
-		if (dev->links[prog])
-			return true;
-	return !dev->others && !dev->program_id && !diverts_by_filter(n, dev);
+	return net_tcx_there(&n->tcx) && (dev->links[prog] || !filtered(n, dev, prog));
+}
+
+int net_hook_refuse_others(struct net *n, const struct net_dev *dev, struct qerr *err)
+{
+	if (!dev->others || net_hook_there(n, dev, NET_PROG_DIVERT))
+		return 0;
+	return qerr_set(
+		err, -EBUSY,
+		"%s has %u TCX programs on its ingress that are not qosd's and would not see "
+		"what qosd redirects; see: bpftool net show dev %s",
+		dev->name, dev->others, dev->name);
 }
 
 bool net_hook_there(struct net *n, const struct net_dev *dev, enum net_prog prog)
@@ -112,7 +135,7 @@ int net_hook_set(struct net *n, struct net_dev *dev, enum net_prog prog, struct 
 {
 	int r = 0;
 
-	if (!net_hook_by_link(n, dev))
+	if (!net_hook_by_link(n, dev, prog))
 		return set_filter(n, dev, prog, err);
 	if (prog == NET_PROG_DIVERT)
 		r = net_bpf_set_ifb(&n->bpf, net_watch_ifb(n->watch)->ifindex, err);

@@ -4,11 +4,12 @@
  * else by filters of clsact.
  *
  * NET_PROG_DIVERT is what brings a guest's packets to the ifb: that program, or a redirecting
- * filter. A device on which a filter of ours is keeps to filters, so that a new kernel or qosd
- * rebuilds nothing that is in force, and one with TCX programs of others gets filters, which come
- * after those. Where a link and a filter of ours met (an older qosd was here meanwhile) the link
- * stays. Removed pins are told; that a link was taken off otherwise is found when the last look is
- * a minute old.
+ * filter. Where a filter of ours is, filters stay, so that a new kernel or qosd rebuilds nothing
+ * that is in force; where a link and a filter of ours met (an older qosd was here meanwhile) the
+ * link stays. Programs of others on the ingress hook would not see what is redirected before them,
+ * and may end the way of a packet to a filter after them: so nothing is diverted beside them,
+ * unless it was before. Removed pins are told; that a link was taken off otherwise is found when
+ * the last look is a minute old.
  */
 #ifndef QOSD_HOST_NET_HOOK_H
 #define QOSD_HOST_NET_HOOK_H
@@ -17,14 +18,17 @@
 
 /* Make known what is on dev. 0 or negative errno; -ENODEV: the device has gone. */
 int net_hook_look(struct net *n, struct net_dev *dev, struct qerr *err);
-/* Is a program to be put there by a link, which needs no clsact? After net_hook_look(). */
-bool net_hook_by_link(struct net *n, const struct net_dev *dev);
+/* Is prog to be put there by a link, which needs no clsact? After net_hook_look(). */
+bool net_hook_by_link(struct net *n, const struct net_dev *dev, enum net_prog prog);
 /* Is anything of ours there for prog, whole or not? After net_hook_look(). */
 bool net_hook_there(struct net *n, const struct net_dev *dev, enum net_prog prog);
 /* The id of the program there, 0: none (a filter that redirects runs none). After a look. */
 uint32_t net_hook_program(const struct net_dev *dev, enum net_prog prog);
 /* Is it there, the program the one that is pinned, and the ifb the one that is there? */
 bool net_hook_holds(struct net *n, struct net_dev *dev, enum net_prog prog);
+/* Others' programs are where the guest's packets come in, and nothing of ours yet: -EBUSY. After
+ * net_hook_look(). */
+int net_hook_refuse_others(struct net *n, const struct net_dev *dev, struct qerr *err);
 /* Put it there; one that is there is replaced without a gap. By filter: clsact must be there. After
  * net_hook_look(). */
 int net_hook_set(struct net *n, struct net_dev *dev, enum net_prog prog, struct qerr *err);

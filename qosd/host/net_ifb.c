@@ -119,7 +119,7 @@ int net_ifb_ensure(struct net *n, struct qerr *err)
 	r = set_ifb_root(n, dev, ifb->queues, err);
 	if (r == 0)
 		r = net_hook_look(n, dev, err);
-	if (r == 0 && dev->slot == NET_SLOT_NONE && !net_hook_by_link(n, dev))
+	if (r == 0 && dev->slot == NET_SLOT_NONE && !net_hook_by_link(n, dev, NET_PROG_OUT))
 		r = net_link_add_clsact(n->nl, dev->ifindex, err);
 	return r < 0 ? r : net_hook_set(n, dev, NET_PROG_OUT, err);
 }

@@ -87,12 +87,15 @@ bool net_shape_remains(struct net *n, struct net_dev *dev, enum edt_direction di
 static int refuse_foreign(struct net *n, const struct net_dev *dev, enum edt_direction direction,
 			  struct qerr *err)
 {
-	int r = direction == EDT_IN ? net_found_refuse_root(dev, err) : 0;
+	bool needs_slot = dev->slot != NET_SLOT_CLSACT && !net_hook_by_link(n, dev, NET_PROG_IN);
+	int r;
 
-	if (r < 0 ||
-	    (direction == EDT_IN && (dev->slot == NET_SLOT_CLSACT || net_hook_by_link(n, dev))))
-		return r;
-	return net_found_refuse_filters(dev, err);
+	if (direction == EDT_IN) {
+		r = net_found_refuse_root(dev, err);
+		return r < 0 || !needs_slot ? r : net_found_refuse_filters(dev, err);
+	}
+	r = net_found_refuse_filters(dev, err);
+	return r < 0 ? r : net_hook_refuse_others(n, dev, err);
 }
 
 /* The notes on what will have to be given back. */
@@ -114,7 +117,7 @@ static uint32_t flags_for(struct net *n, const struct net_dev *dev, enum edt_dir
 		flags &= ~EDT_HAD_ROOT;
 	else if (dev->root_handle != 0 && !net_root_is_ours(dev))
 		flags = (flags & ~EDT_HAD_ROOT) | net_found_root(dev);
-	if (net_hook_by_link(n, dev))
+	if (net_hook_by_link(n, dev, prog_of(direction)))
 		return flags;
 	if (dev->slot == NET_SLOT_INGRESS)
 		return flags | EDT_OWNS_CLSACT | EDT_HAD_INGRESS;
@@ -123,11 +126,12 @@ static uint32_t flags_for(struct net *n, const struct net_dev *dev, enum edt_dir
 	return flags;
 }
 
-static int ensure_clsact(struct net *n, const struct net_dev *dev, struct qerr *err)
+static int ensure_clsact(struct net *n, const struct net_dev *dev, enum net_prog prog,
+			 struct qerr *err)
 {
 	int r = 0;
 
-	if (dev->slot == NET_SLOT_CLSACT || net_hook_by_link(n, dev))
+	if (dev->slot == NET_SLOT_CLSACT || net_hook_by_link(n, dev, prog))
 		return 0;
 	if (dev->slot == NET_SLOT_INGRESS)
 		r = net_link_del_slot(n->nl, dev->ifindex, err);
@@ -185,7 +189,7 @@ static int attach(struct net *n, struct net_dev *dev, enum edt_direction directi
 	if (r == 0)
 		r = net_bpf_set_cfg(&n->bpf, key, &cfg, err);
 	if (r == 0)
-		r = ensure_clsact(n, dev, err);
+		r = ensure_clsact(n, dev, prog_of(direction), err);
 	dev->shaped[direction] = true;
 	if (r == 0)
 		r = direction == EDT_IN ? attach_in(n, dev, flags, err)

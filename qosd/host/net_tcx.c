@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "qosd/host/net_clock.h"
+
 /* linux/bpf.h of 6.6 */
 #define TCX_INGRESS     46
 #define TCX_EGRESS      47
@@ -24,6 +26,7 @@
 #define LOOPBACK        1
 #define LINK_NAME_BYTES 32
 #define GOING_MS        50 /* what a link takes to go when its pin has gone */
+#define IMPATIENT_NS    10000000000ULL
 
 static const struct {
 	const char *name;
@@ -43,6 +46,7 @@ int net_tcx_init(struct net_tcx *t, const char *pin_dir, struct qerr *err)
 	t->asked = t->there = false;
 	t->events = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	t->watched = -1;
+	t->patient_ns = 0;
 	if (n < 0 || (size_t)n >= sizeof(t->dir))
 		return qerr_set(err, -EINVAL, "the name of the pin directory is too long");
 	return 0;
@@ -135,51 +139,32 @@ uint32_t net_tcx_program(const struct net_tcx *t, uint32_t ifindex, enum net_pro
 									     : program;
 }
 
-/* Among all links of the kernel the one of this program here, though its pin has gone: -1 none. */
-static int find_link(uint32_t ifindex, int prog_fd)
+/*
+ * A link of this program that is there already has lost its pin, and the kernel is about to take it
+ * off: that is waited for. If it does not go, somebody else holds it; then nobody waits for a
+ * while.
+ */
+static int new_link(struct net_tcx *t, uint32_t ifindex, enum net_prog prog, int prog_fd)
 {
-	struct bpf_prog_info program;
-	uint32_t id = 0;
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = TCX_BEFORE);
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	bool waits = clock_now_ns() >= t->patient_ns;
+	int fd, left = GOING_MS;
 
-	if (net_pin_prog_info(prog_fd, &program) < 0)
-		return -1;
-	while (bpf_link_get_next_id(id, &id) == 0) {
-		struct bpf_link_info info = { 0 };
-		uint32_t size = sizeof(info);
-		int fd = bpf_link_get_fd_by_id(id);
-
-		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
-		    info.type == LINK_TCX && info.xdp.ifindex == ifindex &&
-		    info.prog_id == program.id)
+	do {
+		fd = bpf_link_create(prog_fd, (int)ifindex, uses[prog].hook, &opts);
+		if (fd >= 0 || errno != EEXIST)
 			return fd;
-		net_pin_close(&fd);
-	}
+		if (waits)
+			nanosleep(&pause, NULL);
+	} while (waits && --left > 0);
+	if (waits)
+		t->patient_ns = clock_now_ns() + IMPATIENT_NS;
 	errno = EEXIST;
 	return -1;
 }
 
-/*
- * A link of this program that is there already has lost its pin. If it was just removed, the kernel
- * is about to take the link off: that is waited for.
- */
-static int new_link(uint32_t ifindex, enum net_prog prog, int prog_fd)
-{
-	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = TCX_BEFORE);
-	const struct timespec pause = { .tv_nsec = 1000000 };
-	int fd = -1;
-
-	for (int i = 0; i < GOING_MS; i++) {
-		fd = bpf_link_create(prog_fd, (int)ifindex, uses[prog].hook, &opts);
-		if (fd < 0 && errno == EEXIST)
-			fd = find_link(ifindex, prog_fd);
-		if (fd >= 0 || errno != EEXIST)
-			break;
-		nanosleep(&pause, NULL);
-	}
-	return fd;
-}
-
-static int make_link(const struct net_tcx *t, uint32_t ifindex, enum net_prog prog, int prog_fd,
+static int make_link(struct net_tcx *t, uint32_t ifindex, enum net_prog prog, int prog_fd,
 		     struct qerr *err)
 {
 	char path[NET_PIN_PATH_BYTES];
@@ -187,7 +172,7 @@ static int make_link(const struct net_tcx *t, uint32_t ifindex, enum net_prog pr
 
 	if (r < 0)
 		return r;
-	fd = new_link(ifindex, prog, prog_fd);
+	fd = new_link(t, ifindex, prog, prog_fd);
 	if (fd < 0)
 		return qerr_set(err, -errno, "cannot link the program %s to device %u: %s",
 				uses[prog].name, ifindex, strerror(errno));
@@ -267,7 +252,7 @@ static bool is_there(void *user, uint32_t ifindex, const char *path)
 
 	(void)user;
 	(void)path;
-	return if_indextoname(ifindex, name) != NULL;
+	return if_indextoname(ifindex, name) || (errno != ENXIO && errno != ENODEV);
 }
 
 bool net_tcx_any(const struct net_tcx *t, enum net_prog prog)
@@ -323,9 +308,10 @@ void net_tcx_handle(struct net_tcx *t, void (*fn)(void *user, uint32_t ifindex),
 			e = (const struct inotify_event *)p;
 			if (e->mask & IN_IGNORED) /* the directory has gone */
 				t->watched = -1;
-			else if (e->mask & IN_Q_OVERFLOW)
+			else if (e->mask & IN_Q_OVERFLOW) {
+				t->watched = -1; /* even that may be among what is lost */
 				fn(user, 0);
-			else if (e->len > 0 && device_of(e->name, &use))
+			} else if (e->len > 0 && device_of(e->name, &use))
 				fn(user, device_of(e->name, &use));
 		}
 	net_tcx_watch(t);

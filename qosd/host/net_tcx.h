@@ -33,9 +33,10 @@ enum net_prog {
 
 struct net_tcx {
 	char dir[NET_PIN_DIR_BYTES];
-	bool asked, there; /* does the kernel have TCX? */
-	int events;        /* of removed pins; poll it. -1: none can be had */
-	int watched;       /* the directory's, -1: it is not watched */
+	bool asked, there;   /* does the kernel have TCX? */
+	int events;          /* of removed pins; poll it. -1: none can be had */
+	int watched;         /* the directory's, -1: it is not watched */
+	uint64_t patient_ns; /* no link that is going is waited for before that */
 };
 
 /* Remembers the directory only. -EINVAL: too long. */

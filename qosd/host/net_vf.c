@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "qosd/core/mem.h"
-#include "qosd/host/clock.h"
 #include "qosd/host/net_ask.h"
+#include "qosd/host/net_clock.h"
 #include "qosd/host/net_shape.h"
 
 #define CARD_FRESH_NS    50000000ULL

@@ -107,12 +107,13 @@ test_refuses_foreign() {
 	tc qdisc del dev tap1 clsact
 	[ "$tcx" = 1 ] || return
 	qdiscs tap1 > "$SCRATCH/before"
-	# TCX programs of others go first: after them come filters.
+	# TCX programs of others would not see what is redirected before them.
 	"$NETCTL" occupy tap1 || bad "a TCX program of somebody else's"
-	limit
-	reads "in 20000000 out 30000000"
-	qdiscs tap1 | grep -q "^qdisc clsact" || bad "there is a program of others, and no filter"
-	unlimit
+	refused "1 TCX programs" out
+	"$NETCTL" set tap1 in 20000000 || bad "in is refused beside it"
+	refused "1 TCX programs" out
+	reads "in 20000000 out max"
+	"$NETCTL" set tap1 in max
 	rm /sys/fs/bpf/occupied
 	untouched "$SCRATCH/before"
 	# One that comes later changes nothing, not even when something has to be repaired.

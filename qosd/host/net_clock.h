@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* clock - the adapters' clock: nanoseconds of CLOCK_MONOTONIC. */
-#ifndef QOSD_HOST_CLOCK_H
-#define QOSD_HOST_CLOCK_H
+/* net_clock - nanoseconds of CLOCK_MONOTONIC. */
+#ifndef QOSD_HOST_NET_CLOCK_H
+#define QOSD_HOST_NET_CLOCK_H
 
 #include <stdint.h>
 #include <time.h>
