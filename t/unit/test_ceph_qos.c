@@ -156,6 +156,19 @@ static void librbd_start(struct librbd *l)
 	pthread_create(&l->thread, NULL, serve, l);
 }
 
+/* Somebody has come, and all who came have been taken in. */
+static void librbd_drain(struct librbd *l)
+{
+	struct pollfd next = { .fd = l->fd, .events = POLLIN };
+
+	for (int i = 0; i < 10000; i++) {
+		if (atomic_load(&l->clients) > 0 && poll(&next, 1, 0) == 0)
+			return;
+		usleep(1000);
+	}
+	CU_FAIL("nobody has come");
+}
+
 static void librbd_stop(struct librbd *l)
 {
 	atomic_store(&l->silent, false);
@@ -428,7 +441,7 @@ static void test_silent_disks(void)
 	CU_ASSERT_EQUAL(ceph_qos_live(b.qos, g), 0);
 	atomic_store(&b.librbd.silent, false);
 	ceph_qos_free(b.qos, 5000000);
-	usleep(50000); /* it takes those that still wait */
+	librbd_drain(&b.librbd);
 	librbd_stop(&b.librbd);
 	CU_ASSERT_EQUAL(atomic_load(&b.librbd.clients), 1);
 	inventory_free(b.inv);
