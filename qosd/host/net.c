@@ -404,8 +404,9 @@ void net_watch_handle(struct adapter *a, void (*lost)(void *user, uint32_t ifind
 	struct losing l = { .n = n, .lost = lost, .user = user };
 	bool any_gone = false;
 	uint32_t ifindex;
+	int r;
 
-	net_watch_drain(n->watch, NULL);
+	r = net_watch_drain(n->watch, NULL);
 	if (!net_watch_take_pending(n->watch))
 		return;
 	while ((ifindex = net_watch_take_gone(n->watch)) != 0) {
@@ -414,7 +415,7 @@ void net_watch_handle(struct adapter *a, void (*lost)(void *user, uint32_t ifind
 	}
 	if (any_gone)
 		net_ifb_drop(n);
-	if (!n->readonly && !net_watch_ifb(n->watch)->ifindex)
+	if (r == 0 && !n->readonly && !net_watch_ifb(n->watch)->ifindex)
 		net_bpf_set_ifb(&n->bpf, 0, NULL); /* rather without a limit than into the void */
 	l.ifb_broken = !net_ifb_holds(n);
 	net_watch_each(n->watch, check, &l);

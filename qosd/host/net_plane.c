@@ -119,6 +119,8 @@ static int try_edt(struct net *n, uint32_t ifindex, enum edt_direction direction
 {
 	int r = net_shape_possible(n, err);
 
+	if (r == 0) /* or what HTB holds would be taken off in vain */
+		r = net_shape_allowed(n, ifindex, direction, err);
 	return r < 0 ? r : set_by(n, EDT, ifindex, direction, rate_bps, err);
 }
 

@@ -255,6 +255,19 @@ int net_shape_possible(struct net *n, struct qerr *err)
 	return r == 0 || r == -ENOMEM ? r : -EOPNOTSUPP;
 }
 
+int net_shape_allowed(struct net *n, uint32_t ifindex, enum edt_direction direction,
+		      struct qerr *err)
+{
+	struct net_dev *dev = net_watch_device(n->watch, ifindex);
+	int r;
+
+	if (!dev)
+		return qerr_set(err, -ENODEV, "device %u has gone", ifindex);
+	dev->links_ns = 0;
+	r = net_hook_look(n, dev, err);
+	return r < 0 || direction == EDT_IN ? r : net_hook_refuse_others(n, dev, err);
+}
+
 int net_shape_set(struct net *n, struct net_dev *dev, enum edt_direction direction,
 		  uint64_t rate_bps, struct qerr *err)
 {
@@ -273,6 +286,7 @@ int net_shape_set(struct net *n, struct net_dev *dev, enum edt_direction directi
 		cfg = profile(n, key, rate_bps, cfg.flags);
 		return net_bpf_set_cfg(&n->bpf, key, &cfg, err);
 	}
+	dev->links_ns = 0; /* others' programs come and go unheard */
 	r = net_hook_look(n, dev, err);
 	if (r == 0)
 		r = refuse_foreign(n, dev, direction, err);

@@ -45,6 +45,10 @@ int net_shape_adopt(struct net *n, struct qerr *err);
 bool net_shape_remains(struct net *n, struct net_dev *dev, enum edt_direction direction);
 /* Are programs and maps ready, and the fq qdisc there? 0, -ENOMEM or -EOPNOTSUPP. */
 int net_shape_possible(struct net *n, struct qerr *err);
+/* Do programs of others leave place on the device? What else is in the way net_shape_set() tells.
+ * -EBUSY: they do not; -ENODEV: the device has gone. */
+int net_shape_allowed(struct net *n, uint32_t ifindex, enum edt_direction direction,
+		      struct qerr *err);
 /* Is the shaper in place on dev in this direction? Filters must be known or obtainable. */
 bool net_shape_holds(struct net *n, struct net_dev *dev, enum edt_direction direction);
 /* The rate of its entry, whether all else is in place or not; 0: there is none. */

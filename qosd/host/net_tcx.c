@@ -121,8 +121,10 @@ static int open_link(const struct net_tcx *t, uint32_t ifindex, enum net_prog pr
 
 	/* The index lies where that of an XDP link does. It is 0 when the device has gone. */
 	if (fd >= 0 && (bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || info.type != LINK_TCX ||
-			info.xdp.ifindex != ifindex))
+			info.xdp.ifindex != ifindex)) {
 		net_pin_close(&fd);
+		errno = ENOLINK;
+	}
 	*ret_program = fd >= 0 ? info.prog_id : 0;
 	return fd;
 }

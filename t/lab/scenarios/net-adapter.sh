@@ -76,7 +76,7 @@ test_adopt() {
 }
 
 test_refuses_foreign() {
-	local root
+	local root refused_by_edt
 	for root in htb "fq_codel limit 100" "pfifo limit 50"; do
 		# shellcheck disable=SC2086 # a kind and its parameters
 		tc qdisc add dev tap1 root handle 1: $root
@@ -114,6 +114,11 @@ test_refuses_foreign() {
 	refused "1 TCX programs" out
 	reads "in 20000000 out max"
 	"$NETCTL" set tap1 in max
+	"$NETCTL" -w htb set tap1 out 30000000 || bad "HTB is refused beside it"
+	refused_by_edt=$("$NETCTL" -w edt set tap1 out 5000000 2>&1) && bad "eBPF is not refused"
+	[[ $refused_by_edt == *"1 TCX programs"* ]] || bad "said '$refused_by_edt'"
+	reads "in max out 30000000"
+	"$NETCTL" set tap1 out max
 	rm /sys/fs/bpf/occupied
 	untouched "$SCRATCH/before"
 	# One that comes later changes nothing, not even when something has to be repaired.
