@@ -50,6 +50,8 @@ enum sample_part {
 	SAMPLE_MEMORY_STALL = 1 << 3, /* memory_stall_us */
 	SAMPLE_DISK_STALL = 1 << 4,   /* disk_stall_us */
 	SAMPLE_SWAP = 1 << 5,         /* swap_bytes */
+	/* With SAMPLE_THROTTLED: of groups, too, that had no quota when last asked. */
+	SAMPLE_QUOTAS = 1 << 6,
 };
 
 struct sample {

@@ -23,6 +23,11 @@ struct cgroup_quota {
 	uint64_t quota_us, period_us;
 };
 
+struct cgroup_throttled { /* of one group, as last read */
+	uint64_t count;
+	bool unlimited; /* no period was ever counted: it had no quota */
+};
+
 struct cgroup_vcpu {
 	unsigned int index;
 	struct cgroup_dir dir;
@@ -30,6 +35,7 @@ struct cgroup_vcpu {
 	struct cgroup_quota quota;
 	uint64_t burst_us;
 	bool quota_known, burst_known;
+	struct cgroup_throttled throttled;
 };
 
 struct cgroup_thread {
@@ -44,7 +50,8 @@ struct cgroup_node {
 	struct cgroup_dir top[CGROUP_TREES];
 	struct cgroup_dir
 		unit; /* guest: the group that holds its weight, when that is not its top */
-	struct cgroup_vcpu *vcpus; /* ascending by index */
+	struct cgroup_throttled throttled; /* its top group's */
+	struct cgroup_vcpu *vcpus;         /* ascending by index */
 	size_t nvcpus;
 	struct cgroup_thread *threads;
 	size_t nthreads;

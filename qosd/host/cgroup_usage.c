@@ -129,17 +129,60 @@ static int read_number(struct cgroup_ctx *ctx, struct cgroup_dir *dir, enum cgro
 	return 0;
 }
 
-/* Periods in which a quota was used up: the top group's and the vCPUs'. */
+/* A kernel without quotas counts none. */
+static int look_throttled(struct cgroup_ctx *ctx, struct cgroup_dir *dir,
+			  struct cgroup_throttled *t)
+{
+	char buf[CGROUP_TEXT_MAX] = "";
+	uint64_t periods = 0, count = 0;
+	int r = cgroup_dir_read(dir, &ctx->fs, CGROUP_CPU_STAT, buf, sizeof(buf));
+
+	if (r < 0 && r != -EOPNOTSUPP)
+		return r;
+	r = cgroup_text_flat(buf, "nr_throttled", &count);
+	if (r == 0 || r == -ENOENT)
+		r = cgroup_text_flat(buf, "nr_periods", &periods);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	*t = (struct cgroup_throttled){ .count = count, .unlimited = !periods && !count };
+	return 0;
+}
+
+static bool has_quota(const struct cgroup_vcpu *v)
+{
+	return v->quota_known && v->quota.quota_us != KNOB_MAX;
+}
+
+/*
+ * Periods in which a quota was used up: the top group's and the vCPUs'. A cpu.stat is the dearest
+ * file of a sample, and most groups never had a quota: those that have counted no period are read
+ * again after look_at_all().
+ */
 static int read_throttled(struct cgroup_ctx *ctx, struct cgroup_node *node, uint64_t *sum)
 {
-	int r = add_flat(ctx, &node->top[CGROUP_CPU], CGROUP_CPU_STAT, "nr_throttled", sum);
+	int r = 0;
 
+	if (!node->throttled.unlimited)
+		r = look_throttled(ctx, &node->top[CGROUP_CPU], &node->throttled);
+	*sum += node->throttled.count;
 	for (size_t i = 0; r == 0 && i < node->nvcpus; i++) {
-		r = add_flat(ctx, &node->vcpus[i].dir, CGROUP_CPU_STAT, "nr_throttled", sum);
+		struct cgroup_vcpu *v = &node->vcpus[i];
+
+		if (!v->throttled.unlimited || has_quota(v))
+			r = look_throttled(ctx, &v->dir, &v->throttled);
 		if (r == -ENOENT) /* unplugged */
 			r = 0;
+		else
+			*sum += v->throttled.count;
 	}
 	return r;
+}
+
+static void look_at_all(struct cgroup_node *node)
+{
+	node->throttled.unlimited = false;
+	for (size_t i = 0; i < node->nvcpus; i++)
+		node->vcpus[i].throttled.unlimited = false;
 }
 
 static int read_cpu(struct cgroup_ctx *ctx, struct cgroup_node *node, struct cgroup_usage *u)
@@ -184,6 +227,8 @@ int cgroup_read_usage(struct adapter *a, const struct guest *g, struct cgroup_us
 	cgroup_node_make_room(ctx);
 	r = cgroup_node_guest(ctx, g, &node);
 	if (r == 0)
+		look_at_all(node);
+	if (r == 0)
 		r = read_cpu(ctx, node, &u);
 	if (r == 0)
 		r = read_memory(ctx, node, &u.memory_bytes);
@@ -210,6 +255,16 @@ static int sample_run(struct cgroup_ctx *ctx, struct cgroup_node *node, const st
 		return r;
 	ret->run_ns = u.vcpu_run_ns;
 	ret->wait_ns = u.vcpu_wait_ns;
+	return 0;
+}
+
+static int sample_quotas(struct cgroup_ctx *ctx, struct cgroup_node *node, const struct guest *g,
+			 struct sample_guest *ret)
+{
+	(void)ctx;
+	(void)g;
+	(void)ret;
+	look_at_all(node);
 	return 0;
 }
 
@@ -286,6 +341,7 @@ int cgroup_sample(void *adapter, const struct guest *g, unsigned int parts,
 			    struct sample_guest *ret);
 	} readers[] = {
 		{ SAMPLE_RUN, sample_run },
+		{ SAMPLE_QUOTAS, sample_quotas }, /* goes first */
 		{ SAMPLE_THROTTLED, sample_throttled },
 		{ SAMPLE_MEMORY, sample_memory },
 		{ SAMPLE_SWAP, sample_swap },

@@ -22,7 +22,7 @@
 /* Cost in ns of what either source of vCPU times reads (t/bench/bench_sensor). */
 #define ITERATOR_THREAD_NS 320  /* each thread of the host */
 #define SCHEDSTAT_NS       700  /* each vCPU thread */
-#define CPU_STAT_NS        1100 /* each group: one a vCPU, one a guest */
+#define CPU_STAT_NS        1100 /* each vCPU's group with a quota: all, in a storm */
 
 /* ---- life ---- */
 
@@ -175,10 +175,9 @@ static void show_threads(struct sensor *s)
 	}
 }
 
-bool sensor_iterator_pays(size_t host_threads, size_t vcpus, size_t guests)
+bool sensor_iterator_pays(size_t host_threads, size_t vcpus)
 {
-	return host_threads * ITERATOR_THREAD_NS <=
-	       vcpus * (SCHEDSTAT_NS + CPU_STAT_NS) + guests * CPU_STAT_NS;
+	return host_threads * ITERATOR_THREAD_NS <= vcpus * (SCHEDSTAT_NS + CPU_STAT_NS);
 }
 
 static void choose_source(struct sensor *s)
@@ -189,7 +188,7 @@ static void choose_source(struct sensor *s)
 	for (size_t i = 0; i < s->nslots; i++)
 		vcpus += s->slots[i].guest->nvcpu_tids;
 	s->iterate = s->vcpu.link_fd >= 0 && sysinfo(&host) == 0 &&
-		     sensor_iterator_pays(host.procs, vcpus, s->nslots);
+		     sensor_iterator_pays(host.procs, vcpus);
 }
 
 static int take_inventory(struct sensor *s, const struct inventory *inv,
@@ -301,7 +300,7 @@ static unsigned int parts_to_read(struct sensor *s, const struct sample *now)
 	if (moved(s->psi_before_us[RESOURCE_DISK], now->psi_some_us[RESOURCE_DISK]))
 		parts |= SAMPLE_DISK_STALL;
 	if (now->at_us - s->gauges_at_us >= GAUGES_AGE_US) {
-		parts |= SAMPLE_MEMORY | (swap_in_use(s, now) ? SAMPLE_SWAP : 0);
+		parts |= SAMPLE_QUOTAS | SAMPLE_MEMORY | (swap_in_use(s, now) ? SAMPLE_SWAP : 0);
 		s->gauges_at_us = now->at_us;
 	}
 	memcpy(s->psi_before_us, now->psi_some_us, sizeof(s->psi_before_us));

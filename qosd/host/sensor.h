@@ -8,7 +8,8 @@
  *
  *	vCPU threads   one BPF iterator over all threads of the host (0.3 us each), which also tells
  *	               of throttling; or, where there are few vCPUs among many threads, or no BPF,
- *	               each thread's schedstat (0.7 us) and each group's cpu.stat
+ *	               each thread's schedstat (0.7 us) and the cpu.stat of each group with a
+ *	               quota (1.1 us; whether others have got one is asked once a second)
  *	host           /proc/pressure/{cpu,memory,io} and /proc/meminfo, kept open (2 and 6 us)
  *	NICs           /proc/net/dev: 1.3 us each. RTM_GETSTATS costs 0.3, but waits for RTNL
  *	groups         by a callback. Stalls (1.7 us each) only while the host has some: a group

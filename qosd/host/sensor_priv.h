@@ -92,7 +92,7 @@ int sensor_link_bytes(const struct sensor_link *l, const char *device, uint64_t 
 
 /* ---- sensor.c ---- */
 /* Is one read of all threads cheaper than reading each vCPU's and guest's own files? */
-bool sensor_iterator_pays(size_t host_threads, size_t vcpus, size_t guests);
+bool sensor_iterator_pays(size_t host_threads, size_t vcpus);
 
 struct sensor_slot {              /* one guest, in order of id */
 	struct guest *guest;      /* a reference */

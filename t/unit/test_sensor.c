@@ -177,6 +177,37 @@ static void test_gauges_age(void)
 	bench_close(&b);
 }
 
+static void put_stat(const struct bench *b, const char *group, int periods, int throttled)
+{
+	char file[128];
+
+	snprintf(file, sizeof(file), "cg" TOP_V2 "%s/cpu.stat", group);
+	put(&b->t, file, "usage_usec 1\nnr_periods %d\nnr_throttled %d\n", periods, throttled);
+}
+
+/* Groups without a quota are not asked each time, but for those that have got one from us. */
+static void test_quotas_age(void)
+{
+	struct bench b;
+
+	bench_open(&b, put_v2_host);
+	put_stat(&b, "", 0, 0);
+	put_stat(&b, "/vcpu0", 0, 0);
+	put_stat(&b, "/vcpu1", 3, 0);
+	CU_ASSERT_EQUAL(read_guest(&b, 1)->throttled, 0);
+	put_stat(&b, "", 9, 400);
+	put_stat(&b, "/vcpu0", 9, 30);
+	put_stat(&b, "/vcpu1", 9, 2);
+	CU_ASSERT_EQUAL(read_guest(&b, 1)->throttled, 2);
+	CU_ASSERT_EQUAL(apply_knob(&b.t, NULL, KNOB_CPU_MAX, "40000 20000"), 0);
+	CU_ASSERT_EQUAL(read_guest(&b, 1)->throttled, 32);
+	b.sensor->gauges_at_us -= 1000000;
+	CU_ASSERT_EQUAL(read_guest(&b, 1)->throttled, 432);
+	put_stat(&b, "", 10, 401);
+	CU_ASSERT_EQUAL(read_guest(&b, 1)->throttled, 433); /* each time from now on */
+	bench_close(&b);
+}
+
 /* ---- guests come and go ---- */
 
 static void test_inventory_changes(void)
@@ -422,6 +453,7 @@ static const struct test tests[] = {
 	{ "a guest that has gone", test_gone_guest },
 	{ "stalls are read when the host has some", test_stalls_follow_the_host },
 	{ "gauges are read once a second", test_gauges_age },
+	{ "quotas are looked for once a second", test_quotas_age },
 	{ "guests come, change and go", test_inventory_changes },
 	{ "what other adapters know", test_callbacks },
 	{ "uplinks", test_uplinks },
