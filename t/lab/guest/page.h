@@ -42,10 +42,12 @@ struct lab_work {
 /*
  * The service load: a request is due every LAB_SERVICE_PERIOD_MS, come what may, and takes
  * LAB_SERVICE_CHUNKS chunks of spinning. Latency: from when it was due to when its work began, so
- * a vCPU that wakes late, or is behind, shows. Counted in a histogram with 16 buckets an octave.
+ * a vCPU that wakes late, or is behind, shows. Counted in a histogram with 16 buckets an octave. So
+ * many a second that what the host's kernel does by the second (it begins each group's pressure
+ * average anew every two) is well below one in a hundred.
  */
-#define LAB_SERVICE_PERIOD_MS 20u
-#define LAB_SERVICE_CHUNKS    40u
+#define LAB_SERVICE_PERIOD_MS 5u
+#define LAB_SERVICE_CHUNKS    10u
 #define LAB_LATENCY_BUCKETS   400u /* from 2^8 to 2^33 ticks */
 
 struct lab_service {
