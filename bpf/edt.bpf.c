@@ -65,12 +65,26 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, EDT_ENTRIES);
 	__type(key, __u32);
+	__type(value, __u32);
+} qosd_slot SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, EDT_ENTRIES);
+	__type(key, __u32);
+	__type(value, __u64);
+} qosd_near SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, EDT_ENTRIES);
+	__type(key, __u32);
 	__type(value, struct edt_cfg);
 } qosd_cfg SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, EDT_ENTRIES);
 	__type(key, __u32);
 	__type(value, struct edt_state);
@@ -304,9 +318,23 @@ static __always_inline __u64 *flow_of(__u32 hash, __u32 key, __u32 *tag)
 	return bpf_map_lookup_elem(&qosd_flows, &i);
 }
 
+/* EDT_ENTRIES, which no slot is, if the key has none. */
+static __always_inline __u32 slot_of(__u32 key)
+{
+	__u32 place = EDT_NEAR_PLACE(key), *slot;
+	__u64 *at = bpf_map_lookup_elem(&qosd_near, &place);
+	__u64 near = at ? *(volatile __u64 *)at : 0;
+
+	if (EDT_NEAR_HAS(near, key))
+		return EDT_NEAR_SLOT(near);
+	slot = bpf_map_lookup_elem(&qosd_slot, &key);
+	return slot ? *slot : EDT_ENTRIES;
+}
+
 static __always_inline int shape(struct __sk_buff *skb, __u32 key)
 {
-	struct edt_cfg *c = bpf_map_lookup_elem(&qosd_cfg, &key);
+	__u32 slot = slot_of(key);
+	struct edt_cfg *c = bpf_map_lookup_elem(&qosd_cfg, &slot);
 	struct edt_state *s;
 	struct packet p = { 0 };
 	enum verdict v;
@@ -314,7 +342,7 @@ static __always_inline int shape(struct __sk_buff *skb, __u32 key)
 
 	if (!c || !c->rate_bps)
 		return TC_ACT_UNSPEC;
-	s = bpf_map_lookup_elem(&qosd_st, &key);
+	s = bpf_map_lookup_elem(&qosd_st, &slot);
 	if (!s)
 		return TC_ACT_UNSPEC;
 	p.bytes = skb->wire_len;

@@ -2,16 +2,20 @@
 /*
  * edt - what the shaper's program and qosd share: the values of its maps.
  *
- * `qosd_cfg` and `qosd_st` are keyed by EDT_KEY(ifindex, direction). `qosd_cfg` is written by qosd
- * alone and read by the program, `qosd_st` is made by qosd and then written by the program alone,
- * so that a change of rate never clobbers a clock. A NIC without an entry, or with rate 0, is not
- * shaped. `qosd_line` and `qosd_line_st` are the same for lines that NICs share, keyed by
+ * A NIC's direction, EDT_KEY(ifindex, direction), has a slot: its place in `qosd_cfg` and
+ * `qosd_st`. `qosd_slot` tells the slot of each key. `qosd_near` does so for the last key that was
+ * put in each of its places, in one step of an array; what it does not tell, `qosd_slot` does. A
+ * NIC without a slot, or with rate 0, is not shaped.
+ *
+ * All but `qosd_st` are written by qosd alone and read by the program; `qosd_st` is made by qosd
+ * and then written by the program alone, so that a change of rate never clobbers a clock.
+ * `qosd_line` and `qosd_line_st` are the same for lines that NICs share, their places are
  * EDT_LINE_KEY.
  *
- * The layout is part of the name of the pin directory (v2): whoever changes the size or the
- * meaning of a member raises EDT_LAYOUT; rate_bps and flags keep their places in all layouts, so
- * that limits can be carried over. `spare` is zero in layout 2, and becomes a member only where 0
- * means that it is not known (so `shares` and `greedy_next` did).
+ * The layout is part of the name of the pin directory (v3): whoever changes the size or the
+ * meaning of a member raises EDT_LAYOUT; rate_bps, flags and (since 3) key keep their places in all
+ * layouts, so that limits can be carried over. `unused` is zero in layout 3, and becomes a member
+ * only where 0 means that it is not known.
  * Times are nanoseconds of CLOCK_MONOTONIC, rates bit/s of layer 2 (skb->wire_len).
  */
 #ifndef QOSD_BPF_EDT_H
@@ -20,13 +24,19 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
-#define EDT_LAYOUT  2
+#define EDT_LAYOUT  3
 #define EDT_ENTRIES 16384 /* two for each NIC */
 #define EDT_LINES   128   /* uplinks that NICs share; line 0 is none */
 
 enum edt_direction { EDT_IN, EDT_OUT }; /* towards the guest, from the guest */
 #define EDT_KEY(ifindex, direction)   ((__u32)(ifindex) << 1 | (__u32)(direction))
 #define EDT_LINE_KEY(line, direction) ((__u32)(line) << 1 | (__u32)(direction))
+
+/* qosd_near: the place of a key, and what is there: key and slot, 0: nothing. No key is 0. */
+#define EDT_NEAR_PLACE(key)     ((__u32)(key) & (EDT_ENTRIES - 1))
+#define EDT_NEAR_OF(key, slot)  ((__u64)(key) << 32 | (__u32)(slot))
+#define EDT_NEAR_HAS(near, key) ((__u32)((near) >> 32) == (__u32)(key))
+#define EDT_NEAR_SLOT(near)     ((__u32)(near))
 
 /* Flags of edt_cfg: qosd's own notes on the device, so that it can be left as it was found. */
 #define EDT_OWNS_CLSACT 1u /* qosd made the clsact qdisc */
@@ -54,7 +64,7 @@ struct edt_cfg {
 	__u32 packet_ns;      /* time of a full packet: a flow with so little queued is spared */
 	__u64 guaranteed_bps; /* of the line, whatever others do */
 	__u32 queue_packets;  /* about so many may wait; 0: as many as the horizon lets in */
-	__u32 spare;
+	__u32 key;            /* whose it is */
 };
 
 /* Of qosd_line: written by qosd alone. Rate 0: the line is not known. */
@@ -96,6 +106,7 @@ struct edt_state {
 	__u64 latest;      /* departure of the packet that departs last */
 	__u64 gap_ns;      /* mean time from one departure to the next, times EDT_GAPS */
 	__u64 greedy_next; /* no flow loses a packet for its share alone before that */
+	__u64 unused[9];   /* 64 bytes and more: CPUs that write neighbours share no cache line */
 };
 
 #endif

@@ -50,6 +50,7 @@ HOST_TESTS = \
 	t/unit/test_net_survive \
 	t/unit/test_net_law \
 	t/unit/test_net_line \
+	t/unit/test_net_slots \
 	t/unit/test_net_vf \
 	t/unit/test_proc \
 	t/unit/test_sensor \
@@ -132,6 +133,7 @@ t_unit_test_net_htb_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_survive_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_law_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_line_LDADD = $(HOST_TEST_LIBS)
+t_unit_test_net_slots_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_vf_LDADD = $(HOST_TEST_LIBS)
 t_unit_test_net_vf_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=net_nl_talk -Wl,--wrap=net_nl_ask \
 	-Wl,--wrap=clock_gettime

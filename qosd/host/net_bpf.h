@@ -2,10 +2,10 @@
 /*
  * net_bpf - the shaper's programs and maps (bpf/edt.bpf.c), pinned below a directory of bpffs.
  *
- * PIN_DIR/v2/ holds cfg, st, line, line_st, ifb, in, out and divert. Filters and links hold the
- * programs and the programs hold the maps, so limits stay in force whoever dies; these pins are
- * only how the next qosd finds them. "v2" is the layout of the maps: another layout gets another
- * directory.
+ * PIN_DIR/v3/ holds slot, near, cfg, st, line, line_st, ifb, in, out and divert. Filters and links
+ * hold the programs and the programs hold the maps, so limits stay in force whoever dies; these
+ * pins are only how the next qosd finds them. "v3" is the layout of the maps: another layout gets
+ * another directory.
  */
 #ifndef QOSD_HOST_NET_BPF_H
 #define QOSD_HOST_NET_BPF_H
@@ -19,15 +19,31 @@
 #include "qosd/host/net_pin.h"
 #include "qosd/host/net_tcx.h"
 
-enum net_array { NET_ARRAY_LINE, NET_ARRAY_LINE_STATE, NET_ARRAY_IFB, NET_ARRAYS };
+enum net_map {
+	NET_MAP_SLOT,
+	NET_MAP_NEAR,
+	NET_MAP_CFG,
+	NET_MAP_STATE,
+	NET_MAPS_NEEDED, /* those before it: without one of them nothing is shaped */
+	NET_MAP_LINE = NET_MAPS_NEEDED,
+	NET_MAP_LINE_STATE,
+	NET_MAP_IFB,
+	NET_MAPS
+};
+
+struct net_slots {                        /* net_bpf_maps.c */
+	const uint64_t *near;             /* qosd_near, mapped; NULL: it is not */
+	bool known;                       /* `taken` is what the map says */
+	uint64_t taken[EDT_ENTRIES / 64]; /* a bit for each slot */
+};
 
 struct net_bpf {
-	char dir[NET_PIN_DIR_BYTES]; /* PIN_DIR/v2 */
-	int cfg_fd, st_fd;           /* -1: not open */
-	int array_fd[NET_ARRAYS];    /* -1: not open */
+	char dir[NET_PIN_DIR_BYTES]; /* PIN_DIR/v3 */
+	int map_fd[NET_MAPS];        /* -1: not open */
 	int prog_fd[NET_PROGS];      /* -1: not open */
 	uint32_t prog_id[NET_PROGS]; /* 0: not known */
 	bool loaded;                 /* the programs are those of this build */
+	struct net_slots slots;
 };
 
 /* Remembers the directory only. -EINVAL: too long. */
@@ -51,12 +67,10 @@ int net_bpf_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err);
 /* Remove pins and directories. */
 int net_bpf_unpin(struct net_bpf *b, struct qerr *err);
 
-/* The maps. -ENOENT: no entry, or nothing is open. */
+/* ---- net_bpf_maps.c; -ENOENT: no entry, or nothing is open ---- */
 int net_bpf_get_cfg(const struct net_bpf *b, uint32_t key, struct edt_cfg *ret);
-int net_bpf_set_cfg(const struct net_bpf *b, uint32_t key, const struct edt_cfg *cfg,
-		    struct qerr *err);
-/* A state with all zero, unless there is one. */
-int net_bpf_make_state(const struct net_bpf *b, uint32_t key, struct qerr *err);
+/* A key without an entry gets one, with a state of all zero. -ENOSPC: there is no room. */
+int net_bpf_set_cfg(struct net_bpf *b, uint32_t key, const struct edt_cfg *cfg, struct qerr *err);
 int net_bpf_get_state(const struct net_bpf *b, uint32_t key, struct edt_state *ret);
 /* The rate of a line that NICs share (1..EDT_LINES-1), one direction; 0: it is not known. */
 int net_bpf_set_line(const struct net_bpf *b, uint32_t line, enum edt_direction direction,
@@ -64,10 +78,13 @@ int net_bpf_set_line(const struct net_bpf *b, uint32_t line, enum edt_direction 
 /* Where NET_PROG_DIVERT sends packets: the ifb's index, 0: nowhere, they pass. */
 int net_bpf_set_ifb(const struct net_bpf *b, uint32_t ifindex, struct qerr *err);
 uint32_t net_bpf_ifb(const struct net_bpf *b); /* 0 also if it cannot be read */
-/* Both entries. Absent is fine. */
-void net_bpf_delete(const struct net_bpf *b, uint32_t key);
-/* All keys of cfg; the caller frees *ret. 0 or -ENOMEM. */
+/* Absent is fine. */
+void net_bpf_delete(struct net_bpf *b, uint32_t key);
+/* All keys with a slot; the caller frees *ret. 0 or -ENOMEM. */
 int net_bpf_keys(const struct net_bpf *b, uint32_t **ret, size_t *ret_count);
+/* For net_bpf.c. When the maps have been opened (0 or -ENOMEM), and before they are closed. */
+int net_bpf_learn_slots(struct net_bpf *b);
+void net_bpf_forget_slots(struct net_bpf *b);
 
 /* The entry for a rate in bit/s; flags as in edt.h. No I/O. */
 struct edt_cfg net_bpf_profile(uint64_t rate_bps, uint32_t flags);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * net_carry - reads an older layout's limits, of which only rate and flags must be known.
+ * net_carry - reads an older layout's limits, of which only rate and flags must be known; since
+ * layout 3, whose `cfg` is an array, also whose an entry is.
  */
 #include "qosd/host/net_carry.h"
 
@@ -32,24 +33,32 @@ bool net_carry_pending(const struct net_bpf *b)
 	return false;
 }
 
-/* One limit, unless the new maps have it already or it was being given back. */
-static int carry_one(const struct net_bpf *b, uint32_t key, const char *value, struct qerr *err)
+/* Whose entry it is; 0: nobody's. */
+static uint32_t owner_of(const struct bpf_map_info *info, uint32_t place, const char *value)
+{
+	uint32_t key = place;
+
+	if (info->type == BPF_MAP_TYPE_ARRAY)
+		memcpy(&key, value + offsetof(struct edt_cfg, key), sizeof(key));
+	return key;
+}
+
+/* One limit, unless the new maps have it already. */
+static int carry_one(struct net_bpf *b, uint32_t key, const char *value, struct qerr *err)
 {
 	struct edt_cfg cfg;
 	uint64_t rate_bps;
 	uint32_t flags;
-	int r;
 
 	memcpy(&rate_bps, value + offsetof(struct edt_cfg, rate_bps), sizeof(rate_bps));
 	memcpy(&flags, value + offsetof(struct edt_cfg, flags), sizeof(flags));
-	if (net_bpf_get_cfg(b, key, &cfg) == 0)
+	if (!key || net_bpf_get_cfg(b, key, &cfg) == 0)
 		return 0;
 	cfg = net_bpf_profile(rate_bps, flags);
-	r = net_bpf_make_state(b, key, err);
-	return r < 0 ? r : net_bpf_set_cfg(b, key, &cfg, err);
+	return net_bpf_set_cfg(b, key, &cfg, err);
 }
 
-static int carry_map(const struct net_bpf *b, int fd, struct qerr *err)
+static int carry_map(struct net_bpf *b, int fd, struct qerr *err)
 {
 	struct bpf_map_info info = { 0 };
 	uint32_t size = sizeof(info), key, *last = NULL;
@@ -57,18 +66,20 @@ static int carry_map(const struct net_bpf *b, int fd, struct qerr *err)
 	int r = 0;
 
 	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0 || info.key_size != sizeof(key) ||
-	    info.value_size < offsetof(struct edt_cfg, flags) + sizeof(uint32_t) ||
+	    info.value_size < (info.type == BPF_MAP_TYPE_ARRAY
+				       ? sizeof(struct edt_cfg)
+				       : offsetof(struct edt_cfg, flags) + sizeof(uint32_t)) ||
 	    info.value_size > sizeof(value))
 		return 0; /* not qosd's */
 	while (r == 0 && bpf_map_get_next_key(fd, last, &key) == 0) {
 		if (bpf_map_lookup_elem(fd, &key, value) == 0)
-			r = carry_one(b, key, value, err);
+			r = carry_one(b, owner_of(&info, key, value), value, err);
 		last = &key;
 	}
 	return r;
 }
 
-int net_carry_copy(const struct net_bpf *b, struct qerr *err)
+int net_carry_copy(struct net_bpf *b, struct qerr *err)
 {
 	char path[sizeof(b->dir) + 8], dir[sizeof(b->dir)];
 	int r = 0, fd;

@@ -14,7 +14,7 @@
 /* Pins of an older layout are there. */
 bool net_carry_pending(const struct net_bpf *b);
 /* Copy what they limit into the maps of b, which are open; entries that are there stay. */
-int net_carry_copy(const struct net_bpf *b, struct qerr *err);
+int net_carry_copy(struct net_bpf *b, struct qerr *err);
 /* Remove the old pins: nothing runs with them any more. */
 void net_carry_finish(const struct net_bpf *b);
 

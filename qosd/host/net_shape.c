@@ -184,10 +184,8 @@ static int attach(struct net *n, struct net_dev *dev, enum edt_direction directi
 {
 	uint32_t key = key_of(dev, direction), flags = flags_for(n, dev, direction);
 	struct edt_cfg cfg = profile(n, key, limited ? rate_bps : 0, flags);
-	int r = net_bpf_make_state(&n->bpf, key, err);
+	int r = net_bpf_set_cfg(&n->bpf, key, &cfg, err);
 
-	if (r == 0)
-		r = net_bpf_set_cfg(&n->bpf, key, &cfg, err);
 	if (r == 0)
 		r = ensure_clsact(n, dev, prog_of(direction), err);
 	dev->shaped[direction] = true;
@@ -408,12 +406,8 @@ static void adopt_entry(struct net *n, uint32_t key)
 	dev->shaped[direction] = true;
 	if (n->readonly || net_hook_look(n, dev, NULL) < 0)
 		return;
-	if (cfg.rate_bps == 0 || !anything_there(n, dev, direction)) {
+	if (cfg.rate_bps == 0 || !anything_there(n, dev, direction))
 		net_shape_clear(n, dev, direction, NULL);
-	} else if (!cfg.queue_packets) { /* made by a build that knew nothing of that */
-		cfg = profile(n, key, cfg.rate_bps, cfg.flags);
-		net_bpf_set_cfg(&n->bpf, key, &cfg, NULL);
-	}
 }
 
 /* What a filter or link of ours still runs, though its pin has gone. */

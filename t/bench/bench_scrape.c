@@ -57,6 +57,7 @@ static void read_nic(void *ctx, const struct guest_nic *nic, struct nic_reading 
 static void open_maps(struct scrape *x, uint32_t guests)
 {
 	struct qerr err = { 0 };
+	struct edt_cfg cfg = net_bpf_profile(1000000, 0);
 	bool replaced;
 	int r = net_bpf_init(&x->maps, "/sys/fs/bpf/qosd-bench", &err);
 
@@ -64,7 +65,7 @@ static void open_maps(struct scrape *x, uint32_t guests)
 		r = net_bpf_ready(&x->maps, &replaced, &err);
 	for (uint32_t id = 1; r == 0 && id <= guests; id++)
 		for (int d = 0; r == 0 && d < 2; d++)
-			r = net_bpf_make_state(&x->maps, EDT_KEY(100 + id, d), &err);
+			r = net_bpf_set_cfg(&x->maps, EDT_KEY(100 + id, d), &cfg, &err);
 	x->have_maps = r == 0;
 	if (r < 0)
 		fprintf(stderr, "without real maps: %s\n", err.text);

@@ -18,6 +18,7 @@
 #include "t/unit/harness.h"
 
 #define IFINDEX  1
+#define SLOT     7                /* found by qosd_slot alone */
 #define LATER_NS 1000000000000ULL /* so far ahead that time does not pass meanwhile */
 
 static struct edt *skel; /* set once by main */
@@ -32,18 +33,19 @@ static inline uint64_t now_ns(void)
 
 static inline void put(const struct edt_cfg *cfg, const struct edt_state *state)
 {
-	uint32_t key = EDT_KEY(IFINDEX, EDT_IN);
+	uint32_t key = EDT_KEY(IFINDEX, EDT_IN), slot = SLOT;
 
-	CU_ASSERT_EQUAL(bpf_map_update_elem(bpf_map__fd(skel->maps.qosd_cfg), &key, cfg, 0), 0);
-	CU_ASSERT_EQUAL(bpf_map_update_elem(bpf_map__fd(skel->maps.qosd_st), &key, state, 0), 0);
+	CU_ASSERT_EQUAL(bpf_map_update_elem(bpf_map__fd(skel->maps.qosd_cfg), &slot, cfg, 0), 0);
+	CU_ASSERT_EQUAL(bpf_map_update_elem(bpf_map__fd(skel->maps.qosd_st), &slot, state, 0), 0);
+	CU_ASSERT_EQUAL(bpf_map_update_elem(bpf_map__fd(skel->maps.qosd_slot), &key, &slot, 0), 0);
 }
 
 static inline struct edt_state get(void)
 {
-	uint32_t key = EDT_KEY(IFINDEX, EDT_IN);
+	uint32_t slot = SLOT;
 	struct edt_state state = { 0 };
 
-	CU_ASSERT_EQUAL(bpf_map_lookup_elem_flags(bpf_map__fd(skel->maps.qosd_st), &key, &state,
+	CU_ASSERT_EQUAL(bpf_map_lookup_elem_flags(bpf_map__fd(skel->maps.qosd_st), &slot, &state,
 						  BPF_F_LOCK),
 			0);
 	return state;

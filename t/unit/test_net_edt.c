@@ -27,6 +27,42 @@ static void test_unlimited(void)
 	CU_ASSERT_EQUAL(state.packets, 0);
 }
 
+static void put_near(uint64_t near)
+{
+	uint32_t place = EDT_NEAR_PLACE(EDT_KEY(IFINDEX, EDT_IN));
+
+	CU_ASSERT_EQUAL(bpf_map_update_elem(bpf_map__fd(skel->maps.qosd_near), &place, &near, 0),
+			0);
+}
+
+/* Is the packet counted in SLOT? */
+static bool counted(void)
+{
+	uint64_t before = get().packets;
+
+	CU_ASSERT_EQUAL(send_packet(1514, 0), TC_ACT_UNSPEC);
+	return get().packets != before;
+}
+
+/* The place in qosd_near may tell the slot, be another NIC's, or be empty. */
+static void test_slots(void)
+{
+	struct edt_cfg cfg = { .rate_bps = 1000000, .horizon_ns = 1000000000 };
+	struct edt_state state = { .next = 0 };
+	uint32_t key = EDT_KEY(IFINDEX, EDT_IN), wrong = SLOT + 1;
+
+	put(&cfg, &state);
+	CU_ASSERT_TRUE(counted());
+	put_near(EDT_NEAR_OF(key + EDT_ENTRIES, wrong));
+	CU_ASSERT_TRUE(counted());
+	CU_ASSERT_EQUAL(bpf_map_delete_elem(bpf_map__fd(skel->maps.qosd_slot), &key), 0);
+	CU_ASSERT_FALSE(counted());
+	put_near(EDT_NEAR_OF(key, SLOT));
+	CU_ASSERT_TRUE(counted());
+	put_near(0);
+	CU_ASSERT_FALSE(counted());
+}
+
 /* A thousand packets move the clock by exactly their length, at any rate. */
 static void check_rate(uint64_t rate_bps, uint32_t bytes)
 {
@@ -253,6 +289,7 @@ int main(void)
 {
 	static const struct test tests[] = {
 		{ "rate 0 is no limit", test_unlimited },
+		{ "how a NIC is found", test_slots },
 		{ "rates are exact from 64 kbit/s to 100 Gbit/s", test_rates },
 		{ "credit while idle", test_idle_credit },
 		{ "the horizon drops", test_horizon },

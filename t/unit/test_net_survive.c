@@ -128,6 +128,38 @@ static void other_layout(void)
 	CU_ASSERT_EQUAL(rename(PINS_NOW, PINS "/v0"), 0);
 }
 
+/* A limit of the map of now, in one of layout 2: a hash by key, its value 72 bytes. */
+static void put_in_hash(int hash, int slots, int now, uint32_t key)
+{
+	struct edt_cfg cfg;
+	uint32_t slot;
+
+	_Static_assert(sizeof(cfg) == 72, "as it was in layout 2");
+	CU_ASSERT_EQUAL(bpf_map_lookup_elem(slots, &key, &slot), 0);
+	CU_ASSERT_EQUAL(bpf_map_lookup_elem(now, &slot, &cfg), 0);
+	cfg.key = 0;
+	cfg.queue_packets = 0;
+	CU_ASSERT_EQUAL(bpf_map_update_elem(hash, &key, &cfg, 0), 0);
+}
+
+/* What is pinned is of layout 2. */
+static void layout_two(void)
+{
+	int slots = bpf_obj_get(PINS_NOW "/slot"), now = bpf_obj_get(PINS_NOW "/cfg");
+	int hash =
+		bpf_map_create(BPF_MAP_TYPE_HASH, "qosd_cfg", 4, sizeof(struct edt_cfg), 16, NULL);
+	uint32_t ifindex = if_nametoindex("tap1");
+
+	CU_ASSERT(slots >= 0 && now >= 0 && hash >= 0);
+	for (uint32_t d = 0; d < 2; d++)
+		put_in_hash(hash, slots, now, EDT_KEY(ifindex, d));
+	CU_ASSERT_EQUAL(run("rm -r " PINS_NOW " && mkdir " PINS "/v2"), 0);
+	CU_ASSERT_EQUAL(bpf_obj_pin(hash, PINS "/v2/cfg"), 0);
+	close(hash);
+	close(slots);
+	close(now);
+}
+
 /* Frames flow in both directions while qosd starts again ten times, each after `change`. */
 static void check_stream(enum net_way way, const char *name, void (*change)(void), const char *what)
 {
@@ -155,6 +187,7 @@ static void check_stream(enum net_way way, const char *name, void (*change)(void
 	snprintf(text, sizeof(text), "%s, %s, from the guest", name, what);
 	stream_end(&out, text);
 	CU_ASSERT(access(PINS "/v0", F_OK) != 0);
+	CU_ASSERT(access(PINS "/v2", F_OK) != 0);
 	a->ops->forget(a, &tap.guest);
 	CU_ASSERT_EQUAL(net_teardown(a, NULL), 0);
 	net_free(a);
@@ -213,13 +246,25 @@ static void test_lines(void)
 	net_free(a);
 }
 
-/* An entry of a build that did not bound the packets that wait is completed. */
+/* The entry of a NIC in the map of now. */
+static struct edt_cfg entry_of(uint32_t key)
+{
+	int slots = bpf_obj_get(PINS_NOW "/slot"), now = bpf_obj_get(PINS_NOW "/cfg");
+	struct edt_cfg cfg = { 0 };
+	uint32_t slot = EDT_ENTRIES;
+
+	CU_ASSERT_EQUAL(bpf_map_lookup_elem(slots, &key, &slot), 0);
+	CU_ASSERT_EQUAL(bpf_map_lookup_elem(now, &slot, &cfg), 0);
+	close(slots);
+	close(now);
+	return cfg;
+}
+
+/* An entry of layout 2, of a build that did not bound the packets that wait, is completed. */
 static void test_older_entry(void)
 {
 	uint32_t key = EDT_KEY(tap.nic.ifindex, EDT_OUT);
-	struct edt_cfg cfg = { 0 };
 	struct adapter *a;
-	int fd;
 
 	if (!have_edt()) {
 		printf("    (no fq in this kernel)\n");
@@ -229,19 +274,15 @@ static void test_older_entry(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(a);
 	set_both(a);
 	net_free(a);
-	fd = bpf_obj_get(PINS_NOW "/cfg");
-	CU_ASSERT_EQUAL(bpf_map_lookup_elem(fd, &key, &cfg), 0);
-	CU_ASSERT(cfg.queue_packets != 0);
-	cfg.queue_packets = 0;
-	cfg.class_id = 3;
-	CU_ASSERT_EQUAL(bpf_map_update_elem(fd, &key, &cfg, 0), 0);
+	CU_ASSERT_EQUAL(entry_of(key).key, key);
+	CU_ASSERT(entry_of(key).queue_packets != 0);
+	layout_two();
 	a = adapter_new(NET_WAY_EDT);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(a);
 	holds_both(a, "edt");
-	CU_ASSERT_EQUAL(bpf_map_lookup_elem(fd, &key, &cfg), 0);
-	CU_ASSERT(cfg.queue_packets != 0);
-	CU_ASSERT_EQUAL(cfg.class_id, 3);
-	close(fd);
+	CU_ASSERT_EQUAL(entry_of(key).key, key);
+	CU_ASSERT_EQUAL(entry_of(key).rate_bps, RATE_BPS);
+	CU_ASSERT(entry_of(key).queue_packets != 0);
 	a->ops->forget(a, &tap.guest);
 	CU_ASSERT_EQUAL(net_teardown(a, NULL), 0);
 	net_free(a);
@@ -279,6 +320,7 @@ static void test_upgrade(void)
 	}
 	check_stream(NET_WAY_EDT, "edt", other_build, "another build");
 	check_stream(NET_WAY_EDT, "edt", other_layout, "another layout of the maps");
+	check_stream(NET_WAY_EDT, "edt", layout_two, "layout 2 of the maps");
 }
 
 /* The operator names the other way: the limit moves there and back, and nothing is left. */

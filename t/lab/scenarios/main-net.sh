@@ -58,7 +58,7 @@ connections() { # local and remote ports of the guest's TCP connections
 shaping() { # what of qosd is in the kernel's network
 	tc qdisc show | grep 7105:
 	ip -o link show type ifb
-	bpftool -j map dump pinned /sys/fs/bpf/qosd/v2/cfg 2>/dev/null | grep -v '^\[\]$'
+	bpftool -j map dump pinned /sys/fs/bpf/qosd/v3/slot 2>/dev/null | grep -v '^\[\]$'
 }
 
 unshaped() {

@@ -31,7 +31,7 @@ unlimit() { "$NETCTL" set tap1 in max , set tap1 out max || bad "${FUNCNAME[1]}:
 untouched() { # FILE: tap1 is as it was, nothing of ours is left
 	qdiscs tap1 | diff "$1" - || bad "${FUNCNAME[1]}: tap1 is not as it was"
 	[ ! -e /sys/class/net/qosd-ifb ] || bad "${FUNCNAME[1]}: the ifb is left"
-	[ ! -e "$PINS/v2/cfg" ] || [ "$(bpftool -j map dump pinned "$PINS/v2/cfg")" = '[]' ] ||
+	[ ! -e "$PINS/v3/slot" ] || [ "$(bpftool -j map dump pinned "$PINS/v3/slot")" = '[]' ] ||
 		bad "${FUNCNAME[1]}: map entries are left"
 }
 
@@ -314,20 +314,20 @@ root_set_by_somebody() {
 test_lost_pins() {
 	root_set_by_somebody
 	limit
-	rm -r "$PINS/v2"
+	rm -r "$PINS/v3"
 	[ "$("$NETCTL" -r read tap1)" = "tap1 in 20000000 out 30000000" ] ||
 		bad "an observer does not find the maps"
-	[ ! -e "$PINS/v2" ] || bad "an observer pins"
+	[ ! -e "$PINS/v3" ] || bad "an observer pins"
 	reads "in 20000000 out 30000000"
-	[ -e "$PINS/v2/cfg" ] || bad "the maps are not pinned again"
+	[ -e "$PINS/v3/cfg" ] || bad "the maps are not pinned again"
 	unlimit
 	same_kinds "$SCRATCH/before"
 	limit
-	rm -r "$PINS/v2"
+	rm -r "$PINS/v3"
 	unlimit
 	same_kinds "$SCRATCH/before"
 	"$NETCTL" set tap1 in 20000000
-	rm -r "$PINS/v2"
+	rm -r "$PINS/v3"
 	limit
 	reads "in 20000000 out 30000000"
 	unlimit
@@ -342,7 +342,7 @@ test_meets_links() {
 	limit
 	tc qdisc add dev tap1 clsact
 	tc filter add dev tap1 egress pref 7 handle 0x7105 bpf direct-action \
-		pinned "$PINS/v2/in" || bad "a filter beside the link"
+		pinned "$PINS/v3/in" || bad "a filter beside the link"
 	"$NETCTL" -r read tap1 | grep -q "in 0" || bad "charged twice and reads as whole"
 	limit
 	reads "in 20000000 out 30000000"
@@ -365,20 +365,20 @@ test_without_bpf() {
 	same_kinds "$SCRATCH/before"
 	for pins in keep lose; do
 		limit
-		[ "$pins" = keep ] || rm -r "$PINS/v2"
+		[ "$pins" = keep ] || rm -r "$PINS/v3"
 		without_bpf "$NETCTL" -r read tap1 | grep -q max && bad "$pins: reads as never limited"
 		without_bpf "$NETCTL" set tap1 in max , set tap1 out max || bad "$pins: unset"
 		same_kinds "$SCRATCH/before"
 		[ ! -e /sys/class/net/qosd-ifb ] || bad "$pins: the ifb is left"
 		limit
-		[ "$pins" = keep ] || rm -r "$PINS/v2"
+		[ "$pins" = keep ] || rm -r "$PINS/v3"
 		without_bpf "$NETCTL" set tap1 out max , set tap1 in max || bad "$pins: unset"
 		same_kinds "$SCRATCH/before"
 	done
 	# Another NIC that is limited keeps the ifb; what somebody put into clsact keeps that.
 	ip link add other0 type veth peer name other1
 	"$NETCTL" set tap1 out 30000000 , set other0 out 30000000
-	rm -r "$PINS/v2"
+	rm -r "$PINS/v3"
 	[ "$tcx" = 0 ] || tc qdisc add dev tap1 clsact
 	tc filter add dev tap1 egress protocol ip pref 100 matchall action pass
 	without_bpf "$NETCTL" set tap1 out max

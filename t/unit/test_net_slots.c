@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Slots of NICs in the shaper's maps: given, found by either map, given back, used again, and known
+ * to the next one who opens them.
+ */
+#include <bpf/bpf.h>
+#include <unistd.h>
+
+#include "qosd/host/net_bpf.h"
+#include "t/unit/net_bench.h"
+
+#define PINS  "/sys/fs/bpf/qosd-slots"
+#define KEY   EDT_KEY(5, EDT_OUT)
+#define RIVAL (KEY + EDT_ENTRIES) /* has the same place in qosd_near */
+
+static struct net_bpf maps; /* opened by each test */
+
+static bool maps_open(void)
+{
+	struct qerr err = { 0 };
+	bool replaced;
+	int r = net_bpf_init(&maps, PINS, &err);
+
+	if (r == 0)
+		r = net_bpf_ready(&maps, &replaced, &err);
+	if (r < 0)
+		printf("    (no shaper in this kernel: %s)\n", err.text);
+	return r == 0;
+}
+
+static void maps_close(void)
+{
+	CU_ASSERT_EQUAL(net_bpf_unpin(&maps, NULL), 0);
+}
+
+static void set(uint32_t key, uint64_t rate_bps)
+{
+	struct edt_cfg cfg = net_bpf_profile(rate_bps, 0);
+
+	CU_ASSERT_EQUAL(net_bpf_set_cfg(&maps, key, &cfg, NULL), 0);
+}
+
+/* The rate in force; 0: there is no entry. */
+static uint64_t rate_of(uint32_t key)
+{
+	struct edt_cfg cfg;
+	int r = net_bpf_get_cfg(&maps, key, &cfg);
+
+	if (r < 0) {
+		CU_ASSERT_EQUAL(r, -ENOENT);
+		return 0;
+	}
+	CU_ASSERT_EQUAL(cfg.key, key);
+	return cfg.rate_bps;
+}
+
+static size_t count_keys(void)
+{
+	uint32_t *keys;
+	size_t count;
+
+	CU_ASSERT_EQUAL_FATAL(net_bpf_keys(&maps, &keys, &count), 0);
+	free(keys);
+	return count;
+}
+
+/* As qosd_slot says. */
+static uint32_t slot_of(uint32_t key)
+{
+	uint32_t slot = EDT_ENTRIES;
+
+	(void)bpf_map_lookup_elem(maps.map_fd[NET_MAP_SLOT], &key, &slot);
+	return slot;
+}
+
+static void test_rivals(void)
+{
+	struct edt_state state;
+
+	if (!maps_open())
+		return;
+	CU_ASSERT_EQUAL(rate_of(KEY), 0);
+	CU_ASSERT_EQUAL(net_bpf_get_state(&maps, KEY, &state), -ENOENT);
+	set(KEY, 1000);
+	set(RIVAL, 2000);
+	set(KEY, 3000);
+	CU_ASSERT_NOT_EQUAL(slot_of(KEY), slot_of(RIVAL));
+	CU_ASSERT_EQUAL(rate_of(KEY), 3000);
+	CU_ASSERT_EQUAL(rate_of(RIVAL), 2000);
+	CU_ASSERT_EQUAL(net_bpf_get_state(&maps, KEY, &state), 0);
+	CU_ASSERT_EQUAL(count_keys(), 2);
+	net_bpf_delete(&maps, KEY); /* leaves the place in qosd_near to whose it is */
+	CU_ASSERT_EQUAL(rate_of(KEY), 0);
+	CU_ASSERT_EQUAL(rate_of(RIVAL), 2000);
+	CU_ASSERT(EDT_NEAR_HAS(maps.slots.near[EDT_NEAR_PLACE(RIVAL)], RIVAL));
+	net_bpf_delete(&maps, RIVAL);
+	CU_ASSERT_EQUAL(maps.slots.near[EDT_NEAR_PLACE(RIVAL)], 0);
+	CU_ASSERT_EQUAL(rate_of(RIVAL), 0);
+	net_bpf_delete(&maps, RIVAL);
+	CU_ASSERT_EQUAL(count_keys(), 0);
+	maps_close();
+}
+
+/* A slot that is given again begins anew. */
+static void test_used_again(void)
+{
+	struct edt_state state = { .bytes = 77 };
+	uint32_t slot;
+
+	if (!maps_open())
+		return;
+	set(KEY, 1000);
+	slot = slot_of(KEY);
+	CU_ASSERT_EQUAL(bpf_map_update_elem(maps.map_fd[NET_MAP_STATE], &slot, &state, 0), 0);
+	set(KEY, 2000); /* a change of rate leaves the state alone */
+	CU_ASSERT_EQUAL(net_bpf_get_state(&maps, KEY, &state), 0);
+	CU_ASSERT_EQUAL(state.bytes, 77);
+	net_bpf_delete(&maps, KEY);
+	set(RIVAL, 3000);
+	CU_ASSERT_EQUAL(slot_of(RIVAL), slot);
+	CU_ASSERT_EQUAL(net_bpf_get_state(&maps, RIVAL, &state), 0);
+	CU_ASSERT_EQUAL(state.bytes, 0);
+	CU_ASSERT_EQUAL(rate_of(RIVAL), 3000);
+	maps_close();
+}
+
+/* The next one gives out none that is taken, by pins and by what still runs. */
+static void test_next(void)
+{
+	if (!maps_open())
+		return;
+	set(KEY, 1000);
+	set(RIVAL, 2000);
+	net_bpf_delete(&maps, KEY);
+	net_bpf_done(&maps);
+	CU_ASSERT_EQUAL(net_bpf_look(&maps, NULL), 0);
+	CU_ASSERT_EQUAL(rate_of(RIVAL), 2000);
+	set(KEY, 3000);
+	set(KEY + 1, 4000);
+	CU_ASSERT_EQUAL(slot_of(KEY), 0);
+	CU_ASSERT_EQUAL(slot_of(RIVAL), 1);
+	CU_ASSERT_EQUAL(slot_of(KEY + 1), 2);
+	CU_ASSERT_EQUAL(rate_of(RIVAL), 2000);
+	maps_close();
+}
+
+static void test_all_taken(void)
+{
+	struct edt_cfg cfg = net_bpf_profile(1000, 0);
+	struct qerr err = { 0 };
+
+	if (!maps_open())
+		return;
+	for (uint32_t key = 2; key < EDT_ENTRIES + 2; key++)
+		CU_ASSERT_EQUAL(net_bpf_set_cfg(&maps, key, &cfg, NULL), 0);
+	CU_ASSERT_EQUAL(net_bpf_set_cfg(&maps, RIVAL, &cfg, &err), -ENOSPC);
+	CU_ASSERT_EQUAL(rate_of(RIVAL), 0);
+	net_bpf_delete(&maps, KEY);
+	CU_ASSERT_EQUAL(net_bpf_set_cfg(&maps, RIVAL, &cfg, NULL), 0);
+	CU_ASSERT_EQUAL(rate_of(RIVAL), 1000);
+	maps_close();
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		{ "two keys of one place", test_rivals },
+		{ "a slot that is used again", test_used_again },
+		{ "the next one to open them", test_next },
+		{ "no slot is left", test_all_taken },
+	};
+
+	if (net_bench_enter() < 0) {
+		printf("skipped: needs root, and HTB, ifb, veth and a bridge in the kernel\n");
+		return 77;
+	}
+	return harness_run("net_slots", tests, ARRAY_SIZE(tests));
+}
