@@ -31,7 +31,7 @@
  * edt_in sits on the tap's egress hook, edt_out on the egress hook of the ifb to which everything
  * from the taps is redirected; there skb->ingress_ifindex is the tap. Both let other filters go on
  * (TC_ACT_UNSPEC). edt_divert redirects, on a tap's ingress hook, where a filter does not; before
- * Linux 6.4 an ifb drops what a program redirects to it. Needs Linux 5.1; the stamp as delivery
+ * Linux 6.4 an ifb drops what a program redirects to it. Needs Linux 5.5; the stamp as delivery
  * time 5.18.
  */
 #include <linux/bpf.h>
@@ -63,7 +63,7 @@
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, EDT_ENTRIES);
+	__uint(max_entries, 2 * EDT_ENTRIES);
 	__type(key, __u32);
 	__type(value, __u32);
 } qosd_slot SEC(".maps");
@@ -340,7 +340,7 @@ static __always_inline int shape(struct __sk_buff *skb, __u32 key)
 	enum verdict v;
 	__u64 *flow = 0;
 
-	if (!c || !c->rate_bps)
+	if (!c || !c->rate_bps || c->key != key)
 		return TC_ACT_UNSPEC;
 	s = bpf_map_lookup_elem(&qosd_st, &slot);
 	if (!s)

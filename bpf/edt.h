@@ -3,12 +3,14 @@
  * edt - what the shaper's program and qosd share: the values of its maps.
  *
  * A NIC's direction, EDT_KEY(ifindex, direction), has a slot: its place in `qosd_cfg` and
- * `qosd_st`. `qosd_slot` tells the slot of each key. `qosd_near` does so for the last key that was
- * put in each of its places, in one step of an array; what it does not tell, `qosd_slot` does. A
- * NIC without a slot, or with rate 0, is not shaped.
+ * `qosd_st`. `qosd_slot` tells the slot of each key, and under EDT_OWNER(slot) whose a slot is: who
+ * claims one puts that there first. `qosd_near` tells the slot of the last key that was put in each
+ * of its places, in one step of an array; what it does not tell, `qosd_slot` does. A NIC without a
+ * slot, with another's entry in it, or with rate 0 is not shaped.
  *
  * All but `qosd_st` are written by qosd alone and read by the program; `qosd_st` is made by qosd
- * and then written by the program alone, so that a change of rate never clobbers a clock.
+ * and then written by the program alone, so that a change of rate never clobbers a clock. Arrays
+ * are written in place: a packet may meet members of the entry of before beside those of after.
  * `qosd_line` and `qosd_line_st` are the same for lines that NICs share, their places are
  * EDT_LINE_KEY.
  *
@@ -31,6 +33,9 @@
 enum edt_direction { EDT_IN, EDT_OUT }; /* towards the guest, from the guest */
 #define EDT_KEY(ifindex, direction)   ((__u32)(ifindex) << 1 | (__u32)(direction))
 #define EDT_LINE_KEY(line, direction) ((__u32)(line) << 1 | (__u32)(direction))
+
+/* Keys are below: devices with an index of 2^30 or more are not shaped. */
+#define EDT_OWNER(slot) (0x80000000U | (__u32)(slot))
 
 /* qosd_near: the place of a key, and what is there: key and slot, 0: nothing. No key is 0. */
 #define EDT_NEAR_PLACE(key)     ((__u32)(key) & (EDT_ENTRIES - 1))

@@ -113,12 +113,17 @@ void net_bpf_done(struct net_bpf *b)
 	b->loaded = false;
 }
 
-bool net_bpf_is_open(const struct net_bpf *b)
+static bool all_there(const struct net_bpf *b)
 {
 	for (int i = 0; i < NET_MAPS_NEEDED; i++)
 		if (b->map_fd[i] < 0)
 			return false;
 	return true;
+}
+
+bool net_bpf_is_open(const struct net_bpf *b)
+{
+	return b->slots.near != NULL;
 }
 
 static bool map_fits(int fd, enum net_map map)
@@ -128,6 +133,15 @@ static bool map_fits(int fd, enum net_map map)
 
 	return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.type == maps[map].type &&
 	       info.key_size == sizeof(uint32_t) && info.value_size == maps[map].value_bytes;
+}
+
+static int learn(struct net_bpf *b, struct qerr *err)
+{
+	int r = net_bpf_learn_slots(b);
+
+	return r < 0 ? qerr_set(err, r, "cannot map the network shaper's %s/near: %s", b->dir,
+				strerror(-r))
+		     : 0;
 }
 
 static void look_at_programs(struct net_bpf *b)
@@ -142,28 +156,41 @@ static void look_at_programs(struct net_bpf *b)
 	}
 }
 
-int net_bpf_look(struct net_bpf *b, struct qerr *err)
+/* 0, -ENOENT: one that is needed is not there, -EINVAL: it is not qosd's. */
+static int look_at_maps(struct net_bpf *b)
 {
 	char path[NET_PIN_PATH_BYTES];
-	bool foreign = false;
+
+	for (int i = 0; i < NET_MAPS; i++) {
+		b->map_fd[i] = bpf_obj_get(net_pin_path(b->dir, maps[i].pin, path));
+		if (b->map_fd[i] < 0 && i < NET_MAPS_NEEDED)
+			return -ENOENT;
+		if (b->map_fd[i] < 0 || map_fits(b->map_fd[i], i))
+			continue;
+		if (i < NET_MAPS_NEEDED)
+			return -EINVAL;
+		net_pin_close(&b->map_fd[i]);
+	}
+	return 0;
+}
+
+int net_bpf_look(struct net_bpf *b, struct qerr *err)
+{
+	int r;
 
 	if (net_bpf_is_open(b))
 		return 0;
 	net_bpf_done(b);
-	for (int i = 0; i < NET_MAPS; i++) {
-		b->map_fd[i] = bpf_obj_get(net_pin_path(b->dir, maps[i].pin, path));
-		if (b->map_fd[i] < 0 || map_fits(b->map_fd[i], i))
-			continue;
-		foreign |= i < NET_MAPS_NEEDED;
-		net_pin_close(&b->map_fd[i]);
-	}
-	look_at_programs(b);
-	if (net_bpf_is_open(b) && net_bpf_learn_slots(b) == 0)
-		return 0;
-	net_bpf_done(b);
-	return foreign ? qerr_set(err, -EINVAL, "%s holds maps that are not qosd's; remove it",
-				  b->dir)
-		       : -ENOENT;
+	r = look_at_maps(b);
+	if (r == -EINVAL)
+		(void)qerr_set(err, r, "%s holds maps that are not qosd's; remove it", b->dir);
+	if (r == 0)
+		r = learn(b, err);
+	if (r == 0)
+		look_at_programs(b);
+	else
+		net_bpf_done(b);
+	return r;
 }
 
 /* ---- without pins ---- */
@@ -202,14 +229,14 @@ int net_bpf_recover(struct net_bpf *b, enum net_prog prog, uint32_t program_id)
 	for (int i = 0; i < NET_MAPS; i++)
 		if (b->map_fd[i] < 0)
 			b->map_fd[i] = map_of(ids, count, i);
-	if (prog == NET_PROG_DIVERT ? b->map_fd[NET_MAP_IFB] < 0 : !net_bpf_is_open(b)) {
+	if (prog == NET_PROG_DIVERT ? b->map_fd[NET_MAP_IFB] < 0 : !all_there(b)) {
 		net_pin_close(&fd);
 		return -ENOENT;
 	}
 	net_pin_close(&b->prog_fd[prog]);
 	b->prog_fd[prog] = fd;
 	b->prog_id[prog] = program_id;
-	return net_bpf_is_open(b) ? net_bpf_learn_slots(b) : 0;
+	return all_there(b) ? net_bpf_learn_slots(b) : 0;
 }
 
 /* ---- loading ---- */
@@ -300,8 +327,13 @@ int net_bpf_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err)
 	r = net_bpf_look(b, err);
 	if (r < 0 && r != -ENOENT)
 		return r;
-	if (r == -ENOENT && (r = net_pin_make_dirs(b->dir, err)) < 0)
-		return r;
+	if (r == -ENOENT) { /* some pins alone are of no use: programs keep the maps they have */
+		r = net_bpf_unpin(b, err);
+		if (r == 0)
+			r = net_pin_make_dirs(b->dir, err);
+		if (r < 0)
+			return r;
+	}
 	print = net_pin_hush();
 	r = load(b, &skel, err);
 	libbpf_set_print(print);
@@ -311,8 +343,8 @@ int net_bpf_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err)
 	if (r == 0)
 		take_maps(b, skel);
 	edt__destroy(skel);
-	if (r == 0 && net_bpf_learn_slots(b) < 0)
-		r = qerr_set(err, -ENOMEM, "no memory for the network shaper");
+	if (r == 0)
+		r = learn(b, err);
 	b->loaded = r == 0;
 	return r;
 }

@@ -31,10 +31,9 @@ enum net_map {
 	NET_MAPS
 };
 
-struct net_slots {                        /* net_bpf_maps.c */
-	const uint64_t *near;             /* qosd_near, mapped; NULL: it is not */
-	bool known;                       /* `taken` is what the map says */
-	uint64_t taken[EDT_ENTRIES / 64]; /* a bit for each slot */
+struct net_slots {            /* net_bpf_maps.c */
+	const uint64_t *near; /* qosd_near, mapped */
+	uint32_t next;        /* the one to try first */
 };
 
 struct net_bpf {
@@ -82,7 +81,7 @@ uint32_t net_bpf_ifb(const struct net_bpf *b); /* 0 also if it cannot be read */
 void net_bpf_delete(struct net_bpf *b, uint32_t key);
 /* All keys with a slot; the caller frees *ret. 0 or -ENOMEM. */
 int net_bpf_keys(const struct net_bpf *b, uint32_t **ret, size_t *ret_count);
-/* For net_bpf.c. When the maps have been opened (0 or -ENOMEM), and before they are closed. */
+/* For net_bpf.c. When the maps have been opened, and before they are closed. */
 int net_bpf_learn_slots(struct net_bpf *b);
 void net_bpf_forget_slots(struct net_bpf *b);
 

@@ -2,10 +2,11 @@
 /*
  * What the shaper's maps hold (bpf/edt.h): limits and clocks of NICs, lines, the ifb.
  *
- * A key gets its slot with net_bpf_make_state() and has it until net_bpf_delete(). The program
- * finds it by qosd_near or qosd_slot, in which it stands only while its cfg and state are its own:
- * written last, taken out first. A program that runs meanwhile may still use the slot that it has
- * found; if that is given to another NIC at once, a packet is charged to the wrong one.
+ * A key has its slot from the first net_bpf_set_cfg() to net_bpf_delete(). The program finds it by
+ * qosd_near or qosd_slot, where it stands only while cfg and state are its own: written last, taken
+ * out first. The daemon and its keeper may both give slots: whoever puts EDT_OWNER there first has
+ * it. Slots are given in turn, so that a program that runs meanwhile does not find another NIC in
+ * the one that it has looked up. Who is killed while he gives one leaves it claimed for good.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -28,74 +29,75 @@ void net_bpf_forget_slots(struct net_bpf *b)
 	b->slots = (struct net_slots){ 0 };
 }
 
-static void take(struct net_slots *s, uint32_t slot, bool taken)
-{
-	uint64_t bit = UINT64_C(1) << slot % 64;
-
-	if (taken)
-		s->taken[slot / 64] |= bit;
-	else
-		s->taken[slot / 64] &= ~bit;
-}
-
-static int slot_by_hash(const struct net_bpf *b, uint32_t key, uint32_t *ret)
-{
-	if (bpf_map_lookup_elem(b->map_fd[NET_MAP_SLOT], &key, ret) < 0)
-		return -errno;
-	return *ret < EDT_ENTRIES ? 0 : -ERANGE;
-}
-
 int net_bpf_learn_slots(struct net_bpf *b)
 {
-	struct net_slots *s = &b->slots;
-	uint32_t *keys, slot;
-	size_t count;
 	void *near;
-	int r;
 
-	if (s->known)
+	if (b->slots.near)
 		return 0;
-	r = net_bpf_keys(b, &keys, &count);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < count; i++)
-		if (slot_by_hash(b, keys[i], &slot) == 0)
-			take(s, slot, true);
-	free(keys);
 	near = mmap(NULL, NEAR_BYTES, PROT_READ, MAP_SHARED, b->map_fd[NET_MAP_NEAR], 0);
-	s->near = near == MAP_FAILED ? NULL : near; /* then by the hash alone */
-	s->known = true;
+	if (near == MAP_FAILED)
+		return -errno;
+	b->slots.near = near;
 	return 0;
 }
 
-/* As the program finds it. */
+static int put(const struct net_bpf *b, enum net_map map, uint32_t key, const void *value,
+	       uint64_t flags)
+{
+	return bpf_map_update_elem(b->map_fd[map], &key, value, flags) < 0 ? -errno : 0;
+}
+
+static int drop(const struct net_bpf *b, uint32_t key)
+{
+	return bpf_map_delete_elem(b->map_fd[NET_MAP_SLOT], &key) < 0 ? -errno : 0;
+}
+
+/* Where the program looks for it. */
 static int slot_of(const struct net_bpf *b, uint32_t key, uint32_t *ret)
 {
-	const volatile uint64_t *places = b->slots.near;
-	uint64_t near = places ? places[EDT_NEAR_PLACE(key)] : 0;
+	uint64_t near;
 
-	if (!b->slots.known)
+	if (!net_bpf_is_open(b))
 		return -ENOENT;
-	if (!EDT_NEAR_HAS(near, key))
-		return slot_by_hash(b, key, ret);
-	*ret = EDT_NEAR_SLOT(near);
-	return *ret < EDT_ENTRIES ? 0 : -ERANGE;
+	near = ((const volatile uint64_t *)b->slots.near)[EDT_NEAR_PLACE(key)];
+	if (EDT_NEAR_HAS(near, key))
+		*ret = EDT_NEAR_SLOT(near);
+	else if (bpf_map_lookup_elem(b->map_fd[NET_MAP_SLOT], &key, ret) < 0)
+		return -errno;
+	return 0;
 }
 
-static int free_slot(const struct net_slots *s, uint32_t *ret)
+/* The slot with its entry. -ENOENT: none; -ESTALE: what is there is not its own. */
+static int entry_of(const struct net_bpf *b, uint32_t key, uint32_t *ret_slot, struct edt_cfg *ret)
 {
-	for (uint32_t i = 0; i < ARRAY_SIZE(s->taken); i++) {
-		if (s->taken[i] == UINT64_MAX)
-			continue;
-		*ret = i * 64 + (uint32_t)__builtin_ctzll(~s->taken[i]);
-		return 0;
+	int r = slot_of(b, key, ret_slot);
+
+	if (r == 0 && bpf_map_lookup_elem(b->map_fd[NET_MAP_CFG], ret_slot, ret) < 0)
+		r = -errno;
+	return r == 0 && ret->key != key ? -ESTALE : r;
+}
+
+/* The program does not find it any more. */
+static void hide(const struct net_bpf *b, uint32_t key)
+{
+	uint64_t near = b->slots.near[EDT_NEAR_PLACE(key)], nothing = 0;
+
+	if (EDT_NEAR_HAS(near, key))
+		(void)put(b, NET_MAP_NEAR, EDT_NEAR_PLACE(key), &nothing, BPF_ANY);
+	(void)drop(b, key);
+}
+
+/* A slot that nobody has, for this key. */
+static int claim(struct net_bpf *b, uint32_t key, uint32_t *ret)
+{
+	int r = -EEXIST;
+
+	for (uint32_t i = 0; r == -EEXIST && i < EDT_ENTRIES; i++) {
+		*ret = b->slots.next++ % EDT_ENTRIES;
+		r = put(b, NET_MAP_SLOT, EDT_OWNER(*ret), &key, BPF_NOEXIST);
 	}
-	return -ENOSPC;
-}
-
-static int put(const struct net_bpf *b, enum net_map map, uint32_t key, const void *value)
-{
-	return bpf_map_update_elem(b->map_fd[map], &key, value, BPF_ANY) < 0 ? -errno : 0;
+	return r == -EEXIST ? -ENOSPC : r;
 }
 
 static int give_slot(struct net_bpf *b, uint32_t key, const struct edt_cfg *cfg)
@@ -103,19 +105,21 @@ static int give_slot(struct net_bpf *b, uint32_t key, const struct edt_cfg *cfg)
 	struct edt_state state = { 0 };
 	uint32_t slot;
 	uint64_t near;
-	int r = free_slot(&b->slots, &slot);
+	int r = key < EDT_OWNER(0) ? claim(b, key, &slot) : -ERANGE;
 
-	if (r == 0)
-		r = put(b, NET_MAP_STATE, slot, &state);
-	if (r == 0)
-		r = put(b, NET_MAP_CFG, slot, cfg);
-	if (r == 0)
-		r = put(b, NET_MAP_SLOT, key, &slot);
 	if (r < 0)
 		return r;
-	take(&b->slots, slot, true);
+	r = put(b, NET_MAP_STATE, slot, &state, BPF_ANY);
+	if (r == 0)
+		r = put(b, NET_MAP_CFG, slot, cfg, BPF_ANY);
+	if (r == 0)
+		r = put(b, NET_MAP_SLOT, key, &slot, BPF_NOEXIST);
+	if (r < 0) {
+		(void)drop(b, EDT_OWNER(slot));
+		return r;
+	}
 	near = EDT_NEAR_OF(key, slot);
-	(void)put(b, NET_MAP_NEAR, EDT_NEAR_PLACE(key), &near); /* slower without */
+	(void)put(b, NET_MAP_NEAR, EDT_NEAR_PLACE(key), &near, BPF_ANY); /* slower without */
 	return 0;
 }
 
@@ -124,23 +128,23 @@ static int give_slot(struct net_bpf *b, uint32_t key, const struct edt_cfg *cfg)
 int net_bpf_get_cfg(const struct net_bpf *b, uint32_t key, struct edt_cfg *ret)
 {
 	uint32_t slot;
-	int r = slot_of(b, key, &slot);
+	int r = entry_of(b, key, &slot, ret);
 
-	if (r < 0)
-		return r;
-	return bpf_map_lookup_elem(b->map_fd[NET_MAP_CFG], &slot, ret) < 0 ? -errno : 0;
+	return r == -ESTALE ? -ENOENT : r;
 }
 
 int net_bpf_set_cfg(struct net_bpf *b, uint32_t key, const struct edt_cfg *cfg, struct qerr *err)
 {
-	struct edt_cfg own = *cfg;
+	struct edt_cfg own = *cfg, old;
 	uint32_t slot;
-	int r = slot_of(b, key, &slot);
+	int r = entry_of(b, key, &slot, &old);
 
 	own.key = key;
 	if (r == 0)
-		r = put(b, NET_MAP_CFG, slot, &own);
-	else if (r == -ENOENT && b->slots.known)
+		r = put(b, NET_MAP_CFG, slot, &own, BPF_ANY);
+	if (r == -ESTALE)
+		hide(b, key);
+	if (r == -ESTALE || r == -ENOENT)
 		r = give_slot(b, key, &own);
 	if (r < 0)
 		return qerr_set(err, r, "cannot write the limit of device %u: %s", key >> 1,
@@ -162,35 +166,37 @@ int net_bpf_get_state(const struct net_bpf *b, uint32_t key, struct edt_state *r
 
 void net_bpf_delete(struct net_bpf *b, uint32_t key)
 {
-	struct edt_cfg none = { 0 };
-	uint64_t nothing = 0, near = 0;
-	uint32_t slot, place = EDT_NEAR_PLACE(key);
+	struct edt_cfg none = { 0 }, old;
+	uint32_t slot;
+	bool own = entry_of(b, key, &slot, &old) == 0;
 
-	if (slot_of(b, key, &slot) < 0)
+	if (!net_bpf_is_open(b))
 		return;
-	(void)bpf_map_lookup_elem(b->map_fd[NET_MAP_NEAR], &place, &near);
-	if (EDT_NEAR_HAS(near, key))
-		(void)put(b, NET_MAP_NEAR, place, &nothing);
-	bpf_map_delete_elem(b->map_fd[NET_MAP_SLOT], &key);
-	(void)put(b, NET_MAP_CFG, slot, &none);
-	take(&b->slots, slot, false);
+	hide(b, key);
+	if (!own)
+		return;
+	(void)put(b, NET_MAP_CFG, slot, &none, BPF_ANY);
+	(void)drop(b, EDT_OWNER(slot));
 }
 
 int net_bpf_keys(const struct net_bpf *b, uint32_t **ret, size_t *ret_count)
 {
-	uint32_t *keys = NULL, key, *last = NULL;
+	uint32_t *keys = NULL, key, *last = NULL, at;
 	size_t count = 0, capacity = 0;
 	int r = 0;
 
 	while (net_bpf_is_open(b) &&
 	       bpf_map_get_next_key(b->map_fd[NET_MAP_SLOT], last, &key) == 0) {
+		at = key;
+		last = &at;
+		if (key >= EDT_OWNER(0))
+			continue;
 		r = mem_grow(&keys, &capacity, count + 1, sizeof(*keys));
 		if (r < 0) {
 			free(keys);
 			return r;
 		}
 		keys[count++] = key;
-		last = &keys[count - 1];
 	}
 	*ret = keys;
 	*ret_count = count;
@@ -207,7 +213,7 @@ int net_bpf_set_line(const struct net_bpf *b, uint32_t line, enum edt_direction 
 
 	if (b->map_fd[NET_MAP_LINE] < 0)
 		return qerr_set(err, -ENOENT, "the network shaper is not loaded");
-	r = put(b, NET_MAP_LINE, EDT_LINE_KEY(line, direction), &cfg);
+	r = put(b, NET_MAP_LINE, EDT_LINE_KEY(line, direction), &cfg, BPF_ANY);
 	if (r < 0)
 		return qerr_set(err, r, "cannot write the rate of line %u: %s", line, strerror(-r));
 	return 0;
@@ -219,7 +225,7 @@ int net_bpf_set_ifb(const struct net_bpf *b, uint32_t ifindex, struct qerr *err)
 
 	if (b->map_fd[NET_MAP_IFB] < 0)
 		return qerr_set(err, -ENOENT, "the network shaper is not loaded");
-	r = put(b, NET_MAP_IFB, 0, &ifindex);
+	r = put(b, NET_MAP_IFB, 0, &ifindex, BPF_ANY);
 	if (r < 0)
 		return qerr_set(err, r, "cannot write the index of the ifb: %s", strerror(-r));
 	return 0;

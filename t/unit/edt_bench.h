@@ -34,8 +34,10 @@ static inline uint64_t now_ns(void)
 static inline void put(const struct edt_cfg *cfg, const struct edt_state *state)
 {
 	uint32_t key = EDT_KEY(IFINDEX, EDT_IN), slot = SLOT;
+	struct edt_cfg own = *cfg;
 
-	CU_ASSERT_EQUAL(bpf_map_update_elem(bpf_map__fd(skel->maps.qosd_cfg), &slot, cfg, 0), 0);
+	own.key = key;
+	CU_ASSERT_EQUAL(bpf_map_update_elem(bpf_map__fd(skel->maps.qosd_cfg), &slot, &own, 0), 0);
 	CU_ASSERT_EQUAL(bpf_map_update_elem(bpf_map__fd(skel->maps.qosd_st), &slot, state, 0), 0);
 	CU_ASSERT_EQUAL(bpf_map_update_elem(bpf_map__fd(skel->maps.qosd_slot), &key, &slot, 0), 0);
 }

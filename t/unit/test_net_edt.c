@@ -49,7 +49,7 @@ static void test_slots(void)
 {
 	struct edt_cfg cfg = { .rate_bps = 1000000, .horizon_ns = 1000000000 };
 	struct edt_state state = { .next = 0 };
-	uint32_t key = EDT_KEY(IFINDEX, EDT_IN), wrong = SLOT + 1;
+	uint32_t key = EDT_KEY(IFINDEX, EDT_IN), slot = SLOT, wrong = SLOT + 1;
 
 	put(&cfg, &state);
 	CU_ASSERT_TRUE(counted());
@@ -60,6 +60,11 @@ static void test_slots(void)
 	put_near(EDT_NEAR_OF(key, SLOT));
 	CU_ASSERT_TRUE(counted());
 	put_near(0);
+	CU_ASSERT_FALSE(counted());
+	put(&cfg, &state);
+	CU_ASSERT_TRUE(counted());
+	cfg.key = key + 2; /* another's entry, as where a slot is given anew at this moment */
+	CU_ASSERT_EQUAL(bpf_map_update_elem(bpf_map__fd(skel->maps.qosd_cfg), &slot, &cfg, 0), 0);
 	CU_ASSERT_FALSE(counted());
 }
 

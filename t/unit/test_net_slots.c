@@ -116,6 +116,7 @@ static void test_used_again(void)
 	CU_ASSERT_EQUAL(net_bpf_get_state(&maps, KEY, &state), 0);
 	CU_ASSERT_EQUAL(state.bytes, 77);
 	net_bpf_delete(&maps, KEY);
+	maps.slots.next += EDT_ENTRIES - 1; /* all others have had their turn */
 	set(RIVAL, 3000);
 	CU_ASSERT_EQUAL(slot_of(RIVAL), slot);
 	CU_ASSERT_EQUAL(net_bpf_get_state(&maps, RIVAL, &state), 0);
@@ -124,7 +125,7 @@ static void test_used_again(void)
 	maps_close();
 }
 
-/* The next one gives out none that is taken, by pins and by what still runs. */
+/* The next one to open the pins gives out none that is taken. */
 static void test_next(void)
 {
 	if (!maps_open())
@@ -141,6 +142,99 @@ static void test_next(void)
 	CU_ASSERT_EQUAL(slot_of(RIVAL), 1);
 	CU_ASSERT_EQUAL(slot_of(KEY + 1), 2);
 	CU_ASSERT_EQUAL(rate_of(RIVAL), 2000);
+	maps_close();
+}
+
+/* As the daemon and its keeper, which do not know what the other one did meanwhile. */
+static void test_two_writers(void)
+{
+	struct edt_cfg cfg = net_bpf_profile(5000, 0);
+	struct net_bpf other;
+
+	if (!maps_open())
+		return;
+	set(KEY, 1000);
+	CU_ASSERT_EQUAL(net_bpf_init(&other, PINS, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(net_bpf_look(&other, NULL), 0);
+	CU_ASSERT_EQUAL(net_bpf_set_cfg(&other, KEY + 1, &cfg, NULL), 0);
+	set(RIVAL, 2000);
+	CU_ASSERT_EQUAL(net_bpf_set_cfg(&other, RIVAL + 1, &cfg, NULL), 0);
+	CU_ASSERT_EQUAL(rate_of(KEY), 1000);
+	CU_ASSERT_EQUAL(rate_of(RIVAL), 2000);
+	CU_ASSERT_EQUAL(rate_of(KEY + 1), 5000);
+	CU_ASSERT_EQUAL(rate_of(RIVAL + 1), 5000);
+	CU_ASSERT_EQUAL(count_keys(), 4);
+	net_bpf_delete(&maps, KEY + 1);
+	CU_ASSERT_EQUAL(net_bpf_get_cfg(&other, KEY + 1, &cfg), -ENOENT);
+	net_bpf_done(&other);
+	maps_close();
+}
+
+/* Another's entry in the slot is not taken for its own, nor harmed. */
+static void test_foreign_entry(void)
+{
+	struct edt_cfg cfg = { .key = RIVAL, .rate_bps = 7 };
+	uint32_t slot;
+
+	if (!maps_open())
+		return;
+	set(KEY, 1000);
+	slot = slot_of(KEY);
+	CU_ASSERT_EQUAL(bpf_map_update_elem(maps.map_fd[NET_MAP_CFG], &slot, &cfg, 0), 0);
+	CU_ASSERT_EQUAL(rate_of(KEY), 0);
+	set(KEY, 2000);
+	CU_ASSERT_EQUAL(rate_of(KEY), 2000);
+	CU_ASSERT_NOT_EQUAL(slot_of(KEY), slot);
+	slot = slot_of(KEY);
+	CU_ASSERT_EQUAL(bpf_map_update_elem(maps.map_fd[NET_MAP_CFG], &slot, &cfg, 0), 0);
+	net_bpf_delete(&maps, KEY);
+	CU_ASSERT_EQUAL(slot_of(KEY), EDT_ENTRIES);
+	CU_ASSERT_EQUAL(bpf_map_lookup_elem(maps.map_fd[NET_MAP_CFG], &slot, &cfg), 0);
+	CU_ASSERT_EQUAL(cfg.rate_bps, 7);
+	maps_close();
+}
+
+/* Somebody removed one pin: all begins anew, not half of it. */
+static void check_lost_pin(const char *pin)
+{
+	char command[128];
+
+	if (!maps_open())
+		return;
+	set(KEY, 1000);
+	net_bpf_done(&maps);
+	snprintf(command, sizeof(command), "rm " PINS "/v*/%s", pin);
+	CU_ASSERT_EQUAL(run(command), 0);
+	CU_ASSERT_EQUAL(net_bpf_look(&maps, NULL), -ENOENT);
+	if (!maps_open())
+		return;
+	CU_ASSERT_EQUAL(count_keys(), 0);
+	CU_ASSERT_EQUAL(rate_of(KEY), 0);
+	set(RIVAL, 2000);
+	set(KEY, 3000);
+	CU_ASSERT_EQUAL(rate_of(RIVAL), 2000);
+	CU_ASSERT_EQUAL(rate_of(KEY), 3000);
+	CU_ASSERT_EQUAL(count_keys(), 2);
+	maps_close();
+}
+
+static void test_lost_pin(void)
+{
+	check_lost_pin("slot");
+	check_lost_pin("near");
+	check_lost_pin("cfg");
+	check_lost_pin("st");
+}
+
+static void test_large_index(void)
+{
+	struct edt_cfg cfg = net_bpf_profile(1000, 0);
+
+	if (!maps_open())
+		return;
+	CU_ASSERT_EQUAL(net_bpf_set_cfg(&maps, EDT_KEY(1U << 30, EDT_IN), &cfg, NULL), -ERANGE);
+	set(EDT_KEY((1U << 30) - 1, EDT_OUT), 1000);
+	CU_ASSERT_EQUAL(count_keys(), 1);
 	maps_close();
 }
 
@@ -167,6 +261,10 @@ int main(void)
 		{ "two keys of one place", test_rivals },
 		{ "a slot that is used again", test_used_again },
 		{ "the next one to open them", test_next },
+		{ "two who write", test_two_writers },
+		{ "another's entry", test_foreign_entry },
+		{ "one pin is lost", test_lost_pin },
+		{ "a very large index", test_large_index },
 		{ "no slot is left", test_all_taken },
 	};
 
