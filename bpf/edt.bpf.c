@@ -63,7 +63,7 @@
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 2 * EDT_ENTRIES);
+	__uint(max_entries, EDT_SLOTS);
 	__type(key, __u32);
 	__type(value, __u32);
 } qosd_slot SEC(".maps");
@@ -318,29 +318,43 @@ static __always_inline __u64 *flow_of(__u32 hash, __u32 key, __u32 *tag)
 	return bpf_map_lookup_elem(&qosd_flows, &i);
 }
 
-/* EDT_ENTRIES, which no slot is, if the key has none. */
-static __always_inline __u32 slot_of(__u32 key)
+static __always_inline struct edt_cfg *entry_at(__u32 slot, __u32 key)
+{
+	struct edt_cfg *c = bpf_map_lookup_elem(&qosd_cfg, &slot);
+
+	return c && c->key == key ? c : 0;
+}
+
+static __always_inline struct edt_cfg *entry_of(__u32 key, __u32 *ret_slot)
 {
 	__u32 place = EDT_NEAR_PLACE(key), *slot;
 	__u64 *at = bpf_map_lookup_elem(&qosd_near, &place);
 	__u64 near = at ? *(volatile __u64 *)at : 0;
+	struct edt_cfg *c = 0;
 
-	if (EDT_NEAR_HAS(near, key))
-		return EDT_NEAR_SLOT(near);
+	if (EDT_NEAR_HAS(near, key)) {
+		*ret_slot = EDT_NEAR_SLOT(near);
+		c = entry_at(*ret_slot, key);
+	}
+	if (c)
+		return c;
 	slot = bpf_map_lookup_elem(&qosd_slot, &key);
-	return slot ? *slot : EDT_ENTRIES;
+	if (!slot)
+		return 0;
+	*ret_slot = *slot;
+	return entry_at(*ret_slot, key);
 }
 
 static __always_inline int shape(struct __sk_buff *skb, __u32 key)
 {
-	__u32 slot = slot_of(key);
-	struct edt_cfg *c = bpf_map_lookup_elem(&qosd_cfg, &slot);
+	__u32 slot = 0;
+	struct edt_cfg *c = entry_of(key, &slot);
 	struct edt_state *s;
 	struct packet p = { 0 };
 	enum verdict v;
 	__u64 *flow = 0;
 
-	if (!c || !c->rate_bps || c->key != key)
+	if (!c || !c->rate_bps)
 		return TC_ACT_UNSPEC;
 	s = bpf_map_lookup_elem(&qosd_st, &slot);
 	if (!s)

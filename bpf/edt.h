@@ -34,6 +34,7 @@ enum edt_direction { EDT_IN, EDT_OUT }; /* towards the guest, from the guest */
 #define EDT_KEY(ifindex, direction)   ((__u32)(ifindex) << 1 | (__u32)(direction))
 #define EDT_LINE_KEY(line, direction) ((__u32)(line) << 1 | (__u32)(direction))
 
+#define EDT_SLOTS (2 * EDT_ENTRIES) /* entries of qosd_slot */
 /* Keys are below: devices with an index of 2^30 or more are not shaped. */
 #define EDT_OWNER(slot) (0x80000000U | (__u32)(slot))
 

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "bpf/edt.skel.h"
 #include "qosd/core/mem.h"
@@ -27,16 +29,19 @@ static const char *const prog_pins[NET_PROGS] = {
 static const struct {
 	const char *pin, *name;
 	enum bpf_map_type type;
-	uint32_t value_bytes;
+	uint32_t value_bytes, entries;
 } maps[NET_MAPS] = {
-	[NET_MAP_SLOT] = { "slot", "qosd_slot", BPF_MAP_TYPE_HASH, sizeof(uint32_t) },
-	[NET_MAP_NEAR] = { "near", "qosd_near", BPF_MAP_TYPE_ARRAY, sizeof(uint64_t) },
-	[NET_MAP_CFG] = { "cfg", "qosd_cfg", BPF_MAP_TYPE_ARRAY, sizeof(struct edt_cfg) },
-	[NET_MAP_STATE] = { "st", "qosd_st", BPF_MAP_TYPE_ARRAY, sizeof(struct edt_state) },
-	[NET_MAP_LINE] = { "line", "qosd_line", BPF_MAP_TYPE_ARRAY, sizeof(struct edt_line_cfg) },
+	[NET_MAP_SLOT] = { "slot", "qosd_slot", BPF_MAP_TYPE_HASH, sizeof(uint32_t), EDT_SLOTS },
+	[NET_MAP_NEAR] = { "near", "qosd_near", BPF_MAP_TYPE_ARRAY, sizeof(uint64_t), EDT_ENTRIES },
+	[NET_MAP_CFG] = { "cfg", "qosd_cfg", BPF_MAP_TYPE_ARRAY, sizeof(struct edt_cfg),
+			  EDT_ENTRIES },
+	[NET_MAP_STATE] = { "st", "qosd_st", BPF_MAP_TYPE_ARRAY, sizeof(struct edt_state),
+			    EDT_ENTRIES },
+	[NET_MAP_LINE] = { "line", "qosd_line", BPF_MAP_TYPE_ARRAY, sizeof(struct edt_line_cfg),
+			   EDT_LINES * 2 },
 	[NET_MAP_LINE_STATE] = { "line_st", "qosd_line_st", BPF_MAP_TYPE_ARRAY,
-				 sizeof(struct edt_line_state) },
-	[NET_MAP_IFB] = { "ifb", "qosd_ifb", BPF_MAP_TYPE_ARRAY, sizeof(uint32_t) },
+				 sizeof(struct edt_line_state), EDT_LINES * 2 },
+	[NET_MAP_IFB] = { "ifb", "qosd_ifb", BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), 1 },
 };
 
 /* ---- the entry for a rate ---- */
@@ -132,7 +137,8 @@ static bool map_fits(int fd, enum net_map map)
 	uint32_t size = sizeof(info);
 
 	return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.type == maps[map].type &&
-	       info.key_size == sizeof(uint32_t) && info.value_size == maps[map].value_bytes;
+	       info.key_size == sizeof(uint32_t) && info.value_size == maps[map].value_bytes &&
+	       info.max_entries == maps[map].entries;
 }
 
 static int learn(struct net_bpf *b, struct qerr *err)
@@ -255,9 +261,13 @@ static int open_and_load(const struct net_bpf *b, bool delivery_time, struct edt
 	if (!skel)
 		return -errno;
 	skel->rodata->delivery_time = delivery_time;
-	for (int i = 0; r == 0 && i < NET_MAPS; i++)
-		r = bpf_map__set_pin_path(loaded_map(skel, i),
-					  net_pin_path(b->dir, maps[i].pin, path));
+	for (int i = 0; r == 0 && i < NET_MAPS; i++) {
+		struct bpf_map *map = loaded_map(skel, i);
+
+		r = b->map_fd[i] >= 0
+			    ? bpf_map__reuse_fd(map, b->map_fd[i])
+			    : bpf_map__set_pin_path(map, net_pin_path(b->dir, maps[i].pin, path));
+	}
 	if (r == 0)
 		r = edt__load(skel);
 	if (r < 0) {
@@ -308,32 +318,55 @@ int net_bpf_pin_again(struct net_bpf *b, struct qerr *err)
 	return r;
 }
 
-static void take_maps(struct net_bpf *b, const struct edt *skel)
+static int take_maps(struct net_bpf *b, const struct edt *skel, struct qerr *err)
 {
-	for (int i = 0; i < NET_MAPS; i++)
+	for (int i = 0; i < NET_MAPS; i++) {
+		if (b->map_fd[i] >= 0)
+			continue;
+		b->map_fd[i] = fcntl(bpf_map__fd(loaded_map(skel, i)), F_DUPFD_CLOEXEC, 0);
 		if (b->map_fd[i] < 0)
-			b->map_fd[i] = fcntl(bpf_map__fd(loaded_map(skel, i)), F_DUPFD_CLOEXEC, 0);
+			return qerr_set(err, -errno, "cannot keep the network shaper's maps: %s",
+					strerror(errno));
+	}
+	return learn(b, err);
 }
 
-int net_bpf_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err)
+/*
+ * Maps that could not be opened: are some pins missing? The rest is of no use then: programs keep
+ * the maps that they have. 0: there are no pins now.
+ */
+static int clear_rest(const struct net_bpf *b, struct qerr *err)
+{
+	char path[NET_PIN_PATH_BYTES];
+	bool gone = false;
+	int fd;
+
+	for (int i = 0; i < NET_MAPS_NEEDED; i++)
+		gone |= access(net_pin_path(b->dir, maps[i].pin, path), F_OK) < 0 &&
+			errno == ENOENT;
+	if (!gone) {
+		fd = bpf_obj_get(net_pin_path(b->dir, maps[0].pin, path));
+		if (fd >= 0)
+			close(fd);
+		return qerr_set(err, fd < 0 ? -errno : -EBUSY, "cannot open the maps below %s: %s",
+				b->dir, fd < 0 ? strerror(errno) : "they were not there just now");
+	}
+	for (int i = 0; i < NET_MAPS; i++)
+		if (unlink(net_pin_path(b->dir, maps[i].pin, path)) < 0 && errno != ENOENT)
+			return qerr_set(err, -errno, "cannot remove %s: %s", path, strerror(errno));
+	return 0;
+}
+
+static int make_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err)
 {
 	libbpf_print_fn_t print;
 	struct edt *skel;
-	int r;
+	int r = net_bpf_look(b, err);
 
-	*ret_replaced = false;
-	if (b->loaded)
-		return 0;
-	r = net_bpf_look(b, err);
-	if (r < 0 && r != -ENOENT)
+	if (r == -ENOENT)
+		r = clear_rest(b, err);
+	if (r < 0)
 		return r;
-	if (r == -ENOENT) { /* some pins alone are of no use: programs keep the maps they have */
-		r = net_bpf_unpin(b, err);
-		if (r == 0)
-			r = net_pin_make_dirs(b->dir, err);
-		if (r < 0)
-			return r;
-	}
 	print = net_pin_hush();
 	r = load(b, &skel, err);
 	libbpf_set_print(print);
@@ -341,10 +374,44 @@ int net_bpf_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err)
 		return r;
 	r = settle(b, skel, ret_replaced, err);
 	if (r == 0)
-		take_maps(b, skel);
+		r = take_maps(b, skel, err);
 	edt__destroy(skel);
-	if (r == 0)
-		r = learn(b, err);
+	return r;
+}
+
+/* The directory, locked, which ends when it is closed; or negative errno. */
+static int lock_dir(const struct net_bpf *b, struct qerr *err)
+{
+	int r, fd = open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT) {
+		r = net_pin_make_dirs(b->dir, err);
+		if (r < 0)
+			return r;
+		fd = open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	if (fd < 0)
+		return qerr_set(err, -errno, "cannot open %s: %s", b->dir, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	close(fd);
+	return qerr_set(err, r, "%s is in another qosd's hands at this moment", b->dir);
+}
+
+/* The daemon and its keeper make them ready one after the other, and find the same maps. */
+int net_bpf_ready(struct net_bpf *b, bool *ret_replaced, struct qerr *err)
+{
+	int r, lock;
+
+	*ret_replaced = false;
+	if (b->loaded)
+		return 0;
+	lock = lock_dir(b, err);
+	if (lock < 0)
+		return lock;
+	r = make_ready(b, ret_replaced, err);
+	close(lock);
 	b->loaded = r == 0;
 	return r;
 }

@@ -6,7 +6,8 @@
  * qosd_near or qosd_slot, where it stands only while cfg and state are its own: written last, taken
  * out first. The daemon and its keeper may both give slots: whoever puts EDT_OWNER there first has
  * it. Slots are given in turn, so that a program that runs meanwhile does not find another NIC in
- * the one that it has looked up. Who is killed while he gives one leaves it claimed for good.
+ * the one that it has looked up. Who is killed while he gives or takes one leaves it claimed for
+ * good: one of EDT_ENTRIES.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -53,37 +54,54 @@ static int drop(const struct net_bpf *b, uint32_t key)
 	return bpf_map_delete_elem(b->map_fd[NET_MAP_SLOT], &key) < 0 ? -errno : 0;
 }
 
-/* Where the program looks for it. */
-static int slot_of(const struct net_bpf *b, uint32_t key, uint32_t *ret)
+/* By qosd_near alone. -ENOENT: that tells nothing. */
+static int slot_near(const struct net_bpf *b, uint32_t key, uint32_t *ret)
 {
-	uint64_t near;
+	const volatile uint64_t *places = b->slots.near;
+	uint64_t near = places ? places[EDT_NEAR_PLACE(key)] : 0;
 
-	if (!net_bpf_is_open(b))
+	if (!EDT_NEAR_HAS(near, key))
 		return -ENOENT;
-	near = ((const volatile uint64_t *)b->slots.near)[EDT_NEAR_PLACE(key)];
-	if (EDT_NEAR_HAS(near, key))
-		*ret = EDT_NEAR_SLOT(near);
-	else if (bpf_map_lookup_elem(b->map_fd[NET_MAP_SLOT], &key, ret) < 0)
-		return -errno;
+	*ret = EDT_NEAR_SLOT(near);
 	return 0;
 }
 
-/* The slot with its entry. -ENOENT: none; -ESTALE: what is there is not its own. */
+/* By qosd_slot. -ENOENT: it has none, or nothing is open. */
+static int slot_by_hash(const struct net_bpf *b, uint32_t key, uint32_t *ret)
+{
+	if (!net_bpf_is_open(b))
+		return -ENOENT;
+	return bpf_map_lookup_elem(b->map_fd[NET_MAP_SLOT], &key, ret) < 0 ? -errno : 0;
+}
+
+static int entry_at(const struct net_bpf *b, uint32_t slot, uint32_t key, struct edt_cfg *ret)
+{
+	if (bpf_map_lookup_elem(b->map_fd[NET_MAP_CFG], &slot, ret) < 0)
+		return -errno;
+	return ret->key == key ? 0 : -ESTALE;
+}
+
+/* The slot with its entry, as the program finds it. -ENOENT: it has none; -ESTALE: nor is the one
+ * that qosd_slot tells its own. */
 static int entry_of(const struct net_bpf *b, uint32_t key, uint32_t *ret_slot, struct edt_cfg *ret)
 {
-	int r = slot_of(b, key, ret_slot);
+	int r = slot_near(b, key, ret_slot);
 
-	if (r == 0 && bpf_map_lookup_elem(b->map_fd[NET_MAP_CFG], ret_slot, ret) < 0)
-		r = -errno;
-	return r == 0 && ret->key != key ? -ESTALE : r;
+	if (r == 0)
+		r = entry_at(b, *ret_slot, key, ret);
+	if (r == 0)
+		return 0;
+	r = slot_by_hash(b, key, ret_slot);
+	return r == 0 ? entry_at(b, *ret_slot, key, ret) : r;
 }
 
 /* The program does not find it any more. */
 static void hide(const struct net_bpf *b, uint32_t key)
 {
-	uint64_t near = b->slots.near[EDT_NEAR_PLACE(key)], nothing = 0;
+	uint64_t nothing = 0;
+	uint32_t slot;
 
-	if (EDT_NEAR_HAS(near, key))
+	if (slot_near(b, key, &slot) == 0)
 		(void)put(b, NET_MAP_NEAR, EDT_NEAR_PLACE(key), &nothing, BPF_ANY);
 	(void)drop(b, key);
 }
@@ -103,6 +121,7 @@ static int claim(struct net_bpf *b, uint32_t key, uint32_t *ret)
 static int give_slot(struct net_bpf *b, uint32_t key, const struct edt_cfg *cfg)
 {
 	struct edt_state state = { 0 };
+	struct edt_cfg none = { 0 };
 	uint32_t slot;
 	uint64_t near;
 	int r = key < EDT_OWNER(0) ? claim(b, key, &slot) : -ERANGE;
@@ -115,6 +134,7 @@ static int give_slot(struct net_bpf *b, uint32_t key, const struct edt_cfg *cfg)
 	if (r == 0)
 		r = put(b, NET_MAP_SLOT, key, &slot, BPF_NOEXIST);
 	if (r < 0) {
+		(void)put(b, NET_MAP_CFG, slot, &none, BPF_ANY);
 		(void)drop(b, EDT_OWNER(slot));
 		return r;
 	}
@@ -133,6 +153,18 @@ int net_bpf_get_cfg(const struct net_bpf *b, uint32_t key, struct edt_cfg *ret)
 	return r == -ESTALE ? -ENOENT : r;
 }
 
+static const char *why(int r)
+{
+	switch (r) {
+	case -ENOSPC:
+		return "all places for limits are taken";
+	case -ERANGE:
+		return "its index is too large";
+	default:
+		return strerror(-r);
+	}
+}
+
 int net_bpf_set_cfg(struct net_bpf *b, uint32_t key, const struct edt_cfg *cfg, struct qerr *err)
 {
 	struct edt_cfg own = *cfg, old;
@@ -146,17 +178,21 @@ int net_bpf_set_cfg(struct net_bpf *b, uint32_t key, const struct edt_cfg *cfg, 
 		hide(b, key);
 	if (r == -ESTALE || r == -ENOENT)
 		r = give_slot(b, key, &own);
+	if (r == -EEXIST && entry_of(b, key, &slot, &old) == 0) /* another was quicker */
+		r = put(b, NET_MAP_CFG, slot, &own, BPF_ANY);
 	if (r < 0)
 		return qerr_set(err, r, "cannot write the limit of device %u: %s", key >> 1,
-				strerror(-r));
+				why(r));
 	return 0;
 }
 
 int net_bpf_get_state(const struct net_bpf *b, uint32_t key, struct edt_state *ret)
 {
 	uint32_t slot;
-	int r = slot_of(b, key, &slot);
+	int r = slot_near(b, key, &slot);
 
+	if (r < 0)
+		r = slot_by_hash(b, key, &slot);
 	if (r < 0)
 		return r;
 	return bpf_map_lookup_elem_flags(b->map_fd[NET_MAP_STATE], &slot, ret, BPF_F_LOCK) < 0

@@ -243,6 +243,12 @@ static int make_ready(struct net *n, struct qerr *err)
 	return r;
 }
 
+/* -EOPNOTSUPP, but for what another try may mend. */
+static int cannot(int r)
+{
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EBUSY ? r : -EOPNOTSUPP;
+}
+
 int net_shape_possible(struct net *n, struct qerr *err)
 {
 	int r;
@@ -250,7 +256,7 @@ int net_shape_possible(struct net *n, struct qerr *err)
 	if (!net_link_has_qdisc(n->nl, "fq"))
 		return qerr_set(err, -EOPNOTSUPP, "the kernel lacks the fq qdisc");
 	r = make_ready(n, err);
-	return r == 0 || r == -ENOMEM ? r : -EOPNOTSUPP;
+	return r < 0 ? cannot(r) : 0;
 }
 
 int net_shape_allowed(struct net *n, uint32_t ifindex, enum edt_direction direction,
@@ -275,7 +281,7 @@ int net_shape_set(struct net *n, struct net_dev *dev, enum edt_direction directi
 	int r = make_ready(n, err);
 
 	if (r < 0)
-		return r == -ENOMEM ? r : -EOPNOTSUPP;
+		return cannot(r);
 	dev = net_watch_device(n->watch, ifindex);
 	if (!dev)
 		return qerr_set(err, -ENODEV, "device %u has gone", ifindex);
@@ -401,8 +407,11 @@ static void adopt_entry(struct net *n, uint32_t key)
 			net_shape_forget(n, key >> 1);
 		return;
 	}
-	if (net_bpf_get_cfg(&n->bpf, key, &cfg) < 0)
+	if (net_bpf_get_cfg(&n->bpf, key, &cfg) < 0) {
+		if (!n->readonly) /* a key with another's entry */
+			net_bpf_delete(&n->bpf, key);
 		return;
+	}
 	dev->shaped[direction] = true;
 	if (n->readonly || net_hook_look(n, dev, NULL) < 0)
 		return;
@@ -448,7 +457,10 @@ static int find_maps(struct net *n, struct qerr *err)
 		net_bpf_done(&n->bpf);
 		return -ENOENT;
 	}
-	return n->readonly ? 0 : net_bpf_pin_again(&n->bpf, err);
+	r = n->readonly ? 0 : net_bpf_pin_again(&n->bpf, err);
+	if (r < 0)
+		net_bpf_done(&n->bpf);
+	return r;
 }
 
 /* The new programs into the place of the old ones, without a gap; then the old maps may go. */

@@ -55,6 +55,8 @@ static void test_slots(void)
 	CU_ASSERT_TRUE(counted());
 	put_near(EDT_NEAR_OF(key + EDT_ENTRIES, wrong));
 	CU_ASSERT_TRUE(counted());
+	put_near(EDT_NEAR_OF(key, wrong)); /* a slot that is not its own */
+	CU_ASSERT_TRUE(counted());
 	CU_ASSERT_EQUAL(bpf_map_delete_elem(bpf_map__fd(skel->maps.qosd_slot), &key), 0);
 	CU_ASSERT_FALSE(counted());
 	put_near(EDT_NEAR_OF(key, SLOT));

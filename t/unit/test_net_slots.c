@@ -4,6 +4,7 @@
  * to the next one who opens them.
  */
 #include <bpf/bpf.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "qosd/host/net_bpf.h"
@@ -15,8 +16,10 @@
 
 static struct net_bpf maps; /* opened by each test */
 
+/* False: this kernel has no shaper. That it had one before and has none now is a failure. */
 static bool maps_open(void)
 {
+	static bool had;
 	struct qerr err = { 0 };
 	bool replaced;
 	int r = net_bpf_init(&maps, PINS, &err);
@@ -24,7 +27,9 @@ static bool maps_open(void)
 	if (r == 0)
 		r = net_bpf_ready(&maps, &replaced, &err);
 	if (r < 0)
-		printf("    (no shaper in this kernel: %s)\n", err.text);
+		printf("    (no shaper: %s)\n", err.text);
+	CU_ASSERT(r == 0 || !had);
+	had |= r == 0;
 	return r == 0;
 }
 
@@ -170,6 +175,28 @@ static void test_two_writers(void)
 	maps_close();
 }
 
+/* qosd_near tells of a slot that is another's: as if it told nothing. */
+static void test_stale_near(void)
+{
+	uint32_t place = EDT_NEAR_PLACE(KEY);
+	uint64_t near;
+
+	if (!maps_open())
+		return;
+	set(KEY, 1000);
+	set(RIVAL, 2000);
+	near = EDT_NEAR_OF(KEY, slot_of(RIVAL));
+	CU_ASSERT_EQUAL(bpf_map_update_elem(maps.map_fd[NET_MAP_NEAR], &place, &near, 0), 0);
+	CU_ASSERT_EQUAL(rate_of(KEY), 1000);
+	set(KEY, 3000);
+	CU_ASSERT_EQUAL(rate_of(KEY), 3000);
+	CU_ASSERT_EQUAL(rate_of(RIVAL), 2000);
+	net_bpf_delete(&maps, KEY);
+	CU_ASSERT_EQUAL(rate_of(KEY), 0);
+	CU_ASSERT_EQUAL(rate_of(RIVAL), 2000);
+	maps_close();
+}
+
 /* Another's entry in the slot is not taken for its own, nor harmed. */
 static void test_foreign_entry(void)
 {
@@ -226,6 +253,48 @@ static void test_lost_pin(void)
 	check_lost_pin("st");
 }
 
+/* Pins that another one makes at this moment are not touched. */
+static void test_lock(void)
+{
+	struct qerr err = { 0 };
+	struct net_bpf other;
+	bool replaced;
+	int fd;
+
+	if (!maps_open())
+		return;
+	fd = open(maps.dir, O_RDONLY | O_DIRECTORY);
+	CU_ASSERT_EQUAL(flock(fd, LOCK_EX), 0);
+	CU_ASSERT_EQUAL(net_bpf_init(&other, PINS, NULL), 0);
+	CU_ASSERT_EQUAL(net_bpf_ready(&other, &replaced, &err), -EBUSY);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "another qosd"));
+	net_bpf_done(&other);
+	close(fd);
+	CU_ASSERT_EQUAL(net_bpf_ready(&other, &replaced, NULL), 0);
+	CU_ASSERT_FALSE(replaced);
+	set(KEY, 1000);
+	CU_ASSERT_EQUAL(net_bpf_get_cfg(&other, KEY, &(struct edt_cfg){ 0 }), 0);
+	net_bpf_done(&other);
+	maps_close();
+}
+
+/* What is pinned there and is not ours stays. */
+static void test_other_pins(void)
+{
+	if (!maps_open())
+		return;
+	set(KEY, 1000);
+	CU_ASSERT_EQUAL(bpf_obj_pin(maps.map_fd[NET_MAP_IFB], PINS "/v3/somebodys"), 0);
+	net_bpf_done(&maps);
+	CU_ASSERT_EQUAL(run("rm " PINS "/v3/cfg"), 0);
+	if (!maps_open())
+		return;
+	set(KEY, 2000);
+	CU_ASSERT_EQUAL(rate_of(KEY), 2000);
+	CU_ASSERT_EQUAL(unlink(PINS "/v3/somebodys"), 0);
+	maps_close();
+}
+
 static void test_large_index(void)
 {
 	struct edt_cfg cfg = net_bpf_profile(1000, 0);
@@ -264,6 +333,9 @@ int main(void)
 		{ "two who write", test_two_writers },
 		{ "another's entry", test_foreign_entry },
 		{ "one pin is lost", test_lost_pin },
+		{ "a stale place", test_stale_near },
+		{ "one at a time", test_lock },
+		{ "others' pins", test_other_pins },
 		{ "a very large index", test_large_index },
 		{ "no slot is left", test_all_taken },
 	};
