@@ -162,7 +162,12 @@ static void look_at_programs(struct net_bpf *b)
 	}
 }
 
-/* 0, -ENOENT: one that is needed is not there, -EINVAL: it is not qosd's. */
+bool net_bpf_try_again(int r)
+{
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EBUSY;
+}
+
+/* 0, -ENOENT: one that is needed is not there or not ours to open, -EINVAL: it is not qosd's. */
 static int look_at_maps(struct net_bpf *b)
 {
 	char path[NET_PIN_PATH_BYTES];
@@ -170,7 +175,7 @@ static int look_at_maps(struct net_bpf *b)
 	for (int i = 0; i < NET_MAPS; i++) {
 		b->map_fd[i] = bpf_obj_get(net_pin_path(b->dir, maps[i].pin, path));
 		if (b->map_fd[i] < 0 && i < NET_MAPS_NEEDED)
-			return -ENOENT;
+			return net_bpf_try_again(-errno) ? -errno : -ENOENT;
 		if (b->map_fd[i] < 0 || map_fits(b->map_fd[i], i))
 			continue;
 		if (i < NET_MAPS_NEEDED)
@@ -190,6 +195,8 @@ int net_bpf_look(struct net_bpf *b, struct qerr *err)
 	r = look_at_maps(b);
 	if (r == -EINVAL)
 		(void)qerr_set(err, r, "%s holds maps that are not qosd's; remove it", b->dir);
+	else if (r < 0 && r != -ENOENT)
+		(void)qerr_set(err, r, "cannot open the maps below %s: %s", b->dir, strerror(-r));
 	if (r == 0)
 		r = learn(b, err);
 	if (r == 0)
@@ -282,7 +289,8 @@ static int load(const struct net_bpf *b, struct edt **ret, struct qerr *err)
 {
 	int r = open_and_load(b, true, ret);
 
-	if (r < 0 && r != -EPERM) /* before 5.18: stamp without saying what it is */
+	if (r < 0 && r != -EPERM &&
+	    !net_bpf_try_again(r)) /* before 5.18: stamp without saying what it is */
 		r = open_and_load(b, false, ret);
 	if (r < 0)
 		return qerr_set(err, r, "cannot load the network shaper into the kernel: %s",
@@ -331,26 +339,35 @@ static int take_maps(struct net_bpf *b, const struct edt *skel, struct qerr *err
 	return learn(b, err);
 }
 
+/* Why the maps cannot be opened, though each has its pin. */
+static int unopened(const struct net_bpf *b, struct qerr *err)
+{
+	char path[NET_PIN_PATH_BYTES];
+
+	for (int i = 0; i < NET_MAPS_NEEDED; i++) {
+		int fd = bpf_obj_get(net_pin_path(b->dir, maps[i].pin, path));
+
+		if (fd < 0)
+			return qerr_set(err, -errno, "cannot open %s: %s", path, strerror(errno));
+		close(fd);
+	}
+	return qerr_set(err, -EBUSY, "the maps below %s have come just now", b->dir);
+}
+
 /*
  * Maps that could not be opened: are some pins missing? The rest is of no use then: programs keep
- * the maps that they have. 0: there are no pins now.
+ * the maps that they have. 0: no map is pinned now.
  */
 static int clear_rest(const struct net_bpf *b, struct qerr *err)
 {
 	char path[NET_PIN_PATH_BYTES];
 	bool gone = false;
-	int fd;
 
 	for (int i = 0; i < NET_MAPS_NEEDED; i++)
 		gone |= access(net_pin_path(b->dir, maps[i].pin, path), F_OK) < 0 &&
 			errno == ENOENT;
-	if (!gone) {
-		fd = bpf_obj_get(net_pin_path(b->dir, maps[0].pin, path));
-		if (fd >= 0)
-			close(fd);
-		return qerr_set(err, fd < 0 ? -errno : -EBUSY, "cannot open the maps below %s: %s",
-				b->dir, fd < 0 ? strerror(errno) : "they were not there just now");
-	}
+	if (!gone)
+		return unopened(b, err);
 	for (int i = 0; i < NET_MAPS; i++)
 		if (unlink(net_pin_path(b->dir, maps[i].pin, path)) < 0 && errno != ENOENT)
 			return qerr_set(err, -errno, "cannot remove %s: %s", path, strerror(errno));
@@ -396,7 +413,8 @@ static int lock_dir(const struct net_bpf *b, struct qerr *err)
 		return fd;
 	r = errno == EWOULDBLOCK ? -EBUSY : -errno;
 	close(fd);
-	return qerr_set(err, r, "%s is in another qosd's hands at this moment", b->dir);
+	return qerr_set(err, r, "cannot lock %s: %s", b->dir,
+			r == -EBUSY ? "another qosd works on it at this moment" : strerror(-r));
 }
 
 /* The daemon and its keeper make them ready one after the other, and find the same maps. */

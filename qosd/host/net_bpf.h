@@ -49,7 +49,9 @@ struct net_bpf {
 int net_bpf_init(struct net_bpf *b, const char *pin_dir, struct qerr *err);
 void net_bpf_done(struct net_bpf *b);          /* pins stay */
 bool net_bpf_is_open(const struct net_bpf *b); /* the maps; a program may be missing */
-/* Open what is pinned; writes nothing. -ENOENT: the maps are not pinned. */
+/* Is it an error that another try may mend (memory, descriptors, another qosd)? */
+bool net_bpf_try_again(int r);
+/* Open what is pinned; writes nothing. -ENOENT: the maps are not pinned, or not ours to open. */
 int net_bpf_look(struct net_bpf *b, struct qerr *err);
 /*
  * Somebody removed the pins: find the maps by a program that is still attached, and keep it as the

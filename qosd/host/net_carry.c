@@ -52,7 +52,7 @@ static int carry_one(struct net_bpf *b, uint32_t key, const char *value, struct 
 
 	memcpy(&rate_bps, value + offsetof(struct edt_cfg, rate_bps), sizeof(rate_bps));
 	memcpy(&flags, value + offsetof(struct edt_cfg, flags), sizeof(flags));
-	if (!key || net_bpf_get_cfg(b, key, &cfg) == 0)
+	if (!key || key >= EDT_OWNER(0) || net_bpf_get_cfg(b, key, &cfg) == 0)
 		return 0;
 	cfg = net_bpf_profile(rate_bps, flags);
 	return net_bpf_set_cfg(b, key, &cfg, err);

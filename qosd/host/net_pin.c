@@ -103,6 +103,9 @@ int net_pin_settle(const char *dir, const char *name, int fresh_fd, int *fd, uin
 		return r;
 	net_pin_close(fd);
 	*fd = fcntl(fresh_fd, F_DUPFD_CLOEXEC, 0);
+	if (*fd < 0)
+		return qerr_set(err, -errno, "cannot keep the program %s: %s", name,
+				strerror(errno));
 	*id = fresh.id;
 	return 0;
 }

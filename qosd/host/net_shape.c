@@ -246,7 +246,7 @@ static int make_ready(struct net *n, struct qerr *err)
 /* -EOPNOTSUPP, but for what another try may mend. */
 static int cannot(int r)
 {
-	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EBUSY ? r : -EOPNOTSUPP;
+	return net_bpf_try_again(r) ? r : -EOPNOTSUPP;
 }
 
 int net_shape_possible(struct net *n, struct qerr *err)
@@ -401,17 +401,18 @@ static void adopt_entry(struct net *n, uint32_t key)
 	enum edt_direction direction = key & 1;
 	struct net_dev *dev = net_watch_device(n->watch, key >> 1);
 	struct edt_cfg cfg;
+	int r;
 
 	if (!dev) {
 		if (!n->readonly)
 			net_shape_forget(n, key >> 1);
 		return;
 	}
-	if (net_bpf_get_cfg(&n->bpf, key, &cfg) < 0) {
-		if (!n->readonly) /* a key with another's entry */
-			net_bpf_delete(&n->bpf, key);
+	r = net_bpf_get_cfg(&n->bpf, key, &cfg);
+	if (r == -ENOENT && !n->readonly) /* a key with another's entry */
+		net_bpf_delete(&n->bpf, key);
+	if (r < 0)
 		return;
-	}
 	dev->shaped[direction] = true;
 	if (n->readonly || net_hook_look(n, dev, NULL) < 0)
 		return;
@@ -457,10 +458,7 @@ static int find_maps(struct net *n, struct qerr *err)
 		net_bpf_done(&n->bpf);
 		return -ENOENT;
 	}
-	r = n->readonly ? 0 : net_bpf_pin_again(&n->bpf, err);
-	if (r < 0)
-		net_bpf_done(&n->bpf);
-	return r;
+	return n->readonly ? 0 : net_bpf_pin_again(&n->bpf, err);
 }
 
 /* The new programs into the place of the old ones, without a gap; then the old maps may go. */

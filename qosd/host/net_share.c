@@ -114,6 +114,7 @@ int net_set_members(struct adapter *a, struct net_member *members, size_t count,
 {
 	struct net *n = a->ctx;
 	struct net_shares *s = &n->shares;
+	int r;
 
 	if (n->readonly)
 		return 0;
@@ -126,8 +127,10 @@ int net_set_members(struct adapter *a, struct net_member *members, size_t count,
 	if (count)
 		memcpy(s->members, members, count * sizeof(*members));
 	s->count = count;
-	s->told = s->settled = true;
-	if (!net_bpf_is_open(&n->bpf) && net_bpf_look(&n->bpf, NULL) < 0)
-		return 0; /* nothing is shaped */
-	return net_shares_settle(n, err);
+	s->told = true;
+	r = net_bpf_look(&n->bpf, NULL);
+	s->settled = !net_bpf_try_again(r);
+	if (!s->settled)
+		return qerr_set(err, r, "cannot open the network shaper's maps: %s", strerror(-r));
+	return r < 0 ? 0 : net_shares_settle(n, err); /* nothing is shaped */
 }

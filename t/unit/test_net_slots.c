@@ -5,6 +5,7 @@
  */
 #include <bpf/bpf.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "qosd/host/net_bpf.h"
@@ -278,6 +279,40 @@ static void test_lock(void)
 	maps_close();
 }
 
+/* Want of descriptors, wherever it begins, is not taken for maps that are missing. */
+static void test_no_descriptors(void)
+{
+	struct rlimit before, few;
+	bool replaced;
+	int lowest, r;
+
+	if (!maps_open())
+		return;
+	set(KEY, 1000);
+	net_bpf_done(&maps);
+	CU_ASSERT_EQUAL(getrlimit(RLIMIT_NOFILE, &before), 0);
+	lowest = dup(STDOUT_FILENO);
+	close(lowest);
+	for (int spare = 0; spare < 40; spare++) {
+		few = before;
+		few.rlim_cur = (rlim_t)lowest + (rlim_t)spare;
+		CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &few), 0);
+		r = net_bpf_look(&maps, NULL);
+		CU_ASSERT(r == -EMFILE || (r == 0 && spare >= NET_MAPS_NEEDED));
+		net_bpf_done(&maps);
+		r = net_bpf_ready(&maps, &replaced, NULL);
+		CU_ASSERT(r == -EMFILE || (r == 0 && spare > NET_MAPS));
+		CU_ASSERT_FALSE(replaced);
+		net_bpf_done(&maps);
+		CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &before), 0);
+	}
+	CU_ASSERT_EQUAL(r, 0);
+	if (!maps_open())
+		return;
+	CU_ASSERT_EQUAL(rate_of(KEY), 1000);
+	maps_close();
+}
+
 /* What is pinned there and is not ours stays. */
 static void test_other_pins(void)
 {
@@ -292,6 +327,26 @@ static void test_other_pins(void)
 	set(KEY, 2000);
 	CU_ASSERT_EQUAL(rate_of(KEY), 2000);
 	CU_ASSERT_EQUAL(unlink(PINS "/v3/somebodys"), 0);
+	maps_close();
+}
+
+/* One that cannot be opened is not taken for missing either. */
+static void test_unopened(void)
+{
+	struct qerr err = { 0 };
+	bool replaced;
+
+	if (!maps_open())
+		return;
+	set(KEY, 1000);
+	net_bpf_done(&maps);
+	CU_ASSERT_EQUAL(run("cd " PINS "/v3 && mv near far && mkdir near"), 0);
+	CU_ASSERT(net_bpf_ready(&maps, &replaced, &err) < 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "cannot open " PINS "/v3/near"));
+	CU_ASSERT_EQUAL(run("cd " PINS "/v3 && rmdir near && mv far near"), 0);
+	if (!maps_open())
+		return;
+	CU_ASSERT_EQUAL(rate_of(KEY), 1000);
 	maps_close();
 }
 
@@ -335,7 +390,9 @@ int main(void)
 		{ "one pin is lost", test_lost_pin },
 		{ "a stale place", test_stale_near },
 		{ "one at a time", test_lock },
+		{ "no descriptors", test_no_descriptors },
 		{ "others' pins", test_other_pins },
+		{ "a pin that cannot be opened", test_unopened },
 		{ "a very large index", test_large_index },
 		{ "no slot is left", test_all_taken },
 	};
