@@ -59,7 +59,7 @@ by_hand() {
 }
 
 storm() {
-	local follower=/run/follow.out reaction
+	local follower=/run/follow.out reaction # and sets relapses
 	lab-guest load gold1 service
 	$qosctl --json episodes -f >"$follower" &
 	load_all cpu
@@ -77,6 +77,7 @@ storm() {
 	check "... and the episode has ended" until_true 20 ended
 	note "$(episode tojson)"
 	is "it helped" "$(episode .effective)" true
+	relapses=$(episode .relapses)
 	kill %1 2>/dev/null
 	within "a follower heard of begin and end, too" \
 		"$(grep -c '"id":1' "$follower")" 2 20
@@ -140,7 +141,8 @@ main() {
 	storm
 	lab-qosd stop
 	check "the record replays" qosd -c "$conf" --replay /run/record
-	is "... with its onset" "$(qosd -c "$conf" --replay /run/record | grep -c onset)" 1
+	is "... with its onset, and one for each relapse" \
+		"$(qosd -c "$conf" --replay /run/record | grep -c onset)" $((1 + relapses))
 	[ -z "${LAB_OUT:-}" ] || cp /run/record "$LAB_OUT/storm.record"
 	start_qosd || return 1
 	killed || return 1
