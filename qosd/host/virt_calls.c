@@ -7,6 +7,11 @@
  * the running call, and that of the ping, tell that libvirt hangs. Keepalive breaks a hung
  * connection after some 8 s; connecting again to a stopped libvirtd blocks until it runs again,
  * which is how its return is noticed.
+ *
+ * There are two connections: one for calls, one for events. libvirtd (seen in 9.0) frees what it
+ * keeps for a client's events twice, and dies of it now and then, when a client goes away while one
+ * of its calls is being answered; and a libvirtd that hangs is one that is answering. So the
+ * connection with events has no call under way, but while events are registered and given back.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -16,7 +21,8 @@
 #include "qosd/host/virt_priv.h"
 
 #define KEEPALIVE_INTERVAL_S 2
-#define KEEPALIVE_COUNT      3
+#define KEEPALIVE_COUNT      3 /* of the connection for events, which so breaks first */
+#define KEEPALIVE_CALLS      5
 #define PATIENCE             10 /* a call other than the ping may take that many times hung_us */
 
 enum work { WORK_STOP, WORK_LOST, WORK_REFRESH, WORK_JOB, WORK_CARE };
@@ -119,15 +125,29 @@ static void set_connection(struct virt *v, virConnectPtr conn)
 	pthread_mutex_unlock(&v->lock);
 }
 
+/* The question is for those that hang: they do so here, not with a call about events. */
+static void close_events(struct virt *v)
+{
+	unsigned long version;
+
+	virt_calling(v);
+	virConnectGetLibVersion(v->conn, &version);
+	virt_events_deregister(v);
+	virt_calling(v);
+	virConnectClose(v->events_conn);
+	v->events_conn = NULL;
+}
+
 static void close_connection(struct virt *v)
 {
 	virConnectPtr conn = v->conn;
 
-	virt_calling(v);
-	virt_events_deregister(v);
+	if (v->events_conn)
+		close_events(v);
 	set_connection(v, NULL);
 	virt_calling(v);
-	virConnectClose(conn);
+	if (conn)
+		virConnectClose(conn);
 	virt_idle(v);
 }
 
@@ -140,27 +160,40 @@ static void drop_connection(struct virt *v)
 	hung = v->broke_hung || virt_state(v) == VIRT_HUNG;
 	pthread_mutex_unlock(&v->lock);
 	atomic_store(&v->state, hung ? VIRT_HUNG : VIRT_RECONNECTING);
-	close_connection(v);
 	set_last_error(v,
 		       hung ? "libvirtd stopped to answer" : "the connection to libvirt was lost");
 	virt_jobs_fail_all(v, -EAGAIN, "the connection to libvirt was lost");
 	virt_notify(v);
+	close_connection(v); /* may take seconds if it hangs */
+}
+
+static int connect_to(struct virt *v, unsigned int keepalive_count, virConnectPtr *ret,
+		      struct qerr *err)
+{
+	virt_calling(v);
+	*ret = virConnectOpen(v->uri);
+	if (!*ret)
+		return virt_failed(v, err, "cannot connect to %s", v->uri);
+	/* Drivers within this process have no keepalive and need none. */
+	virt_calling(v);
+	virConnectSetKeepAlive(*ret, KEEPALIVE_INTERVAL_S, keepalive_count);
+	return 0;
 }
 
 static int open_connection(struct virt *v, struct qerr *err)
 {
 	bool was_hung = atomic_load(&v->state) == VIRT_HUNG;
 	virConnectPtr conn;
+	int r;
 
 	atomic_store(&v->call_limit_us, was_hung ? v->hung_us : PATIENCE * v->hung_us);
-	virt_calling(v);
-	conn = virConnectOpen(v->uri);
-	if (!conn)
-		return virt_failed(v, err, "cannot connect to %s", v->uri);
+	r = connect_to(v, KEEPALIVE_CALLS, &conn, err);
+	if (r < 0)
+		return r;
 	set_connection(v, conn);
-	/* Drivers within this process have no keepalive and need none. */
-	virt_calling(v);
-	virConnectSetKeepAlive(v->conn, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT);
+	r = connect_to(v, KEEPALIVE_COUNT, &v->events_conn, err);
+	if (r < 0)
+		return r;
 	return virt_events_register(v, err);
 }
 
@@ -190,9 +223,7 @@ static int connect_once(struct virt *v)
 		connected(v);
 		return 0;
 	}
-	if (v->conn)
-		close_connection(v);
-	virt_idle(v);
+	close_connection(v);
 	set_last_error(v, err.text);
 	atomic_store(&v->state, v->was_connected ? VIRT_RECONNECTING : VIRT_CONNECTING);
 	return r;

@@ -161,12 +161,12 @@ static const struct {
 int virt_events_register(struct virt *v, struct qerr *err)
 {
 	virt_calling(v);
-	if (virConnectRegisterCloseCallback(v->conn, on_close, v, NULL) < 0)
+	if (virConnectRegisterCloseCallback(v->events_conn, on_close, v, NULL) < 0)
 		return virt_failed(v, err, "cannot learn of a closed connection");
 	for (size_t i = 0; i < VIRT_EVENTS; i++) {
 		virt_calling(v);
 		v->event_ids[i] = virConnectDomainEventRegisterAny(
-			v->conn, NULL, event_table[i].id, event_table[i].callback, v, NULL);
+			v->events_conn, NULL, event_table[i].id, event_table[i].callback, v, NULL);
 		if (v->event_ids[i] < 0 && event_table[i].needed)
 			return virt_failed(v, err, "cannot receive events");
 	}
@@ -175,12 +175,12 @@ int virt_events_register(struct virt *v, struct qerr *err)
 
 void virt_events_deregister(struct virt *v)
 {
-	virConnectUnregisterCloseCallback(v->conn, on_close);
+	virConnectUnregisterCloseCallback(v->events_conn, on_close);
 	for (size_t i = 0; i < VIRT_EVENTS; i++) {
 		if (v->event_ids[i] < 0)
 			continue;
 		virt_calling(v);
-		virConnectDomainEventDeregisterAny(v->conn, v->event_ids[i]);
+		virConnectDomainEventDeregisterAny(v->events_conn, v->event_ids[i]);
 		v->event_ids[i] = -1;
 	}
 }

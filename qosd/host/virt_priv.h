@@ -143,6 +143,7 @@ struct virt {
 	char guest_error[QERR_TEXT_MAX];       /* the latest domain that could not be read */
 
 	/* calls thread */
+	virConnectPtr events_conn; /* no other calls are made on it (virt_calls.c) */
 	int event_ids[VIRT_EVENTS];
 	struct virt_record *records; /* sorted by uuid */
 	size_t nrecords, records_capacity;

@@ -4,6 +4,7 @@
 #   qosguest.rom  what real QEMU runs in place of a BIOS (qosguest.elf: the same with symbols)
 #   lab-light     the stand-in emulator
 #   lab-netio     traffic, measuring, and reading what a guest did
+#   lab-farewell.so   preloaded into libvirtd: tells how it forgets a client
 
 lab_guest_sources = \
 	$(top_srcdir)/t/lab/guest/main.c \
@@ -64,11 +65,16 @@ $(builddir)/t/lab/lab-light: $(lab_light_sources) $(top_srcdir)/t/lab/light/ligh
 	@mkdir -p $(builddir)/t/lab
 	$(CC) $(lab_cflags) -o $@ $(lab_light_sources) -ljansson
 
-EXTRA_DIST += $(lab_guest_sources) $(lab_guest_others) $(lab_netio_sources) $(lab_light_sources) \
+$(builddir)/t/lab/lab-farewell.so: $(top_srcdir)/t/lab/farewell.c
+	@mkdir -p $(builddir)/t/lab
+	$(CC) $(lab_cflags) -shared -fPIC -o $@ $<
+
+EXTRA_DIST += t/lab/farewell.c $(lab_guest_sources) $(lab_guest_others) $(lab_netio_sources) $(lab_light_sources) \
 	t/lab/netio/netio.h t/lab/light/light.h t/lab/guest/README.md \
 	t/lab/bin/lab-guest t/lab/bin/lab-net
-CLEANFILES += t/lab/qosguest.elf t/lab/qosguest.rom t/lab/lab-netio t/lab/lab-light
+CLEANFILES += t/lab/qosguest.elf t/lab/qosguest.rom t/lab/lab-netio t/lab/lab-light \
+	t/lab/lab-farewell.so
 
 lab-programs: $(builddir)/t/lab/qosguest.rom $(builddir)/t/lab/lab-netio \
-	$(builddir)/t/lab/lab-light
+	$(builddir)/t/lab/lab-light $(builddir)/t/lab/lab-farewell.so
 .PHONY: lab-programs
