@@ -4,12 +4,14 @@
 #include "qosd/host/ceph_qos.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -19,6 +21,15 @@
 #include "t/unit/make.h"
 
 #define WAIT_MS 20000
+#define SICK_US UINT64_C(2000000) /* ceph_qos.c: who did not answer is left alone so long */
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
 
 /* ---- librbd ---- */
 
@@ -420,11 +431,15 @@ static void test_silent_at_first(void)
 	bench_stop(&b);
 }
 
-/* A QEMU that stands still costs the time limit once, however many disks it has. */
+/*
+ * A QEMU that stands still costs the time limit once each SICK_US, however many disks it has. (All
+ * eight take 0.2 s: so once, but where this machine itself stood still for longer.)
+ */
 static void test_silent_disks(void)
 {
 	struct bench b;
 	struct guest *g;
+	uint64_t began_us, took_us;
 
 	bench_start(&b, true);
 	g = b.guest;
@@ -437,13 +452,18 @@ static void test_silent_disks(void)
 	}
 	g->ndisks = g->nrbds = 8;
 	atomic_store(&b.librbd.silent, true);
+	began_us = now_us();
 	bench_look(&b);
+	took_us = now_us() - began_us;
 	CU_ASSERT_EQUAL(ceph_qos_live(b.qos, g), 0);
 	atomic_store(&b.librbd.silent, false);
 	ceph_qos_free(b.qos, 5000000);
 	librbd_drain(&b.librbd);
 	librbd_stop(&b.librbd);
-	CU_ASSERT_EQUAL(atomic_load(&b.librbd.clients), 1);
+	if (atomic_load(&b.librbd.clients) > 1)
+		printf("%u clients within %" PRIu64 " us\n", atomic_load(&b.librbd.clients),
+		       took_us);
+	CU_ASSERT_TRUE(atomic_load(&b.librbd.clients) <= 1 + took_us / SICK_US);
 	inventory_free(b.inv);
 	guest_unref(b.guest);
 }
