@@ -30,6 +30,7 @@
 #define WORKER_QUEUE    16384
 #define WORKER_WAIT_MS  5000
 #define LIBVIRT_WAIT_MS 10000
+#define LIBVIRT_STOP_MS 2000 /* to say goodbye: see virt_calls.c why it should */
 #define POLL_MS         100
 #define LOOK_MS         60000
 
@@ -241,7 +242,7 @@ static int open_adapters(struct giving *g, const struct keeper_config *config,
 
 static void close_adapters(struct giving *g)
 {
-	virt_free(g->virt, POLL_MS * 1000);
+	virt_free(g->virt, LIBVIRT_STOP_MS * 1000);
 	worker_free(g->worker, POLL_MS * 1000);
 	ceph_qos_free(g->ceph_qos, POLL_MS * 1000);
 	net_free(g->adapters[ADAPTER_NET]);

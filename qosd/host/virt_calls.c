@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * virt_calls - the thread that makes all calls of libvirt but the ping.
+ * virt_calls - the thread that makes all calls of libvirt but the ping and disk statistics.
  *
  * One turn does one kind of work, a due refresh before jobs, so that neither starves the other.
  * Before each call the clock is started (virt_calling), before each wait it is stopped: the age of
  * the running call, and that of the ping, tell that libvirt hangs. Keepalive breaks a hung
- * connection after some 8 s; connecting again to a stopped libvirtd blocks until it runs again,
+ * connection after 6 to 12 s; connecting again to a stopped libvirtd blocks until it runs again,
  * which is how its return is noticed.
  *
  * There are two connections: one for calls, one for events. libvirtd (seen in 9.0) frees what it
@@ -125,17 +125,28 @@ static void set_connection(struct virt *v, virConnectPtr conn)
 	pthread_mutex_unlock(&v->lock);
 }
 
-/* The question is for those that hang: they do so here, not with a call about events. */
+static void set_events_connection(struct virt *v, virConnectPtr conn)
+{
+	pthread_mutex_lock(&v->lock);
+	v->events_conn = conn;
+	pthread_mutex_unlock(&v->lock);
+}
+
+/*
+ * The question is for a libvirtd that hangs: it does so here, not with a call about events. (Where
+ * the connection for calls is dead while that for events lives, nobody can be asked.)
+ */
 static void close_events(struct virt *v)
 {
+	virConnectPtr conn = v->events_conn;
 	unsigned long version;
 
 	virt_calling(v);
 	virConnectGetLibVersion(v->conn, &version);
 	virt_events_deregister(v);
+	set_events_connection(v, NULL);
 	virt_calling(v);
-	virConnectClose(v->events_conn);
-	v->events_conn = NULL;
+	virConnectClose(conn);
 }
 
 static void close_connection(struct virt *v)
@@ -191,9 +202,10 @@ static int open_connection(struct virt *v, struct qerr *err)
 	if (r < 0)
 		return r;
 	set_connection(v, conn);
-	r = connect_to(v, KEEPALIVE_COUNT, &v->events_conn, err);
+	r = connect_to(v, KEEPALIVE_COUNT, &conn, err);
 	if (r < 0)
 		return r;
+	set_events_connection(v, conn);
 	return virt_events_register(v, err);
 }
 

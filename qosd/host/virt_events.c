@@ -138,10 +138,12 @@ static void on_close(virConnectPtr conn, int reason, void *opaque)
 {
 	struct virt *v = opaque;
 
-	(void)conn, (void)reason;
+	(void)reason;
 	pthread_mutex_lock(&v->lock);
-	v->lost = true;
-	pthread_cond_broadcast(&v->wake);
+	if (conn == v->events_conn) { /* not one of before, told late */
+		v->lost = true;
+		pthread_cond_broadcast(&v->wake);
+	}
 	pthread_mutex_unlock(&v->lock);
 }
 
@@ -175,7 +177,6 @@ int virt_events_register(struct virt *v, struct qerr *err)
 
 void virt_events_deregister(struct virt *v)
 {
-	virConnectUnregisterCloseCallback(v->events_conn, on_close);
 	for (size_t i = 0; i < VIRT_EVENTS; i++) {
 		if (v->event_ids[i] < 0)
 			continue;
@@ -183,6 +184,9 @@ void virt_events_deregister(struct virt *v)
 		virConnectDomainEventDeregisterAny(v->events_conn, v->event_ids[i]);
 		v->event_ids[i] = -1;
 	}
+	/* Last, for unlike these it waits for one of libvirtd's ordinary workers. */
+	virt_calling(v);
+	virConnectUnregisterCloseCallback(v->events_conn, on_close);
 }
 
 static void ignore_error(void *user, virErrorPtr error)

@@ -142,7 +142,10 @@ int virt_job_submit(struct virt *v, struct virt_job *job, struct qerr *err)
 	}
 	pthread_mutex_lock(&v->lock);
 	queued = has_target(job) ? find_same(&v->jobs, job) : NULL;
-	if (queued && job->kind == VIRT_JOB_TUNE) {
+	if (v->lost || !v->conn) { /* since then: virt_jobs_fail_all() may have been there */
+		virt_job_free(job);
+		r = qerr_set(err, -EAGAIN, "libvirt is not connected");
+	} else if (queued && job->kind == VIRT_JOB_TUNE) {
 		merge_tune(queued, job);
 	} else if (queued) {
 		supersede(v, queued, job);

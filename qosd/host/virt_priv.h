@@ -4,7 +4,8 @@
  *
  * Threads and data: `lock` guards what the loop, libvirt's event thread and the calls thread
  * exchange, and is held for a few list operations only, never over a call. What is marked "calls
- * thread" is touched by that thread alone. Only the calls thread talks to libvirt.
+ * thread" is touched by that thread alone. Calls are made by the calls thread, the ping and the
+ * disk statistics; only the calls thread opens and closes connections.
  */
 #ifndef QOSD_HOST_VIRT_PRIV_H
 #define QOSD_HOST_VIRT_PRIV_H
@@ -123,9 +124,10 @@ struct virt {
 	pthread_cond_t wake; /* threads wait here for work and for the end */
 	/* under lock */
 	unsigned int threads; /* that use libvirt's calls and have not ended */
-	virConnectPtr conn;   /* changed by the calls thread only, under lock; read there without */
-	bool lost;            /* the connection closed */
-	bool broke_hung;      /* ... because libvirt did not answer */
+	/* Changed by the calls thread only, under lock; read there without. */
+	virConnectPtr conn, events_conn; /* on the latter no other calls are made (virt_calls.c) */
+	bool lost;                       /* one of them closed */
+	bool broke_hung;                 /* ... because libvirt did not answer */
 	bool dirty_all;
 	char dirty[VIRT_DIRTY_MAX][GUEST_UUID_MAX];
 	size_t ndirty;
@@ -143,7 +145,6 @@ struct virt {
 	char guest_error[QERR_TEXT_MAX];       /* the latest domain that could not be read */
 
 	/* calls thread */
-	virConnectPtr events_conn; /* no other calls are made on it (virt_calls.c) */
 	int event_ids[VIRT_EVENTS];
 	struct virt_record *records; /* sorted by uuid */
 	size_t nrecords, records_capacity;

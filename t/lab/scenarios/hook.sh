@@ -18,7 +18,7 @@ restart_libvirtd() {
 		systemctl restart libvirtd
 	else
 		pkill -x libvirtd
-		until_true 20 test -z "$(pgrep -x libvirtd)"
+		until_true 20 no_libvirtd
 		libvirtd >>/lab/libvirtd.log 2>&1 </dev/null &
 	fi
 	until_true 30 virsh -q list

@@ -30,9 +30,13 @@ note() {
 	printf '# %s\n' "$*"
 }
 
+no_libvirtd() {
+	! pgrep -x libvirtd >/dev/null
+}
+
 # Has libvirtd ended by itself? Then what it and the kernel said last.
 tell_of_libvirtd() {
-	pgrep -x libvirtd >/dev/null && return
+	no_libvirtd || return
 	note "libvirtd has ended: $(tail -n 4 /lab/libvirtd.log | tr '\n' ';')"
 	note "the kernel: $(dmesg | grep -i 'libvirtd\|rpc-\|out of memory' | tail -n 3 | tr '\n' ';')"
 }

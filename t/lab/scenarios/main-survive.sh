@@ -79,7 +79,7 @@ done </run/asked
 within "answers that say hung" "$(sed -n 's/^hung \([0-9]*\) .*/\1/p' /run/asked)" 30 1000
 kill -CONT "$(pidof libvirtd)"
 nap 2
-tell_of_libvirtd # seen twice, and not explained: it was gone after this
+tell_of_libvirtd
 check "and connected again when it goes on" until_true 20 settled
 
 # ---- hold, foreign changes ----
