@@ -54,8 +54,8 @@
 #define REFUSED_MASK     ((1U << REFUSED_BITS) - 1)
 #define TAG_BITS         10
 #define TAG_MASK         ((1U << TAG_BITS) - 1)
-#define PACKET_BYTES_MAX 0x1fffffU /* keeps bytes * 8e9 within 64 bits */
-#define ROOM_TARGETS     3         /* are always room */
+#define PACKET_BYTES_MAX 0x1fffffffU /* keeps bytes * 8 within 32 bits, * 8e9 within 64 */
+#define ROOM_TARGETS     3           /* are always room */
 #define GAP_MAX_NS       NSEC_PER_SEC
 #define PRIORITY_MASK    15
 #define PRIORITY_CONTROL 7 /* fq lets TC_PRIO_CONTROL pass by the departure time */
@@ -345,6 +345,20 @@ static __always_inline struct edt_cfg *entry_of(__u32 key, __u32 *ret_slot)
 	return entry_at(*ret_slot, key);
 }
 
+/*
+ * What it takes on the wire. A guest's virtio header tells into how many segments the kernel may
+ * cut it: one byte in each makes megabytes of headers of 64 KiB, and nonsense makes some kernels
+ * say 0.
+ */
+static __always_inline __u32 wire_bytes(const struct __sk_buff *skb)
+{
+	__u32 bytes = skb->wire_len;
+
+	if (bytes < skb->len)
+		bytes = skb->len;
+	return bytes < PACKET_BYTES_MAX ? bytes : PACKET_BYTES_MAX;
+}
+
 static __always_inline int shape(struct __sk_buff *skb, __u32 key)
 {
 	__u32 slot = 0;
@@ -359,9 +373,7 @@ static __always_inline int shape(struct __sk_buff *skb, __u32 key)
 	s = bpf_map_lookup_elem(&qosd_st, &slot);
 	if (!s)
 		return TC_ACT_UNSPEC;
-	p.bytes = skb->wire_len;
-	if (p.bytes > PACKET_BYTES_MAX)
-		p.bytes = PACKET_BYTES_MAX;
+	p.bytes = wire_bytes(skb);
 	p.line_key = line_of(skb, c, key & 1);
 	p.line = line_free(p.line_key);
 	p.now = bpf_ktime_get_ns();

@@ -2,6 +2,7 @@
 /*
  * bandwidth_parts - what the uplinks carry, and each NIC's part in them for the plan.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,8 @@
 #include "qosd/daemon/bandwidth_private.h"
 #include "qosd/daemon/overload.h"
 
-#define SPEED_AGE_US UINT64_C(30000000) /* a renegotiated link is noticed within this */
+#define SPEED_AGE_US   UINT64_C(30000000) /* a renegotiated link is noticed within this */
+#define SPEED_RETRY_US UINT64_C(1000000)  /* one that told no speed */
 
 bool bandwidth_is_used(const struct engine *e)
 {
@@ -19,25 +21,41 @@ bool bandwidth_is_used(const struct engine *e)
 
 /* ---- what lines carry ---- */
 
-static uint64_t ask_speed(const struct bandwidth *b, const struct network *n)
+/* 0 or negative errno; -ENOENT: there is no such device. */
+static int ask_speed(const struct bandwidth *b, const struct network *n, uint64_t *ret_bps)
 {
-	uint64_t bps;
-
-	return b->source.link_speed(b->source.ctx, netshare_uplink(n), &bps) < 0 ? 0 : bps;
+	return b->source.link_speed(b->source.ctx, netshare_uplink(n), ret_bps);
 }
 
-/* Asked rarely: it may wait for the driver. */
+/*
+ * Asked rarely: it may wait for the driver. A link without carrier tells none: it keeps the one
+ * that it had, for whoever shares it should not lose his limit because of a flap.
+ */
+static void look_at_speed(struct bandwidth *b, const struct policy *p, uint32_t network,
+			  uint64_t now_us)
+{
+	uint64_t bps;
+	int r = ask_speed(b, &p->networks[network], &bps);
+
+	if (r == 0)
+		b->speed_bps[network] = bps;
+	else if (r == -ENOENT)
+		b->speed_bps[network] = 0;
+	b->speed_unsure[network] = r < 0;
+	b->speed_us[network] = now_us;
+}
+
 static uint64_t link_speed(struct engine *e, const struct policy *p, uint32_t network)
 {
 	struct bandwidth *b = e->bandwidth;
-	uint64_t now_us = b->source.now_us(b->source.ctx);
+	uint64_t now_us = b->source.now_us(b->source.ctx), age_us, bps;
 
 	if (p != e->policy)
-		return ask_speed(b, &p->networks[network]);
-	if (!b->speed_us[network] || now_us - b->speed_us[network] >= SPEED_AGE_US) {
-		b->speed_bps[network] = ask_speed(b, &p->networks[network]);
-		b->speed_us[network] = now_us;
-	}
+		return ask_speed(b, &p->networks[network], &bps) < 0 ? 0 : bps;
+	age_us = now_us - b->speed_us[network];
+	if (!b->speed_us[network] || age_us >= SPEED_AGE_US ||
+	    (b->speed_unsure[network] && age_us >= SPEED_RETRY_US))
+		look_at_speed(b, p, network, now_us);
 	return b->speed_bps[network];
 }
 
@@ -62,6 +80,7 @@ void bandwidth_take_policy(struct engine *e)
 		netshare_reset(b->shares);
 	memset(&b->out, 0, sizeof(b->out));
 	memset(b->speed_us, 0, sizeof(b->speed_us));
+	memset(b->speed_bps, 0, sizeof(b->speed_bps));
 	b->count = 0;
 	b->policy = e->policy;
 }

@@ -23,8 +23,9 @@ struct bandwidth {
 	struct net_member *members;
 	size_t nics_room, members_room, count;
 	struct netshare_network networks[BANDWIDTH_LINES];
-	uint64_t speed_us[BANDWIDTH_LINES]; /* when the link was asked last; 0: never */
-	uint64_t speed_bps[BANDWIDTH_LINES];
+	uint64_t speed_us[BANDWIDTH_LINES];  /* when the link was asked last; 0: never */
+	uint64_t speed_bps[BANDWIDTH_LINES]; /* the last that it told; 0: none */
+	bool speed_unsure[BANDWIDTH_LINES];  /* it told none when it was asked last */
 
 	uint64_t cost_us;
 	int told;          /* negative errno that was logged last */

@@ -91,7 +91,7 @@ int net_set_host_rules(struct adapter *a, const struct net_host_rule *rules, siz
 int net_check_host_rule(struct adapter *a, const struct net_host_rule *rule, struct qerr *err);
 /* Bytes that the uplink received and sent of it. -ENOENT: it is not counted. */
 int net_read_host_bytes(struct adapter *a, uint32_t number, uint64_t *ret_in, uint64_t *ret_out);
-/* What the link of a device carries, bit/s. -ENOENT: it does not say (virtual, or down). */
+/* What the link of a device carries, bit/s. -ENOENT: no such device; -ENODATA: it tells none. */
 int net_read_link_speed(const char *device, uint64_t *ret_bps);
 /* Remove programs, pins, ifb: only when no NIC is shaped any more. */
 int net_teardown(struct adapter *a, struct qerr *err);

@@ -27,7 +27,7 @@ static int read_number(const char *device, const char *name, uint64_t *ret)
 	len = read(fd, text, sizeof(text) - 1);
 	close(fd);
 	if (len <= 0)
-		return -ENOENT;
+		return -ENODATA;
 	text[len] = '\0';
 	*ret = strtoull(text, NULL, 10);
 	return 0;
@@ -64,8 +64,10 @@ int net_read_link_speed(const char *device, uint64_t *ret_bps)
 	uint64_t mbit;
 	int r = strchr(device, '/') ? -ENOENT : read_number(device, "../speed", &mbit);
 
+	if (r == -ENOENT)
+		return r;
 	if (r < 0 || mbit == 0 || mbit > LINK_MBIT_MAX) /* unknown is -1, also as 32 bits */
-		return -ENOENT;
+		return -ENODATA;
 	*ret_bps = mbit * 1000000;
 	return 0;
 }

@@ -33,6 +33,8 @@ struct wire { /* the host's NICs, out of guests only */
 	uint64_t host_offered, host_sent, apart_sent;
 	size_t apart;       /* networks that are told apart; 99: it was never asked for */
 	bool apart_unknown; /* ... but that does not work */
+	uint64_t speed_bps; /* what the uplink tells */
+	int speed_result;
 	uint64_t lines[LINES][2];
 	struct net_member members[IDS];
 	size_t nmembers;
@@ -87,10 +89,11 @@ static inline int wire_check(void *ctx, const struct network *n, struct qerr *er
 
 static inline int wire_speed(void *ctx, const char *device, uint64_t *ret)
 {
-	(void)ctx;
+	const struct wire *w = ctx;
+
 	(void)device;
-	(void)ret;
-	return -ENOENT;
+	*ret = w->speed_bps;
+	return w->speed_result;
 }
 
 static inline int wire_line(void *ctx, uint32_t line, bool in, uint64_t rate_bps, struct qerr *err)
@@ -180,6 +183,7 @@ static inline struct wire *wire_new(const char *policy)
 	w->storm = storm_new(b);
 	w->now_us = 1000 * MS;
 	w->apart = 99;
+	w->speed_result = -ENOENT;
 	attach(w);
 	bench_publish(b);
 	bench_settle(b);

@@ -220,6 +220,42 @@ static void test_findings(void)
 	wire_free(w);
 }
 
+/* A link that flaps tells no speed for a while: nobody loses his part of it. */
+static void test_link_flap(void)
+{
+	struct wire *w = wire_new("mode = \"enforce\";\n"
+				  "host = { reserve = { memory = \"1GiB\"; cpus = \"0\"; }; };\n"
+				  "networks = ( { name = \"tenant\"; device = \"br0\";"
+				  " uplink = \"eth0\"; } );\n"
+				  "classes = ( { name = \"gold\"; rank = 0;"
+				  " net = { reservation = \"40Mbit\"; }; },"
+				  " { name = \"bronze\"; rank = 1; } );\n"
+				  "default_class = \"bronze\";\n");
+
+	w->speed_bps = CAPACITY;
+	w->speed_result = 0;
+	w->now_us += 31000 * MS;
+	rounds(w, 3);
+	CU_ASSERT_EQUAL(w->nmembers, 3);
+	CU_ASSERT(w->lines[1][1] > 98 * MBIT);
+	w->speed_result = -ENODATA;
+	w->now_us += 31000 * MS;
+	rounds(w, 3);
+	CU_ASSERT_EQUAL(w->nmembers, 3);
+	CU_ASSERT(w->lines[1][1] > 98 * MBIT);
+	/* It is back, slower: known within a second. */
+	w->speed_result = 0;
+	w->speed_bps = 75 * MBIT;
+	w->now_us += 1000 * MS;
+	rounds(w, 3);
+	CU_ASSERT(w->lines[1][1] > 73 * MBIT && w->lines[1][1] <= 75 * MBIT);
+	w->speed_result = -ENOENT; /* there is no such device any more */
+	w->now_us += 31000 * MS;
+	rounds(w, 3);
+	CU_ASSERT_EQUAL(w->nmembers, 0);
+	wire_free(w);
+}
+
 /* ---- the host's traffic, told apart ---- */
 
 #define APART_POLICY(mode)                                                                         \
@@ -408,6 +444,7 @@ int main(void)
 		{ "a guest comes", test_newcomer },
 		{ "a policy without networks", test_reload },
 		{ "findings", test_findings },
+		{ "a link that flaps", test_link_flap },
 		{ "the host's traffic told apart", test_apart },
 		{ "... that nobody can tell", test_apart_unknown },
 		{ "... while observing", test_apart_observe },
