@@ -151,6 +151,28 @@ static void test_small_packets(void)
 	check_crowd(400000000, false);
 }
 
+/* A guest's virtio header says into how many segments the kernel cuts its packet. */
+static double mbit_of(uint32_t wire_len, uint32_t len, uint32_t truth, uint64_t step_ns)
+{
+	uint64_t bytes = 0;
+
+	begin(100000000);
+	for (; world.now_ns < 20 * SECOND; world.now_ns += step_ns) {
+		struct __sk_buff skb = { .wire_len = wire_len, .len = len };
+
+		world.stamp_ns = world.now_ns;
+		if (edt_in(&skb) != TC_ACT_SHOT)
+			bytes += truth;
+	}
+	return (double)bytes * 8 / 20e6;
+}
+
+static void test_segments(void)
+{
+	between("segments of one byte", mbit_of(8800000, 65536, 8800000, 50 * MS), 90, 104);
+	between("a length that is not known", mbit_of(0, 65536, 65536, 2 * MS), 90, 102);
+}
+
 static void test_pings(void)
 {
 	begin(20000000);
@@ -171,6 +193,7 @@ int main(void)
 		{ "8 flows, far and near", test_far_flows },
 		{ "a flood", test_flood },
 		{ "few small packets wait", test_small_packets },
+		{ "what a guest says of its packets", test_segments },
 		{ "pings pass", test_pings },
 	};
 
