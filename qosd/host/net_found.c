@@ -5,6 +5,7 @@
 #include "qosd/host/net_found.h"
 
 #include <errno.h>
+#include <linux/if_ether.h>
 #include <string.h>
 
 #include "qosd/core/mem.h"
@@ -32,9 +33,18 @@ bool net_found_root_is_ours(const struct net_dev *dev)
 	       (strcmp(dev->root_kind, "fq") == 0 || strcmp(dev->root_kind, "htb") == 0);
 }
 
+/* Its quantum follows the MTU: that of now, or the usual one when it was made. */
+static bool is_as_made(const struct net_dev *dev)
+{
+	return !dev->root_quantum || dev->root_quantum == ETH_FRAME_LEN ||
+	       dev->root_quantum == dev->mtu + ETH_HLEN;
+}
+
 uint32_t net_found_root(const struct net_dev *dev)
 {
-	for (size_t i = 0; dev->root_plain && i < ARRAY_SIZE(plain_roots); i++)
+	if (!dev->root_plain || dev->foreign_root || !is_as_made(dev))
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(plain_roots); i++)
 		if (strcmp(dev->root_kind, plain_roots[i].kind) == 0)
 			return plain_roots[i].flag;
 	return 0;

@@ -44,32 +44,38 @@ static void read_fq(struct nlattr *options, uint32_t *limit, uint32_t *flow_limi
 		*flow_limit = nla_get_u32(t[TCA_FQ_FLOW_PLIMIT]);
 }
 
-/* Every parameter as the kernel sets it by itself. (The quantum follows the MTU.) */
-static bool fq_codel_is_plain(struct nlattr *options)
+/* Every parameter as the kernel sets it by itself. The quantum follows the MTU (net_found.c). */
+static bool fq_codel_is_plain(struct nlattr *options, uint32_t *quantum_bytes)
 {
 	static const struct {
 		int type;
 		uint32_t value;
 	} defaults[] = {
-		{ TCA_FQ_CODEL_TARGET, 4999 },    { TCA_FQ_CODEL_LIMIT, 10240 },
-		{ TCA_FQ_CODEL_INTERVAL, 99999 }, { TCA_FQ_CODEL_ECN, 1 },
+		{ TCA_FQ_CODEL_TARGET, 4999 },
+		{ TCA_FQ_CODEL_LIMIT, 10240 },
+		{ TCA_FQ_CODEL_INTERVAL, 99999 },
+		{ TCA_FQ_CODEL_ECN, 1 },
 		{ TCA_FQ_CODEL_FLOWS, 1024 },
+		{ TCA_FQ_CODEL_DROP_BATCH_SIZE, 64 },
+		{ TCA_FQ_CODEL_MEMORY_LIMIT, 32 << 20 },
 	};
 	struct nlattr *t[TCA_FQ_CODEL_MAX + 1];
 
 	if (!options || nla_parse_nested(t, TCA_FQ_CODEL_MAX, options, NULL) < 0 ||
-	    t[TCA_FQ_CODEL_CE_THRESHOLD])
+	    t[TCA_FQ_CODEL_CE_THRESHOLD] || !t[TCA_FQ_CODEL_QUANTUM])
 		return false;
+	*quantum_bytes = nla_get_u32(t[TCA_FQ_CODEL_QUANTUM]);
 	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)
 		if (!t[defaults[i].type] || nla_get_u32(t[defaults[i].type]) != defaults[i].value)
 			return false;
 	return true;
 }
 
-static bool is_plain(const char *kind, struct nlattr *options)
+static bool is_plain(const char *kind, struct nlattr *options, uint32_t *quantum_bytes)
 {
+	*quantum_bytes = 0;
 	if (strcmp(kind, "fq_codel") == 0)
-		return fq_codel_is_plain(options);
+		return fq_codel_is_plain(options, quantum_bytes);
 	return strcmp(kind, "noqueue") == 0 || strcmp(kind, "pfifo_fast") == 0;
 }
 
@@ -79,6 +85,8 @@ static void root_clear(struct net_dev *dev)
 	dev->root_handle = dev->fq_limit = dev->fq_flow_limit = 0;
 	dev->fq_children = 0;
 	dev->root_plain = false;
+	dev->root_quantum = 0;
+	dev->foreign_root = 0;
 	dev->htb_notes = 0;
 	dev->class_known = false;
 	dev->class_bps = 0;
@@ -114,7 +122,9 @@ static void on_root(struct net_dev *dev, const struct tcmsg *tc, const char *kin
 		root_clear(dev);
 	net_parse_name(dev->root_kind, kind);
 	dev->root_handle = tc->tcm_handle;
-	dev->root_plain = is_plain(kind, options);
+	dev->root_plain = is_plain(kind, options, &dev->root_quantum);
+	if (dev->root_quantum)
+		dev->filters_known = false; /* it can have filters of its own */
 	if (strcmp(kind, "fq") == 0)
 		read_fq(options, &dev->fq_limit, &dev->fq_flow_limit);
 	if (net_parse_is_our_htb(dev))
@@ -333,6 +343,7 @@ int net_parse_link(struct net_dev *dev, struct nlmsghdr *h, uint32_t *ret_queues
 	kind = i[IFLA_INFO_KIND] ? nla_get_string(i[IFLA_INFO_KIND]) : "";
 	port = i[IFLA_INFO_SLAVE_KIND] ? nla_get_string(i[IFLA_INFO_SLAVE_KIND]) : "";
 	net_parse_name(dev->name, nla_get_string(t[IFLA_IFNAME]));
+	dev->mtu = t[IFLA_MTU] ? nla_get_u32(t[IFLA_MTU]) : 0;
 	dev->up = info->ifi_flags & IFF_UP;
 	dev->turned = strcmp(kind, "macvtap") == 0;
 	dev->on_ovs = strcmp(port, "openvswitch") == 0;

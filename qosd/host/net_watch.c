@@ -78,6 +78,13 @@ static void on_filter(void *user, struct nlmsghdr *h)
 	net_parse_filter(user, h);
 }
 
+/* Of a root qdisc that is plain else: they would go with it. */
+static void on_root_filter(void *user, struct nlmsghdr *h)
+{
+	(void)h;
+	((struct net_dev *)user)->foreign_root++;
+}
+
 int net_watch_filters(struct net_watch *w, struct net_dev *dev, struct qerr *err)
 {
 	int r = 0;
@@ -87,8 +94,10 @@ int net_watch_filters(struct net_watch *w, struct net_dev *dev, struct qerr *err
 	dev->program_id = dev->redirect = 0;
 	dev->counter_id[0] = dev->counter_id[1] = 0;
 	dev->redirect_there = false;
-	dev->foreign_egress = dev->foreign_ingress = 0;
-	if (dev->slot == NET_SLOT_CLSACT)
+	dev->foreign_egress = dev->foreign_ingress = dev->foreign_root = 0;
+	if (dev->root_quantum && dev->root_handle)
+		r = net_ask_filters(w->nl, dev->ifindex, dev->root_handle, on_root_filter, dev);
+	if (r == 0 && dev->slot == NET_SLOT_CLSACT)
 		r = net_ask_filters(w->nl, dev->ifindex, NET_HOOK_EGRESS, on_filter, dev);
 	if (r == 0 && dev->slot != NET_SLOT_NONE)
 		r = net_ask_filters(w->nl, dev->ifindex,

@@ -36,6 +36,7 @@ struct net_dev {
 	uint32_t ifindex;
 	char name[IF_NAMESIZE]; /* "" until the device is looked at */
 	bool up;
+	uint32_t mtu;
 	bool turned;     /* macvtap: what leaves it comes from the guest, see net.c */
 	bool on_ovs;     /* a port of Open vSwitch */
 	uint32_t serves; /* an ifb of one NIC (NET_OWN_IFB): that NIC's index; 0: none such */
@@ -44,6 +45,7 @@ struct net_dev {
 	char root_kind[NET_KIND_MAX];
 	uint32_t root_handle;
 	bool root_plain;                  /* without parameters: its kind alone makes it again */
+	uint32_t root_quantum;            /* kind fq_codel, else plain: bytes */
 	uint32_t fq_limit, fq_flow_limit; /* kind fq */
 	uint64_t fq_children;             /* kind mq: bit N-1: class N has fq with our limits */
 	uint32_t htb_notes;               /* kind htb with our handle */
@@ -60,7 +62,7 @@ struct net_dev {
 	bool redirect_there;    /* also when its target has gone */
 	bool redirect_u32;      /* its kind: u32, else matchall */
 	uint32_t redirect_handle;
-	uint16_t foreign_egress, foreign_ingress;
+	uint16_t foreign_egress, foreign_ingress, foreign_root;
 	/* not the device itself, but a virtual function of it: see net_vf.h */
 	bool is_vf;
 	uint32_t vf, vf_min_mbit, vf_max_mbit;

@@ -9,6 +9,7 @@
 #include <netlink/msg.h>
 
 #include "qosd/host/net_bpf.h"
+#include "qosd/host/net_found.h"
 #include "qosd/host/net_link.h"
 #include "qosd/host/net_parse.h"
 #include "qosd/host/net_table.h"
@@ -79,7 +80,7 @@ static void test_root(void)
 	ASSERT_STR(dev.root_kind, "");
 }
 
-static void codel(struct net_dev *dev, uint32_t limit)
+static void codel(struct net_dev *dev, uint32_t limit, uint32_t quantum, uint32_t memory)
 {
 	struct nl_msg *msg = tc_new(RTM_NEWQDISC, TC_H_ROOT, 0x80010000, "fq_codel");
 	struct nlattr *options = nla_nest_start(msg, TCA_OPTIONS);
@@ -89,6 +90,9 @@ static void codel(struct net_dev *dev, uint32_t limit)
 	nla_put_u32(msg, TCA_FQ_CODEL_INTERVAL, 99999);
 	nla_put_u32(msg, TCA_FQ_CODEL_ECN, 1);
 	nla_put_u32(msg, TCA_FQ_CODEL_FLOWS, 1024);
+	nla_put_u32(msg, TCA_FQ_CODEL_QUANTUM, quantum);
+	nla_put_u32(msg, TCA_FQ_CODEL_DROP_BATCH_SIZE, 64);
+	nla_put_u32(msg, TCA_FQ_CODEL_MEMORY_LIMIT, memory);
 	nla_nest_end(msg, options);
 	net_parse_qdisc(dev, nlmsg_hdr(msg));
 	nlmsg_free(msg);
@@ -105,10 +109,19 @@ static void test_plain_root(void)
 	CU_ASSERT(!dev.root_plain);
 	qdisc(&dev, RTM_NEWQDISC, TC_H_ROOT, 0x80010000, "pfifo_fast", 0);
 	CU_ASSERT(dev.root_plain);
-	codel(&dev, 10240);
-	CU_ASSERT(dev.root_plain);
-	codel(&dev, 100);
+	codel(&dev, 10240, 1514, 32 << 20);
+	CU_ASSERT_EQUAL(net_found_root(&dev), EDT_HAD_FQ_CODEL);
+	codel(&dev, 100, 1514, 32 << 20);
 	CU_ASSERT(!dev.root_plain);
+	codel(&dev, 10240, 1514, 4 << 20);
+	CU_ASSERT(!dev.root_plain);
+	codel(&dev, 10240, 300, 32 << 20);
+	CU_ASSERT_EQUAL(net_found_root(&dev), 0);
+	dev.mtu = 9000;
+	codel(&dev, 10240, 9014, 32 << 20);
+	CU_ASSERT_EQUAL(net_found_root(&dev), EDT_HAD_FQ_CODEL);
+	dev.foreign_root = 1;
+	CU_ASSERT_EQUAL(net_found_root(&dev), 0);
 	qdisc(&dev, RTM_NEWQDISC, TC_H_ROOT, 0x80010000, "noqueue", 0);
 	qdisc(&dev, RTM_DELQDISC, TC_H_ROOT, 0x80010000, "noqueue", 0);
 	CU_ASSERT(!dev.root_plain);

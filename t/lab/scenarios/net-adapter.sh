@@ -77,7 +77,7 @@ test_adopt() {
 
 test_refuses_foreign() {
 	local root refused_by_edt
-	for root in htb "fq_codel limit 100" "pfifo limit 50"; do
+	for root in htb "fq_codel limit 100" "fq_codel quantum 300" "pfifo limit 50"; do
 		# shellcheck disable=SC2086 # a kind and its parameters
 		tc qdisc add dev tap1 root handle 1: $root
 		qdiscs tap1 > "$SCRATCH/before"
@@ -85,6 +85,13 @@ test_refuses_foreign() {
 		untouched "$SCRATCH/before"
 		tc qdisc del dev tap1 root
 	done
+	# Filters of a root qdisc would go with it.
+	tc qdisc add dev tap1 root handle 1: fq_codel
+	tc filter add dev tap1 parent 1: protocol all u32 match u32 0 0 flowid 1:1
+	qdiscs tap1 > "$SCRATCH/before"
+	refused "root qdisc" in
+	untouched "$SCRATCH/before"
+	tc qdisc del dev tap1 root
 	# What libvirt's <bandwidth> does.
 	tc qdisc add dev tap1 ingress
 	tc filter add dev tap1 parent ffff: protocol all u32 match u32 0 0 \
