@@ -232,6 +232,8 @@ static void find_devices(struct guest *g, const struct guest *before)
 		nic->ifindex = virt_device_ifindex(nic->device);
 		if (!nic->ifindex && nic->device[0])
 			nic->ifindex = index_before(before, nic);
+		if (!nic->ifindex && nic->device[0])
+			nic->ifindex = virt_device_by_mac("/sys", nic->mac);
 	}
 }
 

@@ -6,10 +6,13 @@
  * /proc/PID/stat, clock ticks) makes a process id unique. Interface indexes come from sysfs:
  * if_nametoindex() of an unknown name makes the kernel load modules.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "qosd/host/virt_priv.h"
@@ -84,6 +87,83 @@ uint32_t virt_device_ifindex(const char *device)
 		return 0;
 	snprintf(path, sizeof(path), "/sys/class/net/%s/ifindex", device);
 	return (uint32_t)read_number(path, INT32_MAX);
+}
+
+/* ---- a device by its address ---- */
+
+static bool is_there(const char *sysfs, const char *device, const char *file)
+{
+	char path[PATH_MAX];
+
+	return (size_t)snprintf(path, sizeof(path), "%s/class/net/%s/%s", sysfs, device, file) <
+		       sizeof(path) &&
+	       access(path, F_OK) == 0;
+}
+
+static bool has_address(const char *sysfs, const char *device, const char *mac)
+{
+	char path[PATH_MAX], text[sizeof(((struct guest_nic *)0)->mac) + 1];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/class/net/%s/address", sysfs, device) >=
+		    sizeof(path) ||
+	    read_text(path, text, sizeof(text)) <= 0)
+		return false;
+	text[strcspn(text, "\n")] = '\0';
+	return strcasecmp(text, mac) == 0;
+}
+
+static uint32_t index_in(const char *sysfs, const char *device)
+{
+	char path[PATH_MAX];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/class/net/%s/ifindex", sysfs, device) >=
+	    sizeof(path))
+		return 0;
+	return (uint32_t)read_number(path, INT32_MAX);
+}
+
+/* The index of the device if it is the host's end of a NIC: a tap's address is `tap_mac`. */
+static uint32_t index_if_end(const char *sysfs, const char *device, const char *mac,
+			     const char *tap_mac)
+{
+	uint32_t index;
+	char tap[16];
+
+	if (has_address(sysfs, device, tap_mac) && is_there(sysfs, device, "tun_flags"))
+		return index_in(sysfs, device);
+	if (!has_address(sysfs, device, mac))
+		return 0;
+	index = index_in(sysfs, device);
+	snprintf(tap, sizeof(tap), "tap%u", index);
+	return index && is_there(sysfs, device, tap) ? index : 0;
+}
+
+uint32_t virt_device_by_mac(const char *sysfs, const char *mac)
+{
+	char path[PATH_MAX], tap_mac[sizeof(((struct guest_nic *)0)->mac)];
+	const struct dirent *d;
+	uint32_t found = 0;
+	DIR *dir = NULL;
+
+	if (strlen(mac) != sizeof(tap_mac) - 1)
+		return 0;
+	snprintf(tap_mac, sizeof(tap_mac), "%s%s", strncasecmp(mac, "fe", 2) == 0 ? "fa" : "fe",
+		 mac + 2);
+	if ((size_t)snprintf(path, sizeof(path), "%s/class/net", sysfs) < sizeof(path))
+		dir = opendir(path);
+	while (dir && (d = readdir(dir))) {
+		uint32_t index =
+			d->d_name[0] == '.' ? 0 : index_if_end(sysfs, d->d_name, mac, tap_mac);
+
+		if (index && found) { /* two: neither is certain */
+			found = 0;
+			break;
+		}
+		found = index ? index : found;
+	}
+	if (dir)
+		closedir(dir);
+	return found;
 }
 
 bool virt_process_frozen(const struct guest *g)

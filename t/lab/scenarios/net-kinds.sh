@@ -96,6 +96,12 @@ ip link set renamed0 up
 tc qdisc del dev renamed0 root
 check "a renamed tap is repaired" until_true 20 sh -c "tc qdisc show dev renamed0 | grep -q 'fq 7105:'"
 nic_is "and still limited" '.[1] | "\(.in_shaper) \(.out_shaper)"' "edt edt"
+lab-qosd kill
+start_qosd
+nic_is "and after a start that knows nothing of it" '.[1] | "\(.in_shaper) \(.out_shaper)"' "edt edt"
+check "a new class" "$qosctl" class silver1 bronze
+nic_is "reaches it" '.[1].in_limit_bps' "10000000"
+check "and the one of before" "$qosctl" class silver1 silver
 ip link set renamed0 down
 ip link set renamed0 name "$tap"
 ip link set "$tap" up
