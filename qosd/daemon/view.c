@@ -236,30 +236,29 @@ json_t *view_changes(const struct diff *diff)
 
 /* ---- doctor ---- */
 
-/* Something wrong where the class limits NICs, else only good to know. */
-static enum diag_severity obstacle_severity(const struct assignment *a)
+/* Something wrong where the NIC is to be limited, else only good to know. */
+static enum diag_severity obstacle_severity(const struct engine *e, const struct qclass *c,
+					    const struct guest_nic *nic)
 {
-	bool limits = class_net_limit(&a->effective, true) != KNOB_MAX ||
-		      class_net_limit(&a->effective, false) != KNOB_MAX;
-
-	return limits ? DIAG_WARNING : DIAG_INFO;
+	return view_nic_wanted(e, c, nic, true) || view_nic_wanted(e, c, nic, false) ? DIAG_WARNING
+										     : DIAG_INFO;
 }
 
 static void find_obstacle(struct engine *e, size_t guest, const struct guest_nic *nic,
 			  struct diag_list *findings)
 {
 	const char *name = e->picture->inventory->guests[guest]->name;
-	const struct assignment *a = &e->picture->assign[guest];
+	const struct qclass *c = &e->picture->assign[guest].effective;
 	struct net_about about;
 	char text[GUEST_NIC_TEXT_MAX];
 
-	net_look(e->adapters[ADAPTER_NET], nic, &about);
+	view_nic_look(e, c, nic, &about);
 	if (!guest_nic_text(nic, text)[0])
 		snprintf(text, sizeof(text), "%s", nic->mac);
 	if (about.obstacle[0])
-		diag_add(findings, obstacle_severity(a), NULL, 0, "net", NULL,
+		diag_add(findings, obstacle_severity(e, c, nic), NULL, 0, "net", NULL,
 			 "guest %s: NIC %s cannot be limited: %s", name, text, about.obstacle);
-	else if (about.in_obstacle && class_net_limit(&a->effective, true) != KNOB_MAX)
+	else if (about.in_obstacle && view_nic_wanted(e, c, nic, true))
 		diag_add(findings, DIAG_WARNING, NULL, 0, "net", NULL,
 			 "guest %s: NIC %s cannot be limited towards the guest: %s", name, text,
 			 about.in_obstacle);

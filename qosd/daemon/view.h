@@ -12,6 +12,8 @@
 
 #include "qosd/daemon/engine.h"
 
+struct net_about;
+
 json_t *view_status(struct engine *e);
 /*
  * brief: only what needs nothing read from the host but map look-ups and costs microseconds a
@@ -20,6 +22,12 @@ json_t *view_status(struct engine *e);
 json_t *view_list(struct engine *e, bool brief);
 /* NIC `index` of guest number `guest` in e->picture. */
 json_t *view_nic(struct engine *e, size_t guest, uint32_t index);
+/* Is it to be limited, in this direction? */
+bool view_nic_wanted(const struct engine *e, const struct qclass *c, const struct guest_nic *nic,
+		     bool in);
+/* How it is limited; an obstacle only where something that is wanted is not in force. */
+void view_nic_look(struct engine *e, const struct qclass *c, const struct guest_nic *nic,
+		   struct net_about *ret);
 /* The guest's two samples when rates can be told from them, else NULL. row NULL is fine. */
 const struct usage *view_rates(const struct guest_row *row);
 /* Index of the guest in e->picture. */

@@ -118,6 +118,31 @@ static void add_reading(const struct nic_view *v, bool in, const struct nic_read
 	add(v, in, QUEUE, counter(c->queue_ns_max / 1000));
 }
 
+/* By its class, or its network: what it shares is the most that it may have. */
+bool view_nic_wanted(const struct engine *e, const struct qclass *c, const struct guest_nic *nic,
+		     bool in)
+{
+	return class_net_limit(c, in) != POLICY_NONE_U64 ||
+	       (nic->ifindex && nic_parts_find(e->picture->parts, nic->ifindex));
+}
+
+/* Something is wanted and all of that is in force: what stands in another's way is none. */
+static bool has_all(const struct engine *e, const struct qclass *c, const struct guest_nic *nic,
+		    const struct net_about *about)
+{
+	bool in = view_nic_wanted(e, c, nic, true), out = view_nic_wanted(e, c, nic, false);
+
+	return (in || out) && (!in || about->way[0]) && (!out || about->way[1]);
+}
+
+void view_nic_look(struct engine *e, const struct qclass *c, const struct guest_nic *nic,
+		   struct net_about *ret)
+{
+	net_look(e->adapters[ADAPTER_NET], nic, ret);
+	if (has_all(e, c, nic, ret))
+		ret->obstacle[0] = '\0';
+}
+
 /*
  * Why no limit is in force, for people; NULL: none is wanted. in_obstacle: why there is none
  * towards the guest, which is told of that direction.
@@ -127,10 +152,10 @@ static const char *why_unshaped(const struct nic_view *v, const char *in_obstacl
 	const struct qerr *trouble =
 		v->row ? &v->row->lanes[v->nic->vf ? LANE_VF : ADAPTER_NET].trouble : NULL;
 
-	if (class_net_limit(v->class, true) == POLICY_NONE_U64 &&
-	    class_net_limit(v->class, false) == POLICY_NONE_U64)
+	if (!view_nic_wanted(v->e, v->class, v->nic, true) &&
+	    !view_nic_wanted(v->e, v->class, v->nic, false))
 		return "its class has no net.limit";
-	if (in_obstacle && class_net_limit(v->class, false) == POLICY_NONE_U64)
+	if (in_obstacle && !view_nic_wanted(v->e, v->class, v->nic, false))
 		return NULL;
 	if (!engine_enforcing(v->e))
 		return "mode observe: nothing is set";
@@ -169,7 +194,7 @@ json_t *view_nic(struct engine *e, size_t guest, uint32_t index)
 	}
 	json_object_set_new(v.json, "mac", view_text(n->mac));
 	json_object_set_new(v.json, "type", view_text(n->type));
-	net_look(e->adapters[ADAPTER_NET], n, &about);
+	view_nic_look(e, v.class, n, &about);
 	add(&v, true, SHAPER, view_text(about.way[0]));
 	add(&v, false, SHAPER, view_text(about.way[1]));
 	json_object_set_new(v.json, "unshaped",

@@ -42,6 +42,7 @@ struct net_watch {
 	size_t gone_count, gone_capacity;
 	char *buffer;
 	struct net_table devices;
+	unsigned int walking; /* through devices: none but the one at hand is dropped meanwhile */
 };
 
 /* The owner is to look at this device; where it serves another one, at that. */
@@ -363,7 +364,8 @@ struct net_dev *net_watch_device(struct net_watch *w, uint32_t ifindex)
 		return dev;
 	if (net_ask_link(w->nl, ifindex, on_link, w) == 0 && dev->name[0])
 		return dev;
-	net_table_drop(&w->devices, ifindex);
+	if (!w->walking)
+		net_table_drop(&w->devices, ifindex);
 	return NULL;
 }
 
@@ -374,7 +376,9 @@ struct net_dev *net_watch_serving(struct net_watch *w, uint32_t ifindex)
 
 void net_watch_each(struct net_watch *w, void (*fn)(void *user, struct net_dev *dev), void *user)
 {
+	w->walking++;
 	net_table_each(&w->devices, fn, user);
+	w->walking--;
 }
 
 const struct net_ifb *net_watch_ifb(const struct net_watch *w)

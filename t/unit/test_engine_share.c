@@ -3,6 +3,7 @@
  * test_engine_share - rounds of bandwidth in the engine: what reaches NICs, lines and members;
  * hold, release, observe, restart and the lease.
  */
+#include "qosd/daemon/view.h"
 #include "t/unit/share_bench.h"
 
 /* ---- tests ---- */
@@ -217,6 +218,20 @@ static void test_findings(void)
 		strstr(diag_format(&findings.items[1], text, sizeof(text)),
 		       "the speed of uplink eth9 is not known, so network eth9 shares nothing"));
 	diag_clear(&findings);
+	wire_free(w);
+}
+
+/* A class without net.limit of its own: the network is one. */
+static void test_shared_is_limited(void)
+{
+	struct wire *w = wire_new(SHARE_POLICY("observe"));
+	json_t *nic;
+
+	rounds(w, 2);
+	nic = view_nic(w->b->e, 0, 0);
+	ASSERT_STR(json_string_value(json_object_get(nic, "unshaped")),
+		   "mode observe: nothing is set");
+	json_decref(nic);
 	wire_free(w);
 }
 
@@ -445,6 +460,7 @@ int main(void)
 		{ "a policy without networks", test_reload },
 		{ "findings", test_findings },
 		{ "a link that flaps", test_link_flap },
+		{ "what is shared is limited", test_shared_is_limited },
 		{ "the host's traffic told apart", test_apart },
 		{ "... that nobody can tell", test_apart_unknown },
 		{ "... while observing", test_apart_observe },
