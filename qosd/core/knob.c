@@ -114,6 +114,12 @@ static const struct knob table[KNOB_COUNT] = {
 		.normalize = normalize_rate,
 		.help = "limit of the rate from the guest, layer 2 bytes",
 	},
+	[KNOB_NET_BURST] = {
+		.name = "net.burst", .type = KNOB_U64, .adapter = ADAPTER_NET,
+		.targets = ON_NIC,
+		.order_lower = 52, .order_raise = 172, .unit = "us",
+		.help = "credit that its limits keep while the card is idle, as time at the limit",
+	},
 	[KNOB_DISK_READ_IOPS] = {
 		.name = "disk.read_iops", .type = KNOB_U64, .adapter = ADAPTER_LIBVIRT,
 		.targets = ON_DISK,

@@ -83,6 +83,8 @@ struct knob_value knob_u64(uint64_t v);
 struct knob_value knob_quota(uint64_t quota_us, uint64_t period_us);
 struct knob_value knob_cpuset(const struct cpuset *set); /* borrows it */
 
+#define KNOB_NET_BURST_US UINT64_C(5000) /* the least, so that a late timer costs no rate */
+
 /* ---- the table ---- */
 enum knob_id {
 	KNOB_CPU_WEIGHT,    /* guest: cpu.weight 1..10000 (v1: cpu.shares, scaled); 0: cpu.idle, so
@@ -99,6 +101,7 @@ enum knob_id {
 	KNOB_NET_IN,        /* nic: bit/s towards the guest; 0 is read where a
 			     * limit is not whole, and never written */
 	KNOB_NET_OUT,       /* nic: bit/s from the guest; 0 as above */
+	KNOB_NET_BURST,     /* nic: credit that its limits keep while it is idle, us at the limit */
 	/* disk, by libvirt: a total goes with neither a read nor a write limit of its unit */
 	KNOB_DISK_READ_IOPS,
 	KNOB_DISK_WRITE_IOPS,

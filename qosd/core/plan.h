@@ -53,6 +53,7 @@ enum reason_kind {                     /* S the class; operands a, b, c, d */
 				       * card can keep of it, 0: all */
 		   WHY_NET_LINE,      /* a what the uplink of `network` carries, bit/s */
 		   WHY_NET_SHARED,    /* a bit/s of b, c reservation, d weight; `network` */
+		   WHY_NET_BURST,     /* a us */
 		   WHY_CPU_IDLE,      /* its class runs on what others leave */
 		   WHY_DISK_LIMIT,    /* a value, b enum knob_id */
 		   WHY_DISK_BURST,    /* a value, b enum knob_id */

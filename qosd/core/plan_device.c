@@ -82,6 +82,23 @@ static int add_vf_limit(struct build *b, const struct target *t, uint32_t i)
 	return plan_add(b->plan, t, KNOB_NET_OUT, knob_u64(whole), why);
 }
 
+/* Of whatever limits it, for as long as there is something: its class or its network. */
+static int add_nic_burst(struct build *b, const struct target *t, uint32_t i)
+{
+	const struct qclass *class = plan_class(b, i);
+	uint64_t burst_us = class->net.burst_us;
+	struct reason why = plan_reason(b->in, i, WHY_NET_BURST);
+
+	if (!burst_us || (class_net_limit(class, true) == KNOB_MAX &&
+			  class_net_limit(class, false) == KNOB_MAX &&
+			  !nic_parts_find(b->in->parts, t->guest->nics[t->index].ifindex)))
+		return 0;
+	if (burst_us < KNOB_NET_BURST_US)
+		burst_us = KNOB_NET_BURST_US;
+	why.a = burst_us;
+	return plan_add(b->plan, t, KNOB_NET_BURST, knob_u64(burst_us), why);
+}
+
 static int add_nic(struct build *b, uint32_t i, uint32_t index)
 {
 	struct target t = plan_target(b, i, TARGET_NIC, index);
@@ -90,9 +107,9 @@ static int add_nic(struct build *b, uint32_t i, uint32_t index)
 		return add_vf_limit(b, &t, i);
 	if (!t.guest->nics[index].ifindex)
 		return 0;
-	if (add_nic_limit(b, &t, i, true) < 0)
+	if (add_nic_limit(b, &t, i, true) < 0 || add_nic_limit(b, &t, i, false) < 0)
 		return -ENOMEM;
-	return add_nic_limit(b, &t, i, false);
+	return add_nic_burst(b, &t, i);
 }
 
 int plan_add_nics(struct build *b, uint32_t i)

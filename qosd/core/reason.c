@@ -52,6 +52,13 @@ static void say_burst(const struct reason *r, char *buf, size_t size)
 	snprintf(buf, size, "burst of %s for each vCPU", unit_format_time(r->a, time));
 }
 
+static void say_net_burst(const struct reason *r, char *buf, size_t size)
+{
+	char time[UNIT_TEXT_MAX];
+
+	snprintf(buf, size, "burst of %s", unit_format_time(r->a, time));
+}
+
 static void say_dedicated(const struct reason *r, char *buf, size_t size)
 {
 	snprintf(buf, size, "dedicated CPU %llu", num(r->a));
@@ -278,6 +285,7 @@ static const struct {
 	[WHY_NO_LIMIT] = { "no limit", NULL },
 	[WHY_BURST] = { NULL, say_burst },
 	[WHY_NO_BURST] = { "no burst", NULL },
+	[WHY_NET_BURST] = { NULL, say_net_burst },
 	[WHY_DEDICATED] = { NULL, say_dedicated },
 	[WHY_SHARED_POOL] = { "shared CPUs, without dedicated and housekeeping ones", NULL },
 	[WHY_DEDICATED_SHORT] = { "asks for dedicated CPUs, got none, so runs on the shared CPUs",

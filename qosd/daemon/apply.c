@@ -34,6 +34,8 @@ static struct knob_value baseline_value(const struct change *c)
 	case KNOB_NET_IN:
 	case KNOB_NET_OUT:
 		return knob_passes(&c->target, c->knob) ? c->from : knob_u64(KNOB_MAX);
+	case KNOB_NET_BURST:
+		return knob_u64(KNOB_NET_BURST_US);
 	case KNOB_CPU_MAX:
 		return c->from.period_us ? c->from : knob_quota(KNOB_MAX, 100000);
 	case KNOB_CPU_MAX_BURST:

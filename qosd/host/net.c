@@ -63,7 +63,7 @@ static enum edt_direction direction_of(const struct net_dev *dev, bool in)
 
 static bool is_ours(enum knob_id knob)
 {
-	return knob == KNOB_NET_IN || knob == KNOB_NET_OUT;
+	return knob == KNOB_NET_IN || knob == KNOB_NET_OUT || knob == KNOB_NET_BURST;
 }
 
 /* ---- the vtable ---- */
@@ -83,7 +83,7 @@ static int op_read(struct adapter *a, const struct target *t, enum knob_id knob,
 
 	if (!nic || !is_ours(knob))
 		return qerr_set(err, -ENOENT, "no such NIC");
-	*ret = knob_u64(KNOB_MAX);
+	*ret = knob_u64(knob == KNOB_NET_BURST ? KNOB_NET_BURST_US : KNOB_MAX);
 	if (nic->vf && !guest_nic_is_vf(nic))
 		return qerr_set(err, -EOPNOTSUPP, "%s", guest_nic_obstacle(nic));
 	if (guest_nic_obstacle(nic))
@@ -91,8 +91,19 @@ static int op_read(struct adapter *a, const struct target *t, enum knob_id knob,
 	r = find_device(n, nic, &dev, err);
 	if (r < 0)
 		return r;
-	ret->u64 = net_plane_read(n, dev, direction_of(dev, knob == KNOB_NET_IN));
+	ret->u64 = knob == KNOB_NET_BURST
+			   ? net_plane_burst(n, dev)
+			   : net_plane_read(n, dev, direction_of(dev, knob == KNOB_NET_IN));
 	return 0;
+}
+
+static int set_burst(struct net *n, const struct guest_nic *nic, uint64_t burst_us,
+		     struct qerr *err)
+{
+	struct net_dev *dev;
+	int r = find_device(n, nic, &dev, err);
+
+	return r < 0 ? r : net_plane_set_burst(n, dev, burst_us, err);
 }
 
 static int set_rate(struct net *n, const struct guest_nic *nic, bool in, uint64_t rate_bps,
@@ -118,14 +129,16 @@ static int op_apply(struct adapter *a, const struct change *c, uint64_t ticket, 
 		return qerr_set(err, -ENOENT, "no such NIC");
 	if (n->readonly)
 		return qerr_set(err, -EROFS, "nothing is written in observe mode");
-	if (c->to.u64 == 0)
+	if (c->to.u64 == 0 && c->knob != KNOB_NET_BURST)
 		return qerr_set(err, -EINVAL, "a limit of 0 bit/s would cut %s off", nic->device);
 	if (guest_nic_obstacle(nic)) {
-		if (c->to.u64 == KNOB_MAX)
-			return 0;
+		if (c->to.u64 == KNOB_MAX || c->knob == KNOB_NET_BURST)
+			return 0; /* its limit tells */
 		return qerr_set(err, -ENOTSUP, "NIC %u (%s) cannot be limited: %s", c->target.index,
 				nic->type, guest_nic_obstacle(nic));
 	}
+	if (c->knob == KNOB_NET_BURST)
+		return set_burst(n, nic, c->to.u64, err);
 	return set_rate(n, nic, c->knob == KNOB_NET_IN, c->to.u64, err);
 }
 

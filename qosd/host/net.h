@@ -8,8 +8,9 @@
  * From the guest ("out"): tap ingress is redirected by mirred to one shared ifb, whose clsact
  * egress stamps (keyed by ingress_ifindex) and whose fq delays. Rates count L2 bytes
  * (skb->wire_len). Maps and programs are pinned under bpffs so that limits outlive the daemon and
- * are adopted by the next one. A limit is one map write. Knobs: KNOB_NET_IN, KNOB_NET_OUT on
- * TARGET_NIC. What a guest sends by a virtual function of a card, the card limits (net_vf.h).
+ * are adopted by the next one. A limit is one map write. Knobs: KNOB_NET_IN, KNOB_NET_OUT and
+ * KNOB_NET_BURST on TARGET_NIC. What a guest sends by a virtual function of a card, the card limits
+ * (net_vf.h), without a burst of ours.
  */
 #ifndef QOSD_HOST_NET_H
 #define QOSD_HOST_NET_H

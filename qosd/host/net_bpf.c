@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "bpf/edt.skel.h"
+#include "qosd/core/knob.h"
 #include "qosd/core/mem.h"
 #include "qosd/host/net_pin.h"
 
@@ -63,7 +64,6 @@ static const struct {
 #define HORIZON_MAX_NS (5 * NSEC_PER_SEC) /* fq drops what is stamped 10 s ahead */
 #define TARGET_NS      (7 * NSEC_PER_MSEC)
 #define INTERVAL_NS    (100 * NSEC_PER_MSEC)
-#define BURST_NS       (5 * NSEC_PER_MSEC)
 #define SPARSE_BYTES   200
 #define QUEUE_PACKETS  4096
 
@@ -80,7 +80,7 @@ struct edt_cfg net_bpf_profile(uint64_t rate_bps, uint32_t flags)
 		.horizon_ns = larger(HORIZON_NS, HORIZON_MTUS * mtu_ns),
 		.target_ns = larger(TARGET_NS, 2 * mtu_ns),
 		.interval_ns = larger(INTERVAL_NS, 2 * mtu_ns),
-		.burst_ns = BURST_NS,
+		.burst_ns = KNOB_NET_BURST_US * 1000,
 		.sparse_bytes = SPARSE_BYTES,
 		.queue_packets = QUEUE_PACKETS,
 		.packet_ns = (uint32_t)(mtu_ns < UINT32_MAX ? mtu_ns : UINT32_MAX),

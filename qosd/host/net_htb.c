@@ -106,6 +106,16 @@ int net_htb_queue(struct net *n, struct net_dev *dev, enum edt_direction directi
 
 /* ---- attaching ---- */
 
+/* What was told of the NIC that `dev` shapes, else what is in force. */
+static uint32_t burst_of(struct net *n, const struct net_dev *dev)
+{
+	const struct net_dev *nic = dev->serves ? net_watch_device(n->watch, dev->serves) : dev;
+
+	if (nic && nic->burst_us)
+		return nic->burst_us;
+	return dev->class_known && dev->class_bps ? dev->class_burst_us : KNOB_NET_BURST_US;
+}
+
 /* HTB with this rate at the root of a device. A class that is there only changes its rate. */
 static int put_htb(struct net *n, struct net_dev *dev, uint32_t notes, uint64_t rate_bps,
 		   struct qerr *err)
@@ -114,7 +124,7 @@ static int put_htb(struct net *n, struct net_dev *dev, uint32_t notes, uint64_t 
 	int r = there ? 0 : net_link_set_htb(n->nl, dev->ifindex, notes, err);
 
 	if (r == 0)
-		r = net_link_set_class(n->nl, dev->ifindex, rate_bps, err);
+		r = net_link_set_class(n->nl, dev->ifindex, rate_bps, burst_of(n, dev), err);
 	if (r == 0 && (!there || !dev->leaf_kind[0]))
 		return net_link_set_leaf(n->nl, dev->ifindex, rate_bps, err);
 	if (r == 0 && strcmp(dev->leaf_kind, "bfifo") == 0)
@@ -209,6 +219,23 @@ int net_htb_set(struct net *n, struct net_dev *dev, enum edt_direction direction
 			net_htb_clear(n, dev, direction, NULL);
 	}
 	return r;
+}
+
+uint64_t net_htb_burst(struct net *n, struct net_dev *dev, enum edt_direction direction)
+{
+	struct net_dev *shaper = shaper_of(n, dev, direction);
+
+	return shaper && net_watch_class(n->watch, shaper) ? shaper->class_burst_us : 0;
+}
+
+int net_htb_set_burst(struct net *n, struct net_dev *dev, enum edt_direction direction,
+		      struct qerr *err)
+{
+	struct net_dev *shaper = shaper_of(n, dev, direction);
+	uint64_t rate_bps = shaper ? net_watch_class(n->watch, shaper) : 0;
+
+	return rate_bps ? net_link_set_class(n->nl, shaper->ifindex, rate_bps, dev->burst_us, err)
+			: 0;
 }
 
 /* ---- taking off ---- */

@@ -25,6 +25,11 @@ int net_htb_set(struct net *n, struct net_dev *dev, enum edt_direction direction
 		struct qerr *err);
 int net_htb_clear(struct net *n, struct net_dev *dev, enum edt_direction direction,
 		  struct qerr *err);
+/* The burst in force, us, 0: there is none; and dev->burst_us put in force where there is a class.
+ */
+uint64_t net_htb_burst(struct net *n, struct net_dev *dev, enum edt_direction direction);
+int net_htb_set_burst(struct net *n, struct net_dev *dev, enum edt_direction direction,
+		      struct qerr *err);
 /* Take notice of what is attached; finishes what was cut short unless readonly. */
 int net_htb_adopt(struct net *n, struct qerr *err);
 /* The device has gone: its ifb is of no use. */

@@ -26,7 +26,6 @@
 
 #define LOOPBACK_IFINDEX 1
 #define IFB_TX_QUEUE_LEN 1000
-#define HTB_BURST_US     5000u
 #define HTB_QUANTUM      1514u /* of no matter to a lone class, but the kernel wants one */
 #define FIFO_MS          100u
 #define FIFO_BYTES_MIN   (68u << 10) /* one packet of 64 KiB, else such would never pass */
@@ -148,15 +147,16 @@ int net_link_set_htb(struct net_nl *nl, uint32_t ifindex, uint32_t notes, struct
 }
 
 /* The link layer is told, so the kernel needs no table of rates. */
-int net_link_set_class(struct net_nl *nl, uint32_t ifindex, uint64_t rate_bps, struct qerr *err)
+int net_link_set_class(struct net_nl *nl, uint32_t ifindex, uint64_t rate_bps, uint32_t burst_us,
+		       struct qerr *err)
 {
 	uint64_t rate = rate_bps / 8;
 	struct tc_ratespec spec = { .linklayer = TC_LINKLAYER_ETHERNET,
 				    .rate = rate > UINT32_MAX ? UINT32_MAX : (uint32_t)rate };
 	struct tc_htb_opt opt = { .rate = spec,
 				  .ceil = spec,
-				  .buffer = nl_us2ticks(HTB_BURST_US),
-				  .cbuffer = nl_us2ticks(HTB_BURST_US),
+				  .buffer = nl_us2ticks(burst_us),
+				  .cbuffer = nl_us2ticks(burst_us),
 				  .quantum = HTB_QUANTUM };
 	struct nl_msg *msg = tc_message(RTM_NEWTCLASS, NLM_F_CREATE, ifindex, NET_ROOT_HANDLE,
 					NET_CLASS_ID, "htb");

@@ -55,7 +55,8 @@ int net_link_set_fq(struct net_nl *nl, uint32_t ifindex, uint32_t parent, uint32
  */
 int net_link_set_htb(struct net_nl *nl, uint32_t ifindex, uint32_t notes, struct qerr *err);
 /* The class, in whole bytes a second; one that is there changes and loses no packet. */
-int net_link_set_class(struct net_nl *nl, uint32_t ifindex, uint64_t rate_bps, struct qerr *err);
+int net_link_set_class(struct net_nl *nl, uint32_t ifindex, uint64_t rate_bps, uint32_t burst_us,
+		       struct qerr *err);
 /* A new queue for it: fq_codel, or a FIFO where that is absent. */
 int net_link_set_leaf(struct net_nl *nl, uint32_t ifindex, uint64_t rate_bps, struct qerr *err);
 /* The FIFO's length, for another rate. */

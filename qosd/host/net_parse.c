@@ -205,6 +205,7 @@ void net_parse_class(struct net_dev *dev, struct nlmsghdr *h)
 	if (o[TCA_HTB_RATE64] && nla_len(o[TCA_HTB_RATE64]) >= (int)sizeof(rate))
 		rate = nla_get_u64(o[TCA_HTB_RATE64]);
 	dev->class_bps = rate * 8;
+	dev->class_burst_us = nl_ticks2us(opt->buffer + 1); /* ticks are cut off */
 }
 
 bool net_parse_queue(struct net_queue *ret, struct nlmsghdr *h)

@@ -21,12 +21,18 @@ static const struct plane {
 		   uint64_t rate_bps, struct qerr *err);
 	int (*clear)(struct net *n, struct net_dev *dev, enum edt_direction direction,
 		     struct qerr *err);
+	/* Of a direction that it holds. The one in force, us; the one that was told
+	 * (dev->burst_us). */
+	uint64_t (*burst)(struct net *n, struct net_dev *dev, enum edt_direction direction);
+	int (*set_burst)(struct net *n, struct net_dev *dev, enum edt_direction direction,
+			 struct qerr *err);
 } planes[] = {
 	{ "edt", NET_WAY_EDT, net_shape_holds, net_shape_remains, net_shape_rate, net_shape_set,
-	  net_shape_clear },
+	  net_shape_clear, net_shape_burst, net_shape_set_burst },
 	{ "htb", NET_WAY_HTB, net_htb_holds, net_htb_remains, net_htb_rate, net_htb_set,
-	  net_htb_clear },
-	{ "vf", NET_WAY_VF, net_vf_holds, net_vf_holds, net_vf_rate, net_vf_set, net_vf_clear },
+	  net_htb_clear, net_htb_burst, net_htb_set_burst },
+	{ "vf", NET_WAY_VF, net_vf_holds, net_vf_holds, net_vf_rate, net_vf_set, net_vf_clear, NULL,
+	  NULL },
 };
 #define EDT (&planes[0])
 #define HTB (&planes[1])
@@ -162,6 +168,34 @@ int net_plane_clear(struct net *n, struct net_dev *dev, enum edt_direction direc
 		dev = vf ? vf : net_watch_device(n->watch, ifindex);
 		if (dev && serves(&planes[i], dev) && planes[i].remains(n, dev, direction))
 			r = planes[i].clear(n, dev, direction, err);
+	}
+	return r;
+}
+
+uint64_t net_plane_burst(struct net *n, struct net_dev *dev)
+{
+	uint64_t told = dev->burst_us;
+
+	for (int d = 0; d < 2; d++) {
+		const struct plane *p = holder(n, dev, d);
+		uint64_t is = p && p->burst ? p->burst(n, dev, d) : 0;
+
+		if (is && is != told)
+			return is;
+	}
+	return told ? told : KNOB_NET_BURST_US;
+}
+
+int net_plane_set_burst(struct net *n, struct net_dev *dev, uint64_t burst_us, struct qerr *err)
+{
+	int r = 0;
+
+	dev->burst_us = burst_us < UINT32_MAX ? (uint32_t)burst_us : UINT32_MAX;
+	for (int d = 0; r == 0 && d < 2; d++) {
+		const struct plane *p = holder(n, dev, d);
+
+		if (p && p->set_burst && p->burst(n, dev, d) != dev->burst_us)
+			r = p->set_burst(n, dev, d, err);
 	}
 	return r;
 }

@@ -174,7 +174,10 @@ static struct edt_cfg profile(const struct net *n, uint32_t key, uint64_t rate_b
 
 	if (dev && dev->turned)
 		cfg.flags |= EDT_TURNED;
-
+	if (dev && dev->burst_us)
+		cfg.burst_ns = (uint64_t)dev->burst_us * 1000;
+	else if (known && old.burst_ns)
+		cfg.burst_ns = old.burst_ns;
 	net_shares_fill(&n->shares, key, known ? &old : NULL, &cfg);
 	return cfg;
 }
@@ -270,6 +273,26 @@ int net_shape_allowed(struct net *n, uint32_t ifindex, enum edt_direction direct
 	dev->links_ns = 0;
 	r = net_hook_look(n, dev, err);
 	return r < 0 || direction == EDT_IN ? r : net_hook_refuse_others(n, dev, err);
+}
+
+uint64_t net_shape_burst(struct net *n, struct net_dev *dev, enum edt_direction direction)
+{
+	struct edt_cfg cfg;
+
+	return net_bpf_get_cfg(&n->bpf, key_of(dev, direction), &cfg) == 0 ? cfg.burst_ns / 1000
+									   : 0;
+}
+
+int net_shape_set_burst(struct net *n, struct net_dev *dev, enum edt_direction direction,
+			struct qerr *err)
+{
+	uint32_t key = key_of(dev, direction);
+	struct edt_cfg cfg;
+
+	if (net_bpf_get_cfg(&n->bpf, key, &cfg) < 0)
+		return 0;
+	cfg.burst_ns = (uint64_t)dev->burst_us * 1000;
+	return net_bpf_set_cfg(&n->bpf, key, &cfg, err);
 }
 
 int net_shape_set(struct net *n, struct net_dev *dev, enum edt_direction direction,

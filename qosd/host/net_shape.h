@@ -63,6 +63,11 @@ int net_shape_set(struct net *n, struct net_dev *dev, enum edt_direction directi
 /* Take the shaper off. Idempotent. */
 int net_shape_clear(struct net *n, struct net_dev *dev, enum edt_direction direction,
 		    struct qerr *err);
+/* The burst in force, us, 0: there is none; and dev->burst_us put in force where there is a limit.
+ */
+uint64_t net_shape_burst(struct net *n, struct net_dev *dev, enum edt_direction direction);
+int net_shape_set_burst(struct net *n, struct net_dev *dev, enum edt_direction direction,
+			struct qerr *err);
 /* The device has gone: so may all that is kept of it. */
 void net_shape_forget(struct net *n, uint32_t ifindex);
 /* ---- for net_ifb.c ---- */

@@ -51,6 +51,7 @@ struct net_dev {
 	uint32_t htb_notes;               /* kind htb with our handle */
 	bool class_known;
 	uint64_t class_bps;           /* the rate of our class of HTB, 0: there is none */
+	uint32_t class_burst_us;      /* ... and its burst */
 	char leaf_kind[NET_KIND_MAX]; /* its queue, "": none of ours */
 	struct net_queue queue;       /* ... when its owner counted last */
 	/* the place that clsact and ingress share, and its filters */
@@ -71,6 +72,7 @@ struct net_dev {
 	uint32_t others;           /* TCX programs of others on the ingress hook */
 	uint64_t links_ns;         /* when they were looked at; 0: not yet, or they have changed */
 	bool shaped[2];            /* by enum edt_direction */
+	uint32_t burst_us;         /* that its limits are to have, 0: not told */
 	bool changed;              /* something happened since the owner looked */
 };
 

@@ -4,10 +4,10 @@
  *
  *	netctl [-r] [-p PIN_DIR] [-i IFB] [-w auto|edt|htb] COMMAND [ARG...] [, COMMAND [ARG...]]...
  *
- *	set DEVICE in|out BPS|max	read DEVICE	stat DEVICE	forget DEVICE
- *	watch SECONDS			probe		teardown
- *	readall COUNT DEVICE...		(time of COUNT rounds of reading all)
- *	occupy DEVICE			(a TCX program of somebody else's; rm /sys/fs/bpf/occupied)
+ *	set DEVICE in|out BPS|max	set DEVICE burst US	read DEVICE	stat DEVICE
+ *forget DEVICE watch SECONDS			probe		teardown readall COUNT DEVICE...
+ *(time of COUNT rounds of reading all) occupy DEVICE			(a TCX program of somebody
+ *else's; rm /sys/fs/bpf/occupied)
  *
  * DEVICE may be the PCI address of a virtual function, "0000:3b:02.1", for set and read.
  *
@@ -65,6 +65,13 @@ static struct target target_of(const struct guest *g)
 	return (struct target){ .kind = TARGET_NIC, .guest_id = g->id, .guest = g };
 }
 
+static enum knob_id knob_of(const char *name)
+{
+	if (strcmp(name, "burst") == 0)
+		return KNOB_NET_BURST;
+	return strcmp(name, "in") == 0 ? KNOB_NET_IN : KNOB_NET_OUT;
+}
+
 static int do_set(struct adapter *a, const struct line *l)
 {
 	struct guest_nic nic;
@@ -77,7 +84,7 @@ static int do_set(struct adapter *a, const struct line *l)
 		return -EINVAL;
 	make_guest(&g, &nic, l->args[1]);
 	c.target = target_of(&g);
-	c.knob = strcmp(l->args[2], "in") == 0 ? KNOB_NET_IN : KNOB_NET_OUT;
+	c.knob = knob_of(l->args[2]);
 	c.to.type = KNOB_U64;
 	c.to.u64 = strcmp(l->args[3], "max") == 0 ? KNOB_MAX : strtoull(l->args[3], NULL, 10);
 	r = a->ops->apply(a, &c, 0, &err);
@@ -94,7 +101,7 @@ static void print_value(const char *name, uint64_t v)
 
 static int do_read(struct adapter *a, const struct line *l)
 {
-	struct knob_value in, out;
+	struct knob_value in, out, burst;
 	struct guest_nic nic;
 	struct guest g;
 	struct target t;
@@ -108,11 +115,15 @@ static int do_read(struct adapter *a, const struct line *l)
 	r = a->ops->read(a, &t, KNOB_NET_IN, &in, &err);
 	if (r == 0)
 		r = a->ops->read(a, &t, KNOB_NET_OUT, &out, &err);
+	if (r == 0)
+		r = a->ops->read(a, &t, KNOB_NET_BURST, &burst, &err);
 	if (r < 0)
 		return fail(&err, r);
 	printf("%s", l->args[1]);
 	print_value("in", in.u64);
 	print_value("out", out.u64);
+	if (burst.u64 != KNOB_NET_BURST_US)
+		print_value("burst", burst.u64);
 	printf("\n");
 	return 0;
 }

@@ -88,6 +88,31 @@ static void test_rates(void)
 	net_free(a);
 }
 
+/* Told before or after the limits, kept by whoever starts then, and by new rates. */
+static void test_burst(void)
+{
+	struct adapter *a = start(NET_WAY_HTB);
+
+	CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_BURST), KNOB_NET_BURST_US);
+	set(a, KNOB_NET_IN, 4 * MBIT);
+	CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_BURST), KNOB_NET_BURST_US);
+	set(a, KNOB_NET_BURST, 123457);
+	set(a, KNOB_NET_OUT, 2 * MBIT);
+	CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_BURST), 123457);
+	net_free(a);
+	a = start(NET_WAY_HTB);
+	CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_BURST), 123457);
+	set(a, KNOB_NET_IN, 8 * MBIT);
+	CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_BURST), 123457);
+	set(a, KNOB_NET_BURST, KNOB_NET_BURST_US);
+	net_free(a);
+	a = start(NET_WAY_HTB);
+	CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_BURST), KNOB_NET_BURST_US);
+	set(a, KNOB_NET_IN, KNOB_MAX);
+	set(a, KNOB_NET_OUT, KNOB_MAX);
+	net_free(a);
+}
+
 /* More than the queue holds is dropped, and counted. */
 static void test_queue_ends(void)
 {
@@ -459,6 +484,7 @@ int main(void)
 {
 	static const struct test tests[] = {
 		{ "a burst drains at the rate, both ways", test_rates },
+		{ "a burst", test_burst },
 		{ "the queue has an end", test_queue_ends },
 		{ "a change of rate loses nothing", test_change },
 		{ "release gives the device back", test_release },

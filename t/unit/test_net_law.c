@@ -151,6 +151,26 @@ static void test_small_packets(void)
 	check_crowd(400000000, false);
 }
 
+/* What leaves at once after a second of silence is the credit, and no more. */
+static void test_credit(void)
+{
+	for (uint64_t burst_us = 5000; burst_us <= 200000; burst_us *= 40) {
+		int at_once = 0;
+
+		begin(100000000);
+		cfg.burst_ns = burst_us * 1000;
+		world.now_ns += SECOND;
+		for (int i = 0; i < 3000; i++) {
+			struct __sk_buff skb = { .wire_len = 1514 };
+
+			world.stamp_ns = world.now_ns;
+			at_once += edt_in(&skb) != TC_ACT_SHOT && world.stamp_ns <= world.now_ns;
+		}
+		between("packets at once", at_once, (double)burst_us * 12.5 / 1514,
+			(double)burst_us * 12.5 / 1514 + 2);
+	}
+}
+
 /* A guest's virtio header says into how many segments the kernel cuts its packet. */
 static double mbit_of(uint32_t wire_len, uint32_t len, uint32_t truth, uint64_t step_ns)
 {
@@ -194,6 +214,7 @@ int main(void)
 		{ "a flood", test_flood },
 		{ "few small packets wait", test_small_packets },
 		{ "what a guest says of its packets", test_segments },
+		{ "a burst", test_credit },
 		{ "pings pass", test_pings },
 	};
 

@@ -357,6 +357,31 @@ static void test_empty(void)
 	scene_free(s);
 }
 
+/* Where something limits the card; at least what limits keep anyway. */
+static void test_net_burst(void)
+{
+	struct scene *s = usual();
+	struct qclass *bronze = &s->assign[scene_index(s, "batch")].effective;
+	struct target t = guest_target(s, "batch", TARGET_NIC, 0);
+	struct plan *p = plan_build(&s->input);
+
+	CU_ASSERT_PTR_NULL(plan_find(p, &t, KNOB_NET_BURST));
+	plan_free(p);
+	bronze->net.burst_us = 50000;
+	p = plan_build(&s->input);
+	assert_entry(p, &t, KNOB_NET_BURST, "50000", "class bronze: burst of 50ms");
+	plan_free(p);
+	bronze->net.burst_us = 1;
+	p = plan_build(&s->input);
+	assert_entry(p, &t, KNOB_NET_BURST, "5000", "class bronze: burst of 5ms");
+	plan_free(p);
+	bronze->net.limit_bps = POLICY_NONE_U64;
+	p = plan_build(&s->input);
+	CU_ASSERT_PTR_NULL(plan_find(p, &t, KNOB_NET_BURST));
+	plan_free(p);
+	scene_free(s);
+}
+
 static void test_reasons(void)
 {
 	char text[REASON_TEXT_MAX], small[12];
@@ -430,6 +455,7 @@ static const struct test tests[] = {
 	{ "a guest's own settings", test_overridden },
 	{ "sorted", test_sorted },
 	{ "no guests", test_empty },
+	{ "bursts of cards", test_net_burst },
 	{ "every reason is a sentence", test_reasons },
 };
 

@@ -55,6 +55,19 @@ test_release() {
 	[ ! -e "$PINS" ] || bad "teardown leaves $PINS"
 }
 
+# Told before or after the limits, kept by whoever starts then, and by new rates.
+test_burst() {
+	qdiscs tap1 > "$SCRATCH/before"
+	"$NETCTL" set tap1 in 20000000 , set tap1 burst 50000 , set tap1 out 30000000
+	reads "in 20000000 out 30000000 burst 50000"
+	"$NETCTL" set tap1 in 7000000
+	reads "in 7000000 out 30000000 burst 50000"
+	"$NETCTL" set tap1 burst 5000
+	reads "in 7000000 out 30000000"
+	unlimit
+	untouched "$SCRATCH/before"
+}
+
 # A new process finds all in place and sends no change: only dumps (NLM_F_DUMP), and no map update
 # but that of a new rate.
 test_adopt() {
@@ -416,7 +429,7 @@ topology 1
 [ $# -gt 0 ] || [ "${LAB_SHORT:-0}" = 0 ] || # what differs where the kernel has TCX
 	set -- test_adopt test_refuses_foreign test_shares_the_slot test_notices test_lost_pins \
 		test_meets_links
-[ $# -gt 0 ] || set -- test_release test_adopt test_refuses_foreign test_shares_the_slot \
+[ $# -gt 0 ] || set -- test_release test_burst test_adopt test_refuses_foreign test_shares_the_slot \
 	test_gives_back_root test_notices test_device_goes test_cut_short test_lost_pins \
 	test_meets_links test_without_bpf test_gives_back_broken
 for test in "$@"; do

@@ -41,6 +41,24 @@ nic_is() { # NAME FILTER WANTED: within 20 s
 	is "$1" "$(nics "$2")" "$3"
 }
 
+bursts() { # of all NICs of silver1, as the kernel has them
+	$qosctl --json explain silver1 |
+		jq -r '[.knobs[] | select(.knob == "net.burst") | .actual] | unique | join(" ")'
+}
+
+# A class with a burst and without one again.
+check_burst() { # NAME
+	sed -i 's/limit = "20Mbit"; }/limit = "20Mbit"; burst = "50ms"; }/' "$conf"
+	check "$1: a burst for the class" "$qosctl" reload
+	until_true 20 sh -c "$qosctl --json status | jq -e '.degraded == 0'"
+	is "$1: its NICs have it" "$(bursts)" 50000
+	sed -i 's/ burst = "50ms";//' "$conf"
+	check "$1: and none" "$qosctl" reload
+	until_true 20 sh -c "$qosctl --json status | jq -e '.degraded == 0'"
+	is "$1: nobody asks for one" "$(bursts)" ""
+	is "$1: nobody is degraded" "$($qosctl --json status | jq .degraded)" 0
+}
+
 # Goodput through the guest's first tap within 1 % of 20 Mbit/s of layer 2 (TCP: and at least 95 %).
 measure() { # NAME tcp|udp in|out
 	local args=(--seconds 4 --warm-up-ms 1500) low=19 high got
@@ -89,6 +107,10 @@ case $($qosctl doctor) in
 *) not_ok "doctor tells nothing of the user-mode NIC" ;;
 esac
 
+check_burst eBPF
+is "what every limit keeps is in force again" \
+	"$(bpftool -j map dump pinned /sys/fs/bpf/qosd/v3/cfg | jq '[.[].formatted.value | select(.rate_bps > 0) | .burst_ns] | unique | @text' -r)" "[5000000]"
+
 # ---- renamed: the index is what names a device ----
 ip link set "$tap" down
 ip link set "$tap" name renamed0
@@ -112,6 +134,8 @@ sed -i 's/host = { /host = { shaper = "htb"; /' "$conf"
 check "host.shaper = htb" "$qosctl" reload
 nic_is "the limit has moved to HTB" '.[0] | "\(.in_shaper) \(.out_shaper) \(.in_limit_bps)"' "htb htb 20000000"
 is "with fq_codel below" "$(tc qdisc show dev "$(tap_of silver1)" | grep -c 'fq_codel 7106:')" 1
+check_burst HTB
+is "HTB's class is as before" "$(tc class show dev "$(tap_of silver1)" | grep -o ' burst [^ ]*')" " burst 12500b"
 for protocol in tcp udp; do
 	measure HTB $protocol in
 	measure HTB $protocol out
