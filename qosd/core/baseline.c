@@ -175,7 +175,8 @@ void baseline_note_set(struct baseline *b, const struct target *t, enum knob_id 
 	char key[BASELINE_KEY_MAX];
 	size_t slot;
 
-	if (t->kind != TARGET_NIC || !knob_passes(t, knob) || !b->count || key_of(t, key) < 0)
+	if (t->kind != TARGET_NIC || knob != KNOB_NET_OUT || !knob_passes(t, knob) || !b->count ||
+	    key_of(t, key) < 0)
 		return;
 	slot = find_slot(b, key, knob);
 	if (b->slots[slot])

@@ -117,7 +117,7 @@ static const struct knob table[KNOB_COUNT] = {
 	[KNOB_NET_BURST] = {
 		.name = "net.burst", .type = KNOB_U64, .adapter = ADAPTER_NET,
 		.targets = ON_NIC,
-		.order_lower = 52, .order_raise = 172, .unit = "us",
+		.order_lower = 52, .order_raise = 172, .passing = true, .unit = "us",
 		.help = "credit that its limits keep while the card is idle, as time at the limit",
 	},
 	[KNOB_DISK_READ_IOPS] = {

@@ -42,6 +42,28 @@ static size_t baselines_of(struct bench *b, enum knob_id knob)
 	return n;
 }
 
+/* A card's burst goes back to what every limit keeps, and nothing of it is remembered. */
+static void test_burst(void)
+{
+	struct bench *b = bench_new(
+		BENCH_POLICY("enforce", "{ name = \"quick\"; rank = 2;"
+					" net = { limit = \"10Mbit\"; burst = \"50ms\"; }; }"));
+
+	bench_guest(b, "web1", 1, 2, 2 * GIB, "silver");
+	bench_publish(b);
+	bench_settle(b);
+	CU_ASSERT_EQUAL(baselines_of(b, KNOB_NET_BURST), 0);
+	bench_set_class(b, "web1", "quick");
+	bench_settle(b);
+	ASSERT_STR(bench_value(b, "web1", TARGET_NIC, 0, KNOB_NET_BURST), "50000");
+	CU_ASSERT_EQUAL(baselines_of(b, KNOB_NET_BURST), 1);
+	bench_set_class(b, "web1", "silver");
+	bench_settle(b);
+	ASSERT_STR(bench_value(b, "web1", TARGET_NIC, 0, KNOB_NET_BURST), "5000");
+	CU_ASSERT_EQUAL(baselines_of(b, KNOB_NET_BURST), 0);
+	bench_free(b);
+}
+
 static void test_back(void)
 {
 	struct bench *b = bench_disk(BENCH_POLICY("enforce", SLOW));
@@ -264,6 +286,7 @@ static void test_other_image(void)
 
 static const struct test tests[] = {
 	{ "given back when no longer wanted", test_back },
+	{ "a card's burst", test_burst },
 	{ "... by a worker", test_back_by_worker },
 	{ "... after a restart", test_back_after_restart },
 	{ "... by release", test_released },
