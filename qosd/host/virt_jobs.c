@@ -142,7 +142,8 @@ int virt_job_submit(struct virt *v, struct virt_job *job, struct qerr *err)
 	}
 	pthread_mutex_lock(&v->lock);
 	queued = has_target(job) ? find_same(&v->jobs, job) : NULL;
-	if (v->lost || !v->conn) { /* since then: virt_jobs_fail_all() may have been there */
+	/* Again, for virt_jobs_fail_all() may have been there since. */
+	if (atomic_load(&v->state) != VIRT_CONNECTED) {
 		virt_job_free(job);
 		r = qerr_set(err, -EAGAIN, "libvirt is not connected");
 	} else if (queued && job->kind == VIRT_JOB_TUNE) {
