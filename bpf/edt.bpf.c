@@ -55,6 +55,7 @@
 #define TAG_BITS         10
 #define TAG_MASK         ((1U << TAG_BITS) - 1)
 #define PACKET_BYTES_MAX 0x1fffffffU /* keeps bytes * 8 within 32 bits, * 8e9 within 64 */
+#define HONEST_BYTES     0x20000U    /* no 64 KiB take more on the wire, with segments of any use */
 #define ROOM_TARGETS     3           /* are always room */
 #define GAP_MAX_NS       NSEC_PER_SEC
 #define PRIORITY_MASK    15
@@ -248,6 +249,15 @@ static __always_inline void note_departure(struct edt_state *s, const struct pac
 	s->gap_ns += (gap < GAP_MAX_NS ? gap : GAP_MAX_NS) - s->gap_ns / EDT_GAPS;
 }
 
+/* It takes nothing of the line, not even what the division left over. */
+static __always_inline enum verdict refuse(struct edt_state *s, const struct packet *p, __u64 carry)
+{
+	s->carry = carry;
+	s->dropped_packets++;
+	s->dropped_bytes += p->bytes;
+	return DROP;
+}
+
 /* Everything that is decided under the lock; sets p->departure and p->ns. */
 static __always_inline enum verdict decide(struct edt_state *s, const struct edt_cfg *c,
 					   struct packet *p)
@@ -256,6 +266,8 @@ static __always_inline enum verdict decide(struct edt_state *s, const struct edt
 	enum verdict v = PASS;
 
 	p->ns = line_time(s, p->bytes, c->rate_bps);
+	if (p->bytes > HONEST_BYTES && p->ns > c->horizon_ns)
+		return refuse(s, p, carry);
 	if (start + c->burst_ns < p->now)
 		start = p->now - c->burst_ns;
 	p->departure = p->now;
@@ -271,12 +283,8 @@ static __always_inline enum verdict decide(struct edt_state *s, const struct edt
 		note_delay(s, p->now, p->departure - p->now);
 		if (p->claim > s->fattest_ns)
 			s->fattest_ns = p->claim;
-		if (over(s, c, p)) {
-			s->carry = carry;
-			s->dropped_packets++;
-			s->dropped_bytes += p->bytes;
-			return DROP;
-		}
+		if (over(s, c, p))
+			return refuse(s, p, carry);
 		s->delayed_packets += p->departure > p->now;
 		if (c->target_ns && (codel(s, c, p) | greedy(s, c, p)))
 			v = MARK;

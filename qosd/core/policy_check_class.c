@@ -179,7 +179,7 @@ static void check_net(const struct class_report *r, const struct class_net *net)
 	}
 	if (net->burst_us && net->limit_bps == POLICY_NONE_U64 && !own_in && !own_out)
 		say(r, DIAG_WARNING, "net.burst", "set net.limit too, or leave burst out",
-		    "a burst without a limit has no effect");
+		    "a burst without a limit acts only where a network is shared");
 }
 
 /* ---- disk and rbd ---- */

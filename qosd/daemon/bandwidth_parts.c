@@ -41,7 +41,7 @@ static void look_at_speed(struct bandwidth *b, const struct policy *p, uint32_t 
 		b->speed_bps[network] = bps;
 	else if (r == -ENOENT)
 		b->speed_bps[network] = 0;
-	b->speed_unsure[network] = r < 0;
+	b->speed_unsure[network] = r < 0 && b->speed_bps[network];
 	b->speed_us[network] = now_us;
 }
 

@@ -25,7 +25,7 @@ struct bandwidth {
 	struct netshare_network networks[BANDWIDTH_LINES];
 	uint64_t speed_us[BANDWIDTH_LINES];  /* when the link was asked last; 0: never */
 	uint64_t speed_bps[BANDWIDTH_LINES]; /* the last that it told; 0: none */
-	bool speed_unsure[BANDWIDTH_LINES];  /* it told none when it was asked last */
+	bool speed_unsure[BANDWIDTH_LINES];  /* it told one, but not the last time */
 
 	uint64_t cost_us;
 	int told;          /* negative errno that was logged last */

@@ -103,7 +103,9 @@ static int set_burst(struct net *n, const struct guest_nic *nic, uint64_t burst_
 	struct net_dev *dev;
 	int r = find_device(n, nic, &dev, err);
 
-	return r < 0 ? r : net_plane_set_burst(n, dev, burst_us, err);
+	if (r == 0)
+		r = net_plane_set_burst(n, dev, burst_us, err);
+	return r == -ENODEV ? -ENOENT : r;
 }
 
 static int set_rate(struct net *n, const struct guest_nic *nic, bool in, uint64_t rate_bps,
@@ -152,10 +154,14 @@ static void op_forget(struct adapter *a, const struct guest *g)
 	 * not known here.
 	 */
 	for (size_t i = 0; i < g->nnics && !n->readonly; i++)
-		for (int d = 0; !guest_nic_obstacle(&g->nics[i]) && d < 2; d++)
-			if (!guest_nic_is_vf(&g->nics[i]) &&
-			    find_device(n, &g->nics[i], &dev, NULL) == 0 && dev->shaped[d])
+		for (int d = 0; !guest_nic_obstacle(&g->nics[i]) && d < 2; d++) {
+			if (guest_nic_is_vf(&g->nics[i]) ||
+			    find_device(n, &g->nics[i], &dev, NULL) < 0)
+				continue;
+			dev->burst_us = 0;
+			if (dev->shaped[d])
 				net_plane_clear(n, dev, d, NULL);
+		}
 }
 
 /* Nothing of ours stays when nothing is shaped any more; what is shaped stays in force. */

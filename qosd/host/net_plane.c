@@ -174,16 +174,17 @@ int net_plane_clear(struct net *n, struct net_dev *dev, enum edt_direction direc
 
 uint64_t net_plane_burst(struct net *n, struct net_dev *dev)
 {
-	uint64_t told = dev->burst_us;
+	uint64_t burst = dev->burst_us; /* that both ways are to have */
 
 	for (int d = 0; d < 2; d++) {
 		const struct plane *p = holder(n, dev, d);
 		uint64_t is = p && p->burst ? p->burst(n, dev, d) : 0;
 
-		if (is && is != told)
-			return is;
+		if (is && burst && is != burst)
+			return 0;
+		burst = is ? is : burst;
 	}
-	return told ? told : KNOB_NET_BURST_US;
+	return burst ? burst : KNOB_NET_BURST_US;
 }
 
 int net_plane_set_burst(struct net *n, struct net_dev *dev, uint64_t burst_us, struct qerr *err)

@@ -22,7 +22,7 @@ int net_plane_set(struct net *n, struct net_dev *dev, enum edt_direction directi
 		  uint64_t rate_bps, struct qerr *err);
 int net_plane_clear(struct net *n, struct net_dev *dev, enum edt_direction direction,
 		    struct qerr *err);
-/* The burst of the limits in force, us, else the one that they would have. */
+/* The burst of the limits in force, us, else the one that they would have; 0: they differ. */
 uint64_t net_plane_burst(struct net *n, struct net_dev *dev);
 /* For the limits in force and those to come. */
 int net_plane_set_burst(struct net *n, struct net_dev *dev, uint64_t burst_us, struct qerr *err);

@@ -189,6 +189,7 @@ static void note_link(struct net_watch *w, const struct net_dev *now)
 	memcpy(dev->name, now->name, sizeof(dev->name));
 	net_table_serve(&w->devices, dev, now->serves);
 	dev->up = now->up;
+	dev->mtu = now->mtu;
 	dev->turned = now->turned;
 	dev->on_ovs = now->on_ovs;
 }

@@ -223,7 +223,28 @@ static uint32_t index_before(const struct guest *before, const struct guest_nic 
 	return 0;
 }
 
-static void find_devices(struct guest *g, const struct guest *before)
+static bool is_anothers(const struct virt *v, const struct guest *g, uint32_t ifindex)
+{
+	for (size_t i = 0; i < v->nrecords; i++) {
+		const struct guest *other = v->records[i].guest;
+
+		for (size_t k = 0; strcmp(other->uuid, g->uuid) != 0 && k < other->nnics; k++)
+			if (other->nics[k].ifindex == ifindex)
+				return true;
+	}
+	return false;
+}
+
+/* Nobody knew the device before: a rename that we did not see. */
+static uint32_t index_by_mac(const struct virt *v, const struct guest *g,
+			     const struct guest_nic *nic)
+{
+	uint32_t ifindex = guest_nic_obstacle(nic) ? 0 : virt_device_by_mac("/sys", nic->mac);
+
+	return ifindex && !is_anothers(v, g, ifindex) ? ifindex : 0;
+}
+
+static void find_devices(const struct virt *v, struct guest *g, const struct guest *before)
 {
 	for (size_t i = 0; i < g->nnics; i++) {
 		struct guest_nic *nic = &g->nics[i];
@@ -233,14 +254,14 @@ static void find_devices(struct guest *g, const struct guest *before)
 		if (!nic->ifindex && nic->device[0])
 			nic->ifindex = index_before(before, nic);
 		if (!nic->ifindex && nic->device[0])
-			nic->ifindex = virt_device_by_mac("/sys", nic->mac);
+			nic->ifindex = index_by_mac(v, g, nic);
 	}
 }
 
 /* What libvirt's XML does not tell; true when nothing is missing. */
 static bool complete_guest(struct virt *v, struct guest *g, const struct guest *before)
 {
-	find_devices(g, before);
+	find_devices(v, g, before);
 	g->pid = virt_process_find(v->run_dir, g->name);
 	g->start_ticks = g->pid ? virt_process_start_ticks(g->pid) : 0;
 	if (!g->start_ticks)

@@ -122,6 +122,12 @@ static uint32_t index_in(const char *sysfs, const char *device)
 	return (uint32_t)read_number(path, INT32_MAX);
 }
 
+/* A name that libvirt gives by itself: then the device is whose libvirt says. */
+static bool is_of_libvirt(const char *device)
+{
+	return strncmp(device, "vnet", 4) == 0 || strncmp(device, "macvtap", 7) == 0;
+}
+
 /* The index of the device if it is the host's end of a NIC: a tap's address is `tap_mac`. */
 static uint32_t index_if_end(const char *sysfs, const char *device, const char *mac,
 			     const char *tap_mac)
@@ -152,8 +158,8 @@ uint32_t virt_device_by_mac(const char *sysfs, const char *mac)
 	if ((size_t)snprintf(path, sizeof(path), "%s/class/net", sysfs) < sizeof(path))
 		dir = opendir(path);
 	while (dir && (d = readdir(dir))) {
-		uint32_t index =
-			d->d_name[0] == '.' ? 0 : index_if_end(sysfs, d->d_name, mac, tap_mac);
+		bool other = d->d_name[0] == '.' || is_of_libvirt(d->d_name);
+		uint32_t index = other ? 0 : index_if_end(sysfs, d->d_name, mac, tap_mac);
 
 		if (index && found) { /* two: neither is certain */
 			found = 0;

@@ -4,10 +4,11 @@
  *
  *	netctl [-r] [-p PIN_DIR] [-i IFB] [-w auto|edt|htb] COMMAND [ARG...] [, COMMAND [ARG...]]...
  *
- *	set DEVICE in|out BPS|max	set DEVICE burst US	read DEVICE	stat DEVICE
- *forget DEVICE watch SECONDS			probe		teardown readall COUNT DEVICE...
- *(time of COUNT rounds of reading all) occupy DEVICE			(a TCX program of somebody
- *else's; rm /sys/fs/bpf/occupied)
+ *	set DEVICE in|out BPS|max	read DEVICE	stat DEVICE	forget DEVICE
+ *	set DEVICE burst US
+ *	watch SECONDS			probe		teardown
+ *	readall COUNT DEVICE...		(time of COUNT rounds of reading all)
+ *	occupy DEVICE			(a TCX program of somebody else's; rm /sys/fs/bpf/occupied)
  *
  * DEVICE may be the PCI address of a virtual function, "0000:3b:02.1", for set and read.
  *

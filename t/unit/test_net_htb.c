@@ -108,6 +108,15 @@ static void test_burst(void)
 	net_free(a);
 	a = start(NET_WAY_HTB);
 	CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_BURST), KNOB_NET_BURST_US);
+	set(a, KNOB_NET_OUT, KNOB_MAX);
+	set(a, KNOB_NET_BURST, 50000);
+	net_free(a);
+	/* Who has not been told of it gives the other way what every limit has: they differ. */
+	a = start(NET_WAY_HTB);
+	set(a, KNOB_NET_OUT, 2 * MBIT);
+	CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_BURST), 0);
+	set(a, KNOB_NET_BURST, 50000);
+	CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_BURST), 50000);
 	set(a, KNOB_NET_IN, KNOB_MAX);
 	set(a, KNOB_NET_OUT, KNOB_MAX);
 	net_free(a);

@@ -212,6 +212,18 @@ test_gives_back_root() {
 		unlimit
 		untouched "$SCRATCH/default"
 	done
+	# Its quantum follows the MTU.
+	ip link set tap1 mtu 9000
+	tc qdisc replace dev tap1 root fq_codel
+	qdiscs tap1 > "$SCRATCH/before"
+	limit
+	reads "in 20000000 out 30000000"
+	unlimit
+	same_kinds "$SCRATCH/before"
+	limit
+	unlimit
+	ip link set tap1 mtu 1500
+	tc qdisc del dev tap1 root
 }
 
 # Start a process that holds the limits and watches; WATCHER and $SCRATCH/seen.
