@@ -184,6 +184,7 @@ uint64_t net_plane_burst(struct net *n, struct net_dev *dev)
 			return 0;
 		burst = is ? is : burst;
 	}
+	dev->burst_us = (uint32_t)burst; /* whatever is limited later joins in */
 	return burst ? burst : KNOB_NET_BURST_US;
 }
 

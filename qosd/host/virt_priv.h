@@ -194,9 +194,10 @@ void virt_records_free(struct virt *v);
 int virt_process_find(const char *run_dir, const char *name); /* pid or 0 */
 uint32_t virt_device_ifindex(const char *device);             /* 0: none */
 /*
- * The host's end of the NIC with this address, where its name is another one than libvirt tells: a
- * tap has the NIC's address but for the first byte, fe (fa where that is the NIC's own), a macvtap
- * the same. Of the sysfs mounted at `sysfs`. 0: none, or more than one.
+ * The host's end of the NIC with this address, where its name is another one than libvirt tells,
+ * and none that libvirt gives: a tap has the NIC's address but for the first byte, fe (fa where
+ * that is the NIC's own), a macvtap the same. Of the sysfs mounted at `sysfs`. 0: none, or more
+ * than one.
  */
 uint32_t virt_device_by_mac(const char *sysfs, const char *mac);
 /* Its threads stand still (cgroup v2's freezer), so QEMU would answer nothing. */

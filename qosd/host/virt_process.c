@@ -125,7 +125,11 @@ static uint32_t index_in(const char *sysfs, const char *device)
 /* A name that libvirt gives by itself: then the device is whose libvirt says. */
 static bool is_of_libvirt(const char *device)
 {
-	return strncmp(device, "vnet", 4) == 0 || strncmp(device, "macvtap", 7) == 0;
+	size_t stem = strcspn(device, "0123456789"), digits = strspn(device + stem, "0123456789");
+
+	return digits && !device[stem + digits] &&
+	       ((stem == 4 && strncmp(device, "vnet", stem) == 0) ||
+		(stem == 7 && strncmp(device, "macvtap", stem) == 0));
 }
 
 /* The index of the device if it is the host's end of a NIC: a tap's address is `tap_mac`. */

@@ -111,11 +111,18 @@ static void test_burst(void)
 	set(a, KNOB_NET_OUT, KNOB_MAX);
 	set(a, KNOB_NET_BURST, 50000);
 	net_free(a);
-	/* Who has not been told of it gives the other way what every limit has: they differ. */
+	/* Who has not read it gives the other way what every limit has: they differ. */
 	a = start(NET_WAY_HTB);
 	set(a, KNOB_NET_OUT, 2 * MBIT);
 	CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_BURST), 0);
 	set(a, KNOB_NET_BURST, 50000);
+	CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_BURST), 50000);
+	set(a, KNOB_NET_OUT, KNOB_MAX);
+	net_free(a);
+	/* Who has read it does not. */
+	a = start(NET_WAY_HTB);
+	CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_BURST), 50000);
+	set(a, KNOB_NET_OUT, 2 * MBIT);
 	CU_ASSERT_EQUAL(limit_read(a, &tap, KNOB_NET_BURST), 50000);
 	set(a, KNOB_NET_IN, KNOB_MAX);
 	set(a, KNOB_NET_OUT, KNOB_MAX);

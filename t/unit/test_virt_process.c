@@ -110,6 +110,13 @@ static void test_renamed(void)
 	put_device(root, "third", "8\n", "fa:54:00:aa:bb:03\n");
 	put_file(root, "third", "tun_flags", "0x1002\n");
 	CU_ASSERT_EQUAL(virt_device_by_mac(root, "fe:54:00:aa:bb:03"), 8);
+	/* Whose a name of libvirt's is libvirt tells. */
+	put_device(root, "vnet3", "12\n", "fe:54:00:aa:bb:04\n");
+	put_file(root, "vnet3", "tun_flags", "0x1002\n");
+	CU_ASSERT_EQUAL(virt_device_by_mac(root, "52:54:00:aa:bb:04"), 0);
+	put_device(root, "vnet3-web", "13\n", "fe:54:00:aa:bb:04\n");
+	put_file(root, "vnet3-web", "tun_flags", "0x1002\n");
+	CU_ASSERT_EQUAL(virt_device_by_mac(root, "52:54:00:aa:bb:04"), 13);
 	/* The same address twice: neither is certain. */
 	put_device(root, "twin", "11\n", "fe:54:00:aa:bb:01\n");
 	put_file(root, "twin", "tun_flags", "0x1002\n");
